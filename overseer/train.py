@@ -1,0 +1,152 @@
+"""Train a Mask R-CNN overseer on labelled frames."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.models.detection import MaskRCNN
+from torchvision.ops import masks_to_boxes
+
+from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network
+from pipeline.errors import InputError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet
+from pipeline.training import TrainingPlan, freeze, train
+
+_MIN_AREA_SHARE = 0.0004
+
+
+class FrameTrainer:
+    """Computes Mask R-CNN's losses on batches of labelled frames.
+
+    Args:
+        network: what is trained.
+        clips: where the frames come from; each clip is drawn equally often.
+        label_set: gives the order of the classes.
+        batch_size: frames in each step.
+        seed: of the sampling and the augmentation.
+    """
+
+    def __init__(
+        self,
+        network: MaskRCNN,
+        clips: Sequence[LabelledClip],
+        label_set: LabelSet,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self._network = network
+        self._clips = clips
+        self._class_numbers = {
+            label.id: number for number, label in enumerate(label_set.foreground, start=1)
+        }
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def losses_of_step(self, step: int) -> dict[str, Tensor]:
+        """Return torchvision's Mask R-CNN losses for a step's batch."""
+        random = np.random.default_rng([self._seed, step])
+        images, targets = [], []
+        while len(images) < self._batch_size:
+            clip = self._clips[int(random.integers(len(self._clips)))]
+            example = self._example(random, clip, int(random.integers(len(clip))))
+            if example is not None:
+                images.append(example[0])
+                targets.append(example[1])
+        losses: dict[str, Tensor] = self._network(images, targets)
+        return losses
+
+    def _example(
+        self, random: np.random.Generator, clip: LabelledClip, frame: int
+    ) -> tuple[Tensor, dict[str, Tensor]] | None:
+        image = np.ascontiguousarray(clip.images[frame])
+        min_area = int(_MIN_AREA_SHARE * image.shape[0] * image.shape[1])
+        labels: list[int] = []
+        masks: list[NDArray[np.bool_]] = []
+        for track_id, mask in clip.masks(frame, min_area):
+            number = self._class_numbers.get(clip.class_of_track[track_id])
+            if number is not None:
+                labels.append(number)
+                masks.append(mask)
+        if not masks:
+            return None
+        stacked = np.stack(masks)
+        if random.random() < 0.5:
+            image, stacked = image[:, ::-1], stacked[:, :, ::-1]
+        if random.random() < 0.3:
+            image, stacked = image[::-1], stacked[:, ::-1]
+        mask_tensor = torch.from_numpy(stacked.copy())
+        boxes = masks_to_boxes(mask_tensor)
+        # The far edge of a pixel belongs to the object: xyxy is half-open.
+        boxes[:, 2:] += 1
+        target = {
+            "boxes": boxes,
+            "labels": torch.tensor(labels),
+            "masks": mask_tensor.to(torch.uint8),
+        }
+        return _vary_colors(random, image), target
+
+
+def _vary_colors(random: np.random.Generator, image: NDArray[np.uint8]) -> Tensor:
+    """Change brightness, contrast and tint at random; float32[3, H, W], 0..1."""
+    picture = image.astype(np.float32) / 255
+    gain = random.uniform(0.75, 1.3) * (1 + random.normal(0, 0.06, 3))
+    picture = np.clip(picture * gain, 0, 1) ** random.uniform(0.8, 1.25)
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
+
+
+def train_overseer(
+    *,
+    clips: Sequence[LabelledClip],
+    label_set: LabelSet,
+    config: OverseerConfig,
+    plan: TrainingPlan,
+    batch_size: int,
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> MaskRCNNOverseer:
+    """Train an overseer; an unfinished run in the folder goes on.
+
+    An EfficientNet-Lite0 backbone starts from ImageNet weights, its stem and first blocks
+    stay as they are; the statistics of its batch norms never change, since a few frames a
+    step are too few to measure them.
+
+    Args:
+        clips: labelled frames.
+        label_set: what the class ids in the clips mean.
+        config: the network to train.
+        plan: how long and how fast.
+        batch_size: frames in each step.
+        folder: receives the checkpoint and the losses.
+        on_step: is called after each step with its number and the losses.
+
+    Raises:
+        InputError: the clips hold no object of the label set's classes.
+    """
+    known = {label.id for label in label_set.foreground}
+    if not any(known & set(clip.class_of_track.values()) for clip in clips):
+        raise InputError(
+            f"the training data holds no object of label set {label_set.name}; check --labels"
+        )
+    torch.manual_seed(plan.seed)
+    network = build_network(config, len(label_set.foreground))
+    if config.backbone == "efficientnet_lite0":
+        network.backbone.body.load_imagenet_weights()
+        trunk = network.backbone.body.network
+        freeze([trunk.conv_stem, trunk.bn1, trunk.blocks[0], trunk.blocks[1]])
+    network.train()
+    for module in network.backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed)
+    train(
+        model=network,
+        plan=plan,
+        losses_of_step=trainer.losses_of_step,
+        folder=folder,
+        on_step=on_step,
+    )
+    return MaskRCNNOverseer(network, config, label_set, torch.device("cpu"))

@@ -1,0 +1,21 @@
+"""The errors that reach a user, each one sentence: what is wrong, where, and what to do."""
+
+
+class ScopelineError(Exception):
+    """Something that a user can put right; the message is one sentence with a remedy."""
+
+
+class InputError(ScopelineError):
+    """A file or folder that was given is missing, damaged or of the wrong kind."""
+
+
+class OutputError(ScopelineError):
+    """The result cannot be written, or what is there must not be overwritten."""
+
+
+class ModelError(ScopelineError):
+    """A model is unknown, or its weights do not fit."""
+
+
+class UsageError(ScopelineError):
+    """The command was called with arguments that do not fit together."""

@@ -1,0 +1,48 @@
+"""Labelled frames to learn from: a short run of frames with a track at each pixel."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledClip:
+    """A short run of frames in which every pixel's track is known.
+
+    A single labelled picture is a clip of one frame.
+
+    Attributes:
+        images: uint8[T, H, W, 3], RGB.
+        track_maps: uint8[T, H, W], the track id at each pixel, 0 for none.
+        class_of_track: class id of each track id that occurs.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit together.
+    """
+
+    images: NDArray[np.uint8]
+    track_maps: NDArray[np.uint8]
+    class_of_track: dict[int, int]
+
+    def __post_init__(self) -> None:
+        """Check that images and track maps belong together."""
+        if self.images.ndim != 4 or self.images.shape[-1] != 3 or self.images.dtype != np.uint8:
+            raise ValueError(f"images must be uint8[T, H, W, 3], not {self.images.shape}")
+        if self.track_maps.shape != self.images.shape[:3]:
+            raise ValueError(
+                f"track maps {self.track_maps.shape} do not fit images {self.images.shape}"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.images)
+
+    def masks(self, frame: int, min_area: int = 1) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+        """Yield (track_id, mask bool[H, W]) of each track that covers at least `min_area`."""
+        track_map = self.track_maps[frame]
+        areas = np.bincount(track_map.ravel(), minlength=256)
+        for track_id in np.flatnonzero(areas >= min_area):
+            if track_id in self.class_of_track:
+                yield int(track_id), track_map == track_id

@@ -1,0 +1,196 @@
+"""Label sets: what the class ids in masks mean."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import InputError
+
+ClassKind = Literal["thing", "stuff", "background"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelClass:
+    """One class of a label set.
+
+    Attributes:
+        id: class id, 0 or more.
+        name: what people call it.
+        kind: thing (instances are told apart), stuff (one region with all its parts) or
+            background (never annotated).
+        color: RGB for display, each 0..255.
+        value: the value that stands for it in mask images.
+    """
+
+    id: int
+    name: str
+    kind: ClassKind
+    color: tuple[int, int, int]
+    value: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSet:
+    """A named list of classes.
+
+    Attributes:
+        name: of the label set.
+        classes: in the order of their ids.
+        ignored_values: mask values that are neither a class nor background.
+
+    Raises:
+        ValueError: two classes share an id, a name or a mask value.
+    """
+
+    name: str
+    classes: tuple[LabelClass, ...]
+    ignored_values: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that ids, names and values are unique."""
+        for field in ("id", "name", "value"):
+            values = [getattr(label, field) for label in self.classes]
+            if len(set(values)) != len(values):
+                repeated = next(value for value in values if values.count(value) > 1)
+                raise ValueError(f"label set {self.name} has two classes with {field} {repeated}")
+
+    def __getitem__(self, class_id: int) -> LabelClass:
+        """Return the class with an id; KeyError if there is none."""
+        for label in self.classes:
+            if label.id == class_id:
+                return label
+        raise KeyError(f"label set {self.name} has no class {class_id}")
+
+    def __contains__(self, class_id: int) -> bool:
+        """Return whether a class id is known."""
+        return any(label.id == class_id for label in self.classes)
+
+    @property
+    def foreground(self) -> tuple[LabelClass, ...]:
+        """The classes that are annotated: all but the background."""
+        return tuple(label for label in self.classes if label.kind != "background")
+
+    def is_stuff(self, class_id: int) -> bool:
+        """Return whether a class has one region rather than instances."""
+        return self[class_id].kind == "stuff"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the label set as JSON values, in the form that `--labels` takes."""
+        return {
+            "name": self.name,
+            "classes": [
+                {
+                    "id": label.id,
+                    "name": label.name,
+                    "kind": label.kind,
+                    "value": label.value,
+                    "color": list(label.color),
+                }
+                for label in self.classes
+            ],
+            "ignore": list(self.ignored_values),
+        }
+
+    @classmethod
+    def from_json(cls, document: Any, source: str) -> "LabelSet":
+        """Read a label set from JSON values.
+
+        Args:
+            document: what `to_json` returns; kind, value and color may be missing.
+            source: where it came from, for messages.
+
+        Raises:
+            InputError: the document does not describe a label set.
+        """
+        try:
+            classes = tuple(_class_from_json(entry) for entry in document["classes"])
+            return cls(
+                name=str(document.get("name", "labels")),
+                classes=tuple(sorted(classes, key=lambda label: label.id)),
+                ignored_values=tuple(int(value) for value in document.get("ignore", [])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"{source} is not a label set ({error}); it needs a list 'classes' whose entries "
+                "have an id and a name"
+            ) from error
+
+
+def _class_from_json(entry: dict[str, Any]) -> LabelClass:
+    class_id = int(entry["id"])
+    kind = entry.get("kind", "thing")
+    if kind not in ("thing", "stuff", "background"):
+        raise ValueError(f"class {class_id} has kind {kind!r}, not thing, stuff or background")
+    red, green, blue = entry.get("color", default_color(class_id))
+    return LabelClass(
+        id=class_id,
+        name=str(entry["name"]),
+        kind=kind,
+        color=(int(red), int(green), int(blue)),
+        value=int(entry.get("value", class_id)),
+    )
+
+
+def load_label_set(path: Path) -> LabelSet:
+    """Read a label set from a JSON file.
+
+    Raises:
+        InputError: the file is missing, is not JSON or does not describe a label set.
+    """
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of a label set") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); repair the file") from error
+    return LabelSet.from_json(document, str(path))
+
+
+def default_color(class_id: int) -> tuple[int, int, int]:
+    """Return a display colour that differs from its neighbours' (PASCAL VOC's colour map)."""
+    channels = [0, 0, 0]
+    bits = class_id + 1
+    for shift in range(7, -1, -1):
+        for channel in range(3):
+            channels[channel] |= ((bits >> channel) & 1) << shift
+        bits >>= 3
+    return channels[0], channels[1], channels[2]
+
+
+def unnamed_label_set(values: list[int]) -> LabelSet:
+    """Return a label set for masks without a description: each value is a class of its own."""
+    classes = tuple(
+        LabelClass(
+            id=value, name=f"class {value}", kind="thing", color=default_color(value), value=value
+        )
+        for value in sorted(set(values) - {0})
+    )
+    return LabelSet(name="unnamed", classes=classes)
+
+
+def _cholecseg8k() -> LabelSet:
+    rows: list[tuple[str, ClassKind, int, tuple[int, int, int]]] = [
+        ("Black background", "background", 50, (127, 127, 127)),
+        ("Abdominal wall", "stuff", 11, (210, 140, 140)),
+        ("Liver", "stuff", 21, (255, 114, 114)),
+        ("Gastrointestinal tract", "stuff", 13, (231, 70, 156)),
+        ("Fat", "stuff", 12, (186, 183, 75)),
+        ("Grasper", "thing", 31, (170, 255, 0)),
+        ("Connective tissue", "stuff", 23, (255, 85, 0)),
+        ("Blood", "stuff", 24, (255, 0, 0)),
+        ("Cystic duct", "stuff", 25, (255, 255, 0)),
+        ("L-hook electrocautery", "thing", 32, (169, 255, 184)),
+        ("Gallbladder", "stuff", 22, (255, 160, 165)),
+        ("Hepatic vein", "stuff", 33, (0, 50, 128)),
+        ("Liver ligament", "stuff", 5, (111, 74, 0)),
+    ]
+    classes = tuple(
+        LabelClass(id=class_id, name=name, kind=kind, color=color, value=value)
+        for class_id, (name, kind, value, color) in enumerate(rows)
+    )
+    return LabelSet(name="CholecSeg8k", classes=classes, ignored_values=(0, 255))
+
+
+CHOLECSEG8K = _cholecseg8k()
+"""The 13 classes of CholecSeg8k (arXiv 2012.12453) with the values of its watershed masks."""

@@ -1,0 +1,135 @@
+"""Masks: run-length encoding, areas, boxes, overlaps; over pycocotools."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+
+@dataclass(frozen=True, slots=True)
+class RLE:
+    """A mask in COCO's compressed run-length encoding (column by column).
+
+    Attributes:
+        size: (height, width) in pixels.
+        counts: compressed run lengths, ASCII.
+    """
+
+    size: tuple[int, int]
+    counts: bytes
+
+    def to_coco(self) -> dict[str, object]:
+        """Return the dictionary that pycocotools works with."""
+        return {"size": list(self.size), "counts": self.counts}
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> RLE:
+    """Encode one mask bool[H, W]."""
+    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return RLE((int(mask.shape[0]), int(mask.shape[1])), encoded["counts"])
+
+
+def decode_mask(rle: RLE) -> NDArray[np.bool_]:
+    """Decode to bool[H, W]."""
+    return np.asarray(coco_mask.decode(rle.to_coco()), np.bool_)
+
+
+def rle_area(rle: RLE) -> int:
+    """Return the number of pixels of an encoded mask."""
+    return int(coco_mask.area(rle.to_coco()))
+
+
+def rle_box(rle: RLE) -> tuple[int, int, int, int]:
+    """Return the tight box (x, y, width, height) of an encoded mask, in pixels."""
+    x, y, width, height = coco_mask.toBbox(rle.to_coco())
+    return int(x), int(y), int(width), int(height)
+
+
+def boxes_of_masks(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the tight boxes of masks.
+
+    Args:
+        masks: bool[N, H, W].
+
+    Returns:
+        float32[N, 4], xyxy in pixels, half-open; all 0 for an empty mask.
+    """
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for number, mask in enumerate(masks):
+        columns = np.flatnonzero(mask.any(0))
+        rows = np.flatnonzero(mask.any(1))
+        if len(columns):
+            boxes[number] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    return boxes
+
+
+def intersections(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Count the common pixels of each pair of masks.
+
+    Args:
+        first: bool[N, H, W].
+        second: bool[M, H, W].
+
+    Returns:
+        float64[N, M], in pixels.
+    """
+    left = first.reshape(len(first), -1).astype(np.float32)
+    right = second.reshape(len(second), -1).astype(np.float32)
+    return np.asarray(left @ right.T, np.float64)
+
+
+def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the intersection over union of each pair of masks.
+
+    Args:
+        first: bool[N, H, W].
+        second: bool[M, H, W].
+
+    Returns:
+        float64[N, M], 0..1; 0 where both masks are empty.
+    """
+    common = intersections(first, second)
+    areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
+    areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
+    union = areas_first[:, None] + areas_second[None, :] - common
+    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+
+
+def containment_matrix(
+    first: NDArray[np.bool_], second: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return which share of the smaller mask lies within the larger, for each pair.
+
+    Args:
+        first: bool[N, H, W].
+        second: bool[M, H, W].
+
+    Returns:
+        float64[N, M], 0..1; 0 where a mask is empty.
+    """
+    common = intersections(first, second)
+    areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
+    areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
+    smaller = np.minimum(areas_first[:, None], areas_second[None, :])
+    return np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
+
+
+def resolve_overlaps(
+    masks: NDArray[np.bool_], priority: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Give each pixel to one mask only: the one with the highest priority.
+
+    Args:
+        masks: bool[N, H, W].
+        priority: float32[N]; of equal ones the first wins.
+
+    Returns:
+        bool[N, H, W], pairwise disjoint, with the same union.
+    """
+    resolved = np.zeros_like(masks)
+    taken = np.zeros(masks.shape[1:], np.bool_)
+    for number in np.argsort(-priority, kind="stable"):
+        resolved[number] = masks[number] & ~taken
+        taken |= masks[number]
+    return resolved

@@ -1,0 +1,237 @@
+"""The records that flow from floor to floor: frozen dataclasses over NumPy arrays.
+
+Masks are bool[..., H, W] at the video's size, boxes xyxy in pixels with the far edge
+outside (half-open), frame indices count from 0.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.masks import RLE, boxes_of_masks
+
+
+class PromptReason(StrEnum):
+    """Why the tracker was given a prompt."""
+
+    ENTERED = "entered"
+    RETURNED = "returned"
+    DRIFTED = "drifted"
+    RECLASSIFIED = "reclassified"
+    SCENE_CUT = "scene_cut"
+    REFRESHED = "refreshed"
+    HUMAN = "human"
+
+
+class Origin(StrEnum):
+    """Where a stored mask comes from."""
+
+    PROMPT = "prompt"
+    PROPAGATED = "propagated"
+    BACK_FILLED = "back_filled"
+    HUMAN = "human"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameBatch:
+    """Decoded frames, in order.
+
+    Attributes:
+        indices: int64[N], frame indices.
+        times: float64[N], presentation times in seconds.
+        images: uint8[N, H, W, 3], RGB.
+
+    Raises:
+        ValueError: the shapes or dtypes do not fit together.
+    """
+
+    indices: NDArray[np.int64]
+    times: NDArray[np.float64]
+    images: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes."""
+        count = len(self.indices)
+        _require(self.times.shape == (count,), "times must be float64[N]")
+        fits = self.images.ndim == 4 and self.images.shape[0] == count
+        _require(fits and self.images.shape[3] == 3, "images must be uint8[N, H, W, 3]")
+        _require(self.images.dtype == np.uint8, "images must be uint8")
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detections:
+    """What the overseer sees in one frame.
+
+    Attributes:
+        class_ids: int64[D].
+        scores: float32[D], 0..1.
+        boxes: float32[D, 4], xyxy in pixels.
+        masks: bool[D, H, W]; they may overlap.
+
+    Raises:
+        ValueError: the shapes or dtypes do not fit together.
+    """
+
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes."""
+        count = len(self.class_ids)
+        _require(self.scores.shape == (count,), "scores must be float32[D]")
+        _require(self.boxes.shape == (count, 4), "boxes must be float32[D, 4]")
+        _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[D, H, W]")
+        _require(self.masks.dtype == np.bool_, "masks must be bool")
+
+    def __len__(self) -> int:
+        """Return the number of detections."""
+        return len(self.class_ids)
+
+    @classmethod
+    def from_masks(
+        cls,
+        *,
+        class_ids: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        masks: NDArray[np.bool_],
+    ) -> "Detections":
+        """Make detections whose boxes are the tight boxes of their masks."""
+        boxes = boxes_of_masks(masks)
+        return cls(class_ids=class_ids, scores=scores, boxes=boxes, masks=masks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A hint to the tracker for one track on one frame.
+
+    Attributes:
+        frame_index: the frame that it belongs to.
+        track_id: identity of the object; new ids start new tracks.
+        class_id: class of the object.
+        reason: why it is given.
+        mask: bool[H, W], or None.
+        box: float32[4] xyxy in pixels, or None.
+        points: float32[P, 3] of x, y in pixels and 1 (on the object) or 0 (off it), or None.
+        score: the overseer's confidence, 0..1.
+
+    Raises:
+        ValueError: not exactly one of mask, box and points is given.
+    """
+
+    frame_index: int
+    track_id: int
+    class_id: int
+    reason: PromptReason
+    mask: NDArray[np.bool_] | None = None
+    box: NDArray[np.float32] | None = None
+    points: NDArray[np.float32] | None = None
+    score: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check that there is exactly one hint."""
+        given = [hint for hint in (self.mask, self.box, self.points) if hint is not None]
+        _require(len(given) == 1, "a prompt needs exactly one of mask, box and points")
+
+    @property
+    def kind(self) -> str:
+        """Which hint is given: mask, box or points."""
+        if self.mask is not None:
+            return "mask"
+        return "box" if self.box is not None else "points"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedMasks:
+    """What the tracker sees in one frame.
+
+    Attributes:
+        track_ids: int64[M].
+        masks: bool[M, H, W]; they do not overlap, and may be empty.
+        quality: float32[M], predicted IoU 0..1.
+        presence: float32[M], probability 0..1 that the object is visible.
+
+    Raises:
+        ValueError: the shapes or dtypes do not fit together.
+    """
+
+    track_ids: NDArray[np.int64]
+    masks: NDArray[np.bool_]
+    quality: NDArray[np.float32]
+    presence: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        """Check shapes and dtypes."""
+        count = len(self.track_ids)
+        _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[M, H, W]")
+        _require(self.masks.dtype == np.bool_, "masks must be bool")
+        _require(self.quality.shape == (count,), "quality must be float32[M]")
+        _require(self.presence.shape == (count,), "presence must be float32[M]")
+
+    def __len__(self) -> int:
+        """Return the number of tracks."""
+        return len(self.track_ids)
+
+    @classmethod
+    def empty(cls, height: int, width: int) -> "TrackedMasks":
+        """Return the record of a frame without tracks."""
+        return cls(
+            track_ids=np.zeros(0, np.int64),
+            masks=np.zeros((0, height, width), np.bool_),
+            quality=np.zeros(0, np.float32),
+            presence=np.zeros(0, np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackAnnotation:
+    """What is stored of one track in one frame.
+
+    Attributes:
+        track_id: identity of the object.
+        class_id: class of the object.
+        rle: the mask, run-length encoded.
+        quality: predicted IoU 0..1.
+        presence: probability of being visible 0..1.
+        origin: where the mask comes from.
+        prompt_id: the last prompt that the track was given, or -1.
+    """
+
+    track_id: int
+    class_id: int
+    rle: RLE
+    quality: float
+    presence: float
+    origin: Origin
+    prompt_id: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameAnnotation:
+    """What is stored of one frame.
+
+    Attributes:
+        index: frame index.
+        time_s: presentation time in seconds.
+        tracks: the visible tracks, by track id.
+        overseer_ran: whether the overseer looked at this frame.
+        prompts: the prompts that were given on this frame.
+    """
+
+    index: int
+    time_s: float
+    tracks: tuple[TrackAnnotation, ...]
+    overseer_ran: bool = False
+    prompts: tuple[Prompt, ...] = ()
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

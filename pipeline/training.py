@@ -1,0 +1,134 @@
+"""The loop that both models train in: steps, checkpoints, resume, a record of the losses."""
+
+import csv
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingPlan:
+    """How long and how fast to train.
+
+    Attributes:
+        steps: optimiser steps in all.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's weight decay.
+        seed: of the sampling and the initial weights.
+        checkpoint_every: steps between two checkpoints.
+        clip_norm: gradients are scaled down to this norm.
+    """
+
+    steps: int
+    learning_rate: float
+    weight_decay: float = 0.01
+    seed: int = 0
+    checkpoint_every: int = 100
+    clip_norm: float = 1.0
+
+
+def train(
+    *,
+    model: nn.Module,
+    plan: TrainingPlan,
+    losses_of_step: Callable[[int], dict[str, Tensor]],
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Train a model, going on from the folder's checkpoint if there is one.
+
+    The learning rate follows a cosine after a linear warm-up over the first 5 %.
+    `losses_of_step` draws its own batch from the step's number, so a run that was
+    stopped goes on with the batches that it had not seen.
+
+    Args:
+        model: only parameters with `requires_grad` are trained.
+        plan: how long and how fast.
+        losses_of_step: from a step's number to named scalar losses, which are summed.
+        folder: receives `checkpoint.pt` and `losses.csv`.
+        on_step: is called after each step with its number and the losses.
+
+    Raises:
+        FloatingPointError: the loss is no longer a number.
+    """
+    # Denormal numbers make CPU training several times slower.
+    torch.set_flush_denormal(True)
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
+    checkpoint = folder / "checkpoint.pt"
+    first = _load_checkpoint(checkpoint, model, optimizer)
+    for step in range(first, plan.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(step, plan)
+        losses = losses_of_step(step)
+        total = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"the loss is not a number at step {step}; train more slowly")
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(trained, plan.clip_norm)
+        optimizer.step()
+        values = {name: value.item() for name, value in losses.items()}
+        _record(folder / "losses.csv", step, values)
+        if (step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps:
+            _save_checkpoint(checkpoint, step + 1, model, optimizer)
+        on_step(step, values)
+
+
+def learning_rate_at(step: int, plan: TrainingPlan) -> float:
+    """Return the learning rate of a step: linear warm-up over 5 %, then a cosine to 1 %."""
+    warm_up = max(plan.steps // 20, 1)
+    if step < warm_up:
+        return plan.learning_rate * (step + 1) / warm_up
+    progress = (step - warm_up) / max(plan.steps - warm_up, 1)
+    return plan.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def freeze(modules: Iterable[nn.Module]) -> None:
+    """Exclude modules from training."""
+    for module in modules:
+        module.requires_grad_(False)
+
+
+def _record(path: Path, step: int, values: dict[str, float]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", *values])
+        writer.writerow([step, *(f"{value:.5f}" for value in values.values())])
+
+
+def _save_checkpoint(
+    path: Path,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    state = {
+        "step": step,
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    torch.save(state, draft)
+    draft.replace(path)
+
+
+def _load_checkpoint(
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

@@ -1,0 +1,103 @@
+"""Training clips of the theatre, drawn once and kept on disk."""
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.labelled_clip import LabelledClip
+from samples.theatre.scene import Theatre
+
+# Training draws from these seeds on; all smaller seeds stay unseen, for tests and figures.
+FIRST_TRAINING_SEED = 100_000
+_SCENE_FRAMES = 250
+# Between two frames of a clip lie this many frames of the scene, so that the models see
+# slow and fast motion, and objects that leave and return.
+_STRIDES = (1, 1, 2, 3, 4, 6)
+
+
+def draw_clip(*, seed: int, frame_count: int, width: int, height: int) -> LabelledClip:
+    """Draw a short clip from somewhere within the scene of a seed.
+
+    Raises:
+        ValueError: the sizes are not usable by the theatre.
+    """
+    random = np.random.default_rng([seed, 0xC11B])
+    stride = int(random.choice(_STRIDES))
+    scene_frames = max(_SCENE_FRAMES, frame_count * stride)
+    theatre = Theatre(seed=seed, width=width, height=height, frame_count=scene_frames)
+    start = int(random.integers(0, scene_frames - (frame_count - 1) * stride))
+    frames = [theatre.frame(start + number * stride) for number in range(frame_count)]
+    return LabelledClip(
+        images=np.stack([frame.image for frame in frames]),
+        track_maps=np.stack([frame.track_map for frame in frames]),
+        class_of_track=theatre.tracks,
+    )
+
+
+def _store_clip(seed: int, folder: Path, frame_count: int, width: int, height: int) -> Path:
+    path = folder / f"clip-{seed}"
+    if path.exists():
+        return path
+    cv2.setNumThreads(1)
+    clip = draw_clip(seed=seed, frame_count=frame_count, width=width, height=height)
+    draft = folder / f".clip-{seed}-{os.getpid()}"
+    draft.mkdir(parents=True, exist_ok=True)
+    np.save(draft / "images.npy", clip.images)
+    np.save(draft / "track_maps.npy", clip.track_maps)
+    (draft / "tracks.json").write_text(json.dumps(clip.class_of_track))
+    draft.rename(path)
+    return path
+
+
+def _open_clip(path: Path) -> LabelledClip:
+    tracks = json.loads((path / "tracks.json").read_text())
+    return LabelledClip(
+        images=np.load(path / "images.npy", mmap_mode="r"),
+        track_maps=np.load(path / "track_maps.npy", mmap_mode="r"),
+        class_of_track={int(track_id): class_id for track_id, class_id in tracks.items()},
+    )
+
+
+def clip_pool(
+    *,
+    folder: Path,
+    seeds: Iterable[int],
+    frame_count: int,
+    width: int,
+    height: int,
+    workers: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[LabelledClip]:
+    """Draw the clips of some seeds into a folder, or open those that are there already.
+
+    The arrays stay on disk and are read as they are used, so a pool may be larger than
+    memory. A clip is renamed into place when it is complete; stopping loses at most one.
+
+    Args:
+        folder: where the clips are kept; one subfolder for each size.
+        seeds: one clip is drawn for each.
+        frame_count: frames in each clip.
+        width: frame width in pixels.
+        height: frame height in pixels.
+        workers: processes that draw.
+        on_progress: is called with (clips done, clips in all).
+    """
+    seeds = list(seeds)
+    folder = folder / f"{width}x{height}x{frame_count}"
+    folder.mkdir(parents=True, exist_ok=True)
+    store = partial(
+        _store_clip, folder=folder, frame_count=frame_count, width=width, height=height
+    )
+    clips = []
+    with ProcessPoolExecutor(workers) as executor:
+        for path in executor.map(store, seeds, chunksize=4):
+            clips.append(_open_clip(path))
+            if on_progress is not None:
+                on_progress(len(clips), len(seeds))
+    return clips

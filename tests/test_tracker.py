@@ -1,0 +1,176 @@
+"""The streaming tracker against the official predictor, and its own promises."""
+
+import numpy as np
+import pytest
+import torch
+from sam2.sam2_video_predictor import SAM2VideoPredictor
+
+from pipeline.records import Prompt, PromptReason
+from samples.theatre import Theatre
+from tracking.sam2_model import build_network, normalize_images
+from tracking.tracker import Sam2Tracker
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def predictor() -> SAM2VideoPredictor:
+    torch.manual_seed(3)
+    network = build_network(
+        "scopeline_small", network_class="sam2.sam2_video_predictor.SAM2VideoPredictor"
+    )
+    return network
+
+
+@pytest.fixture(scope="module")
+def frames() -> np.ndarray:
+    theatre = Theatre(seed=5, width=160, height=96, frame_count=20)
+    return np.stack([frame.image for frame in theatre])
+
+
+def square_mask(frames: np.ndarray, left: int = 40) -> np.ndarray:
+    mask = np.zeros(frames.shape[1:3], bool)
+    mask[30:60, left : left + 40] = True
+    return mask
+
+
+def mask_prompt(frame_index: int, track_id: int, mask: np.ndarray) -> Prompt:
+    return Prompt(
+        frame_index=frame_index,
+        track_id=track_id,
+        class_id=1,
+        reason=PromptReason.ENTERED,
+        mask=mask,
+    )
+
+
+def official_logits(predictor: SAM2VideoPredictor, frames: np.ndarray, **prompt) -> list:
+    """Run the official predictor on frames in memory instead of a folder of JPEGs."""
+    images = normalize_images(torch.from_numpy(frames), predictor.image_size)
+
+    def in_memory(**_):
+        return images, frames.shape[1], frames.shape[2]
+
+    import sam2.sam2_video_predictor as module
+
+    original = module.load_video_frames
+    module.load_video_frames = in_memory
+    try:
+        state = predictor.init_state("frames in memory")
+    finally:
+        module.load_video_frames = original
+    if "mask" in prompt:
+        predictor.add_new_mask(state, 0, 1, prompt["mask"])
+    else:
+        predictor.add_new_points_or_box(state, 0, 1, **prompt)
+    return [logits[0, 0] for _, _, logits in predictor.propagate_in_video(state)]
+
+
+def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
+    tracker = Sam2Tracker(network, CPU)
+    logits = []
+    for index, frame in enumerate(frames):
+        tracker.track(index, frame)
+        if index == 0:
+            tracker.prompt([prompt])
+        output = tracker.outputs[1].logits[None, None]
+        logits.append(
+            torch.nn.functional.interpolate(
+                output, frame.shape[:2], mode="bilinear", align_corners=False
+            )[0, 0]
+        )
+    return logits
+
+
+def mean_differences(first: list, second: list) -> list[float]:
+    return [float((a - b).abs().mean()) for a, b in zip(first, second, strict=True)]
+
+
+def test_equals_the_official_predictor_for_a_mask_prompt(predictor, frames):
+    mask = square_mask(frames)
+    expected = official_logits(predictor, frames, mask=mask)
+    streamed = streamed_logits(predictor, frames, mask_prompt(0, 1, mask))
+    assert max(mean_differences(expected, streamed)) < 1e-3
+
+
+def test_equals_the_official_predictor_for_a_box(predictor, frames):
+    box = np.array([40, 30, 80, 60], np.float32)
+    expected = official_logits(predictor, frames, box=box)
+    prompt = Prompt(
+        frame_index=0, track_id=1, class_id=1, reason=PromptReason.ENTERED, box=box
+    )
+    assert max(mean_differences(expected, streamed_logits(predictor, frames, prompt))) < 1e-3
+
+
+def test_equals_the_official_predictor_for_points(predictor, frames):
+    points = np.array([[50, 40], [60, 50], [10, 10]], np.float32)
+    labels = np.array([1, 1, 0], np.int32)
+    expected = official_logits(predictor, frames, points=points, labels=labels)
+    prompt = Prompt(
+        frame_index=0,
+        track_id=1,
+        class_id=1,
+        reason=PromptReason.ENTERED,
+        points=np.column_stack([points, labels]).astype(np.float32),
+    )
+    assert max(mean_differences(expected, streamed_logits(predictor, frames, prompt))) < 1e-3
+
+
+def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, frames):
+    mask, other = square_mask(frames), square_mask(frames, left=100)
+    alone = streamed_logits(predictor, frames, mask_prompt(0, 1, mask))
+    tracker = Sam2Tracker(predictor, CPU)
+    together = []
+    for index, frame in enumerate(frames):
+        tracker.track(index, frame)
+        if index == 0:
+            tracker.prompt([mask_prompt(0, 1, mask)])
+        if index in (3, 9):
+            tracker.prompt([mask_prompt(index, 2, other)])
+        if index == 15:
+            tracker.end([2])
+        logits = tracker.outputs[1].logits[None, None]
+        together.append(
+            torch.nn.functional.interpolate(
+                logits, frame.shape[:2], mode="bilinear", align_corners=False
+            )[0, 0]
+        )
+    worst = max(float((a - b).abs().max()) for a, b in zip(alone, together, strict=True))
+    assert worst < 1e-3
+    assert tracker.track_ids == [1]
+
+
+def test_masks_do_not_overlap_and_have_the_video_size(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU)
+    tracker.track(0, frames[0])
+    tracker.prompt(
+        [
+            mask_prompt(0, 1, square_mask(frames)),
+            mask_prompt(0, 2, square_mask(frames, left=60)),
+        ]
+    )
+    result = tracker.result()
+    assert result.masks.shape == (2, 96, 160)
+    assert result.masks.sum(0).max() == 1
+    assert result.masks.any((1, 2)).all()
+
+
+def test_memory_is_bounded(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU)
+    for index in range(60):
+        tracker.track(index, frames[index % len(frames)])
+        if index % 6 == 0:
+            tracker.prompt([mask_prompt(index, 1, square_mask(frames))])
+    memory = tracker._bank[1]
+    assert [kept.frame_index for kept in memory.prompted] == [0, 42, 48, 54]
+    assert len(memory.recent) <= 6
+    assert len(memory.pointers) <= 15
+
+
+def test_a_prompt_for_another_frame_is_refused(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU)
+    tracker.track(4, frames[0])
+    with pytest.raises(ValueError, match="frame 5"):
+        tracker.prompt([mask_prompt(5, 1, square_mask(frames))])
+    with pytest.raises(ValueError, match="frame 4"):
+        tracker.track(4, frames[0])

@@ -1,0 +1,344 @@
+"""SAM-2 memory tracking as a stream: one frame in, the masks of all tracks out.
+
+Built on the `sam2` package's `SAM2Base` network (Ravi et al., arXiv 2408.00714), not on its
+`SAM2VideoPredictor`, which holds every frame of the video, follows one object after the
+other and replaces a track's memory when it is prompted again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_utils import get_1d_sine_pe
+from torch import Tensor
+
+from pipeline.records import Prompt, TrackedMasks
+from tracking.memory import FrameMemory, GatheredMemories, MemoryBank
+from tracking.memory_attention import attend_to_memories
+from tracking.sam2_model import normalize_images
+
+_POINTER_AGE_SCALE = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _FrameFeatures:
+    """Features of one frame, flattened as SAM-2 wants them: float32[hw, 1, C] a level."""
+
+    vision: list[Tensor]
+    positions: list[Tensor]
+    sizes: list[tuple[int, int]]
+
+    def rows(self, count: int) -> list[Tensor]:
+        return [level.expand(-1, count, -1) for level in self.vision]
+
+    def high_resolution(self, count: int) -> list[Tensor]:
+        return [
+            level.permute(1, 2, 0).reshape(1, -1, *size).expand(count, -1, -1, -1)
+            for level, size in zip(self.vision[:-1], self.sizes[:-1], strict=True)
+        ]
+
+    def coarse(self, count: int) -> Tensor:
+        level = self.vision[-1].permute(1, 2, 0).reshape(1, -1, *self.sizes[-1])
+        return level.expand(count, -1, -1, -1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackOutput:
+    """What the network says of one track in the current frame.
+
+    Attributes:
+        logits: float32[h, w], mask before the sigmoid at a quarter of the network's input.
+        quality: predicted IoU 0..1.
+        presence: probability of being visible 0..1.
+    """
+
+    logits: Tensor
+    quality: float
+    presence: float
+
+
+class Sam2Tracker:
+    """Carries the masks of any number of tracks through a video.
+
+    Call `track` with each frame in order, then `prompt` for tracks that should start or be
+    corrected on that frame, and `result` for the masks. Memory does not grow with the video.
+
+    Args:
+        network: a SAM-2 network.
+        device: where it runs.
+    """
+
+    def __init__(self, network: SAM2Base, device: torch.device) -> None:
+        self._network = network.eval().to(device)
+        self._device = device
+        self._bank = MemoryBank()
+        self._frame_index = -1
+        self._frame_size = (0, 0)
+        self._features: _FrameFeatures | None = None
+        self._outputs: dict[int, TrackOutput] = {}
+        self._memory_position = self._constant_memory_position()
+
+    @property
+    def track_ids(self) -> list[int]:
+        """The tracks that are being followed, in ascending order."""
+        return self._bank.track_ids
+
+    @property
+    def outputs(self) -> dict[int, TrackOutput]:
+        """What the network says of each track in the current frame."""
+        return dict(self._outputs)
+
+    @torch.inference_mode()
+    def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
+        """Take the next frame and follow all tracks into it, in one batched pass.
+
+        Args:
+            frame_index: larger than that of the frame before.
+            image: uint8[H, W, 3], RGB.
+
+        Raises:
+            ValueError: the frame comes out of order.
+        """
+        if frame_index <= self._frame_index:
+            raise ValueError(f"frame {frame_index} comes after frame {self._frame_index}")
+        self._frame_index = frame_index
+        self._frame_size = (image.shape[0], image.shape[1])
+        tensor = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
+        self._features = self._encode(normalize_images(tensor, self._network.image_size))
+        self._outputs = {}
+        track_ids = self._bank.track_ids
+        if track_ids:
+            self._follow(track_ids)
+
+    @torch.inference_mode()
+    def prompt(self, prompts: Sequence[Prompt]) -> None:
+        """Start or correct tracks on the current frame; other tracks are not touched.
+
+        Raises:
+            ValueError: a prompt is for another frame, or there is no current frame.
+        """
+        for prompt in prompts:
+            if self._features is None or prompt.frame_index != self._frame_index:
+                raise ValueError(
+                    f"a prompt for frame {prompt.frame_index} was given on frame "
+                    f"{self._frame_index}"
+                )
+        with_mask = [prompt for prompt in prompts if prompt.mask is not None]
+        if with_mask:
+            self._prompt_masks(with_mask)
+        for prompt in prompts:
+            if prompt.mask is None:
+                self._prompt_points(prompt)
+
+    def end(self, track_ids: Sequence[int]) -> None:
+        """Stop following tracks and forget them."""
+        for track_id in track_ids:
+            self._bank.end(track_id)
+            self._outputs.pop(track_id, None)
+
+    def reset(self) -> None:
+        """Forget everything, to begin another video."""
+        self._bank.clear()
+        self._frame_index = -1
+        self._features = None
+        self._outputs = {}
+
+    @torch.inference_mode()
+    def result(self) -> TrackedMasks:
+        """Return the masks of all tracks in the current frame, at the video's size.
+
+        A pixel that several tracks claim goes to the one with the highest logit.
+        """
+        height, width = self._frame_size
+        track_ids = sorted(self._outputs)
+        if not track_ids:
+            return TrackedMasks.empty(height, width)
+        logits = torch.stack([self._outputs[track_id].logits for track_id in track_ids])
+        enlarged = F.interpolate(
+            logits[:, None], (height, width), mode="bilinear", align_corners=False
+        )[:, 0]
+        best, winner = enlarged.max(0)
+        numbers = torch.arange(len(track_ids), device=enlarged.device)[:, None, None]
+        masks = (winner[None] == numbers) & (best > 0)[None]
+        return TrackedMasks(
+            track_ids=np.array(track_ids, np.int64),
+            masks=masks.cpu().numpy(),
+            quality=np.array([self._outputs[t].quality for t in track_ids], np.float32),
+            presence=np.array([self._outputs[t].presence for t in track_ids], np.float32),
+        )
+
+    def _constant_memory_position(self) -> Tensor:
+        """Return the spatial position encoding of a memory, float32[hw, M]; always the same."""
+        side = self._network.sam_image_embedding_size
+        dummy = torch.zeros(1, self._network.mem_dim, side, side, device=self._device)
+        with torch.inference_mode():
+            encoded: Tensor = self._network.memory_encoder.position_encoding(dummy)
+        return encoded[0].flatten(1).T
+
+    def _encode(self, image: Tensor) -> _FrameFeatures:
+        backbone = self._network.forward_image(image)
+        _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
+        return _FrameFeatures(vision=vision, positions=positions, sizes=sizes)
+
+    def _follow(self, track_ids: list[int]) -> None:
+        features = self._current_features()
+        conditioned = self._condition_on_memory(track_ids)
+        heads = self._network._forward_sam_heads(
+            backbone_features=conditioned,
+            high_res_features=features.high_resolution(len(track_ids)),
+            multimask_output=self._network._use_multimask(False, None),
+        )
+        _, _, ious, low_res, high_res, pointers, presence = heads
+        memories = self._encode_memories(high_res, presence, prompted=False)
+        quality = ious.amax(1)
+        for row, track_id in enumerate(track_ids):
+            memory = FrameMemory(
+                frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
+            )
+            self._bank[track_id].remember_tracked(memory)
+            self._outputs[track_id] = TrackOutput(
+                logits=low_res[row, 0],
+                quality=float(quality[row].clamp(0, 1)),
+                presence=float(presence[row, 0].sigmoid()),
+            )
+
+    def _condition_on_memory(self, track_ids: list[int]) -> Tensor:
+        features = self._current_features()
+        batch = len(track_ids)
+        memory, position, pointer_tokens, valid = self._memory_tokens(
+            self._bank.gather(track_ids, self._frame_index)
+        )
+        conditioned = attend_to_memories(
+            self._network.memory_attention,
+            current=features.vision[-1].expand(-1, batch, -1),
+            current_position=features.positions[-1].expand(-1, batch, -1),
+            memory=memory,
+            memory_position=position,
+            pointer_tokens=pointer_tokens,
+            valid=valid,
+        )
+        return conditioned.permute(1, 2, 0).reshape(batch, -1, *features.sizes[-1])
+
+    def _memory_tokens(self, gathered: GatheredMemories) -> tuple[Tensor, Tensor, int, Tensor]:
+        """Lay memories and pointers out as tokens: (tokens, positions) float32[L, B, M]."""
+        network = self._network
+        batch, slots = gathered.ages.shape
+        spatial = gathered.features.flatten(3).permute(1, 3, 0, 2)
+        tokens_per_slot = spatial.shape[1]
+        # A prompted frame has the last temporal encoding, a tracked one that of its age.
+        encoding_of_age = torch.where(gathered.ages == 0, network.num_maskmem, gathered.ages) - 1
+        temporal = network.maskmem_tpos_enc[encoding_of_age.T, 0, 0]
+        position = self._memory_position[None, :, None] + temporal[:, None]
+        pieces = network.hidden_dim // network.mem_dim
+        pointer_slots = gathered.pointers.shape[1]
+        pointers = gathered.pointers.reshape(batch, pointer_slots * pieces, network.mem_dim)
+        sine = get_1d_sine_pe(gathered.pointer_ages / _POINTER_AGE_SCALE, dim=network.hidden_dim)
+        pointer_position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
+        valid = torch.cat(
+            [
+                gathered.features_valid.repeat_interleave(tokens_per_slot, 1),
+                gathered.pointers_valid.repeat_interleave(pieces, 1),
+            ],
+            1,
+        )
+        memory = torch.cat([spatial.reshape(-1, batch, network.mem_dim), pointers.transpose(0, 1)])
+        positions = torch.cat(
+            [position.reshape(-1, batch, network.mem_dim), pointer_position.transpose(0, 1)]
+        )
+        return memory, positions, pointer_slots * pieces, valid
+
+    def _prompt_masks(self, prompts: list[Prompt]) -> None:
+        network = self._network
+        features = self._current_features()
+        masks = torch.stack([self._mask_input(prompt) for prompt in prompts])
+        heads = network._use_mask_as_output(
+            features.coarse(len(prompts)), features.high_resolution(len(prompts)), masks
+        )
+        _, _, _, low_res, _, pointers, presence = heads
+        self._store_prompted(prompts, low_res, pointers, presence, [p.score for p in prompts])
+
+    def _prompt_points(self, prompt: Prompt) -> None:
+        network = self._network
+        features = self._current_features()
+        inputs = self._point_inputs(prompt)
+        is_new = prompt.track_id not in self._bank
+        if is_new:
+            conditioned = features.coarse(1) + network.no_mem_embed.view(1, -1, 1, 1)
+        else:
+            conditioned = self._condition_on_memory([prompt.track_id])
+        heads = network._forward_sam_heads(
+            backbone_features=conditioned,
+            point_inputs=inputs,
+            high_res_features=features.high_resolution(1),
+            multimask_output=network._use_multimask(is_new, inputs),
+        )
+        _, _, ious, low_res, _, pointers, presence = heads
+        quality = [float(ious.amax().clamp(0, 1))]
+        self._store_prompted([prompt], low_res, pointers, presence, quality)
+
+    def _store_prompted(
+        self,
+        prompts: list[Prompt],
+        low_res: Tensor,
+        pointers: Tensor,
+        presence: Tensor,
+        quality: list[float],
+    ) -> None:
+        size = self._network.image_size
+        high_res = F.interpolate(low_res, (size, size), mode="bilinear", align_corners=False)
+        memories = self._encode_memories(high_res, presence, prompted=True)
+        for row, prompt in enumerate(prompts):
+            memory = FrameMemory(
+                frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
+            )
+            self._bank[prompt.track_id].remember_prompted(memory)
+            self._outputs[prompt.track_id] = TrackOutput(
+                logits=low_res[row, 0],
+                quality=quality[row],
+                presence=float(presence[row, 0].sigmoid()),
+            )
+
+    def _encode_memories(self, high_res: Tensor, presence: Tensor, *, prompted: bool) -> Tensor:
+        """Return bfloat16[B, M, h, w]; half the room, and what SAM-2's predictor keeps."""
+        features = self._current_features()
+        memories, _ = self._network._encode_new_memory(
+            current_vision_feats=features.rows(len(high_res)),
+            feat_sizes=features.sizes,
+            pred_masks_high_res=high_res,
+            object_score_logits=presence,
+            is_mask_from_pts=prompted,
+        )
+        halved: Tensor = memories.to(torch.bfloat16)
+        return halved
+
+    def _mask_input(self, prompt: Prompt) -> Tensor:
+        size = self._network.image_size
+        mask = torch.from_numpy(np.asarray(prompt.mask, np.float32)).to(self._device)[None, None]
+        if mask.shape[-2:] != (size, size):
+            mask = F.interpolate(
+                mask, (size, size), mode="bilinear", align_corners=False, antialias=True
+            )
+        return (mask[0] >= 0.5).float()
+
+    def _point_inputs(self, prompt: Prompt) -> dict[str, Tensor]:
+        if prompt.box is not None:
+            points = np.asarray(prompt.box, np.float32).reshape(2, 2)
+            labels = np.array([2, 3], np.int32)
+        else:
+            given = np.asarray(prompt.points, np.float32)
+            points, labels = given[:, :2], given[:, 2].astype(np.int32)
+        height, width = self._frame_size
+        scale = self._network.image_size / np.array([width, height], np.float32)
+        return {
+            "point_coords": torch.from_numpy(points * scale)[None].float().to(self._device),
+            "point_labels": torch.from_numpy(labels)[None].to(self._device),
+        }
+
+    def _current_features(self) -> _FrameFeatures:
+        if self._features is None:
+            raise ValueError("there is no current frame; call track first")
+        return self._features

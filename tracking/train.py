@@ -1,0 +1,403 @@
+"""Train a small SAM-2 on labelled clips: prompt on the first frame, track through the rest.
+
+The losses are SAM-2's (arXiv 2408.00714, appendix D.2): focal and dice on the best of the
+masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 : 1 : 1 : 1.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+
+from pipeline.labelled_clip import LabelledClip
+from pipeline.training import TrainingPlan, freeze, train
+from tracking.sam2_model import SMALL_CONFIG, build_network, normalize_images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of the curriculum.
+
+    Attributes:
+        until: the stage ends at this share of all steps, 0..1.
+        frames: frames in each clip.
+        clips: clips in each step.
+        tracks: tracks followed in each clip; constant, since the CPU kernels are built
+            anew for each new batch size.
+    """
+
+    until: float
+    frames: int
+    clips: int
+    tracks: int
+
+
+# Prompts first, then short motion, then long memory: training on long clips from the
+# start spends most of its time on frames that an untrained network has lost.
+CURRICULUM = (
+    Stage(until=0.45, frames=2, clips=5, tracks=2),
+    Stage(until=0.75, frames=4, clips=3, tracks=2),
+    Stage(until=1.0, frames=8, clips=2, tracks=2),
+)
+
+_MIN_AREA_SHARE = 0.0008
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackBatch:
+    """Tracks of several clips side by side; B = clips * tracks.
+
+    Attributes:
+        features: trunk features of each stride, float32[clips * T, C, h, w].
+        targets: float32[B, T, S, S], true masks at the network's input size.
+        clip_of_row: int64[B], which clip each row follows.
+    """
+
+    features: list[Tensor]
+    targets: Tensor
+    clip_of_row: Tensor
+
+
+class FeatureCache:
+    """Features of the frozen trunk, computed once for each frame and kept in half precision.
+
+    Args:
+        network: its trunk must not be trained.
+        clips: clips of equal length.
+        folder: receives one memory-mapped array for each stride.
+    """
+
+    def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path) -> None:
+        self._trunk = network.image_encoder.trunk
+        self._size = network.image_size
+        self._clips = clips
+        frames = len(clips[0])
+        folder.mkdir(parents=True, exist_ok=True)
+        self._maps: list[NDArray[np.float16]] = []
+        for stride, channels in zip((4, 8, 16, 32), self._trunk.channel_list[::-1], strict=True):
+            side = self._size // stride
+            self._maps.append(
+                _memory_map(
+                    folder / f"stride-{stride}.npy",
+                    (len(clips), frames, channels, side, side),
+                    np.dtype(np.float16),
+                )
+            )
+        self._known = _memory_map(
+            folder / "known.npy", (len(clips), frames), np.dtype(np.bool_)
+        )
+
+    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
+        """Return the trunk's features float32[T, C, h, w] of each stride for some frames."""
+        missing = [frame for frame in frames if not self._known[clip, frame]]
+        if missing:
+            images = torch.from_numpy(self._clips[clip].images[missing].copy())
+            with torch.no_grad():
+                computed = self._trunk(normalize_images(images, self._size))
+            for stored, values in zip(self._maps, computed, strict=True):
+                stored[clip, missing] = values.half().numpy()
+            self._known[clip, missing] = True
+        return [torch.from_numpy(stored[clip, list(frames)]).float() for stored in self._maps]
+
+
+def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    if path.exists():
+        stored = np.load(path, mmap_mode="r+")
+        if stored.shape == shape:
+            return stored
+    return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+
+
+def sample_batch(
+    random: np.random.Generator,
+    clips: Sequence[LabelledClip],
+    cache: FeatureCache,
+    stage: Stage,
+    image_size: int,
+) -> TrackBatch:
+    """Draw clips, a run of frames in each, and tracks that are visible in its first frame.
+
+    Small tracks are drawn as often as large ones. A clip with too few tracks gives the
+    same track twice.
+    """
+    features: list[list[Tensor]] = []
+    targets = []
+    while len(features) < stage.clips:
+        number = int(random.integers(len(clips)))
+        clip = clips[number]
+        start = int(random.integers(0, len(clip) - stage.frames + 1))
+        frames = list(range(start, start + stage.frames))
+        if random.random() < 0.5:
+            frames.reverse()
+        min_area = int(_MIN_AREA_SHARE * clip.track_maps[0].size)
+        visible = [track_id for track_id, _ in clip.masks(frames[0], min_area)]
+        if not visible:
+            continue
+        chosen = random.choice(visible, stage.tracks, replace=len(visible) < stage.tracks)
+        features.append(cache.features(number, frames))
+        for track_id in chosen:
+            masks = (clip.track_maps[frames] == track_id).astype(np.float32)
+            targets.append([cv2.resize(mask, (image_size, image_size)) for mask in masks])
+    return TrackBatch(
+        features=[torch.cat(level) for level in zip(*features, strict=True)],
+        targets=(torch.from_numpy(np.array(targets)) >= 0.5).float(),
+        clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
+    )
+
+
+def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Make a mask as rough as a detector's: coarse grid in its box, grown, shrunk or shifted.
+
+    Args:
+        random: source of randomness.
+        mask: float32[S, S], 0 or 1.
+
+    Returns:
+        float32[S, S], 0 or 1; never empty where the mask is not.
+    """
+    size = mask.shape[0]
+    ys, xs = np.nonzero(mask)
+    if len(xs) < 16:
+        return mask
+    y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
+    grid = int(random.choice([14, 28, 28, 56]))
+    coarse = cv2.resize(mask[y0:y1, x0:x1], (grid, grid), interpolation=cv2.INTER_AREA)
+    coarse += random.normal(0, 0.12, coarse.shape)
+    shift = random.integers(-2, 3, 2)
+    rough = np.zeros_like(mask)
+    box = cv2.resize(coarse, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
+    rough[y0:y1, x0:x1] = box
+    rough = np.roll(rough, shift, (0, 1))
+    reach = int(random.integers(0, max(size // 80, 2)))
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    change = cv2.dilate if random.random() < 0.5 else cv2.erode
+    changed = (np.asarray(change(rough, kernel)) > 0.5).astype(np.float32)
+    return changed if changed.any() else mask
+
+
+def make_prompts(
+    random: np.random.Generator, targets: Tensor, kind: str
+) -> dict[str, dict[str, Tensor] | Tensor | None]:
+    """Make prompts of one kind for the first frame.
+
+    Args:
+        random: source of randomness.
+        targets: float32[B, S, S], true masks, none of them empty.
+        kind: mask, rough-mask, box or points.
+
+    Returns:
+        The arguments `point_inputs` and `mask_inputs` of SAM-2's `track_step`.
+    """
+    masks = targets.numpy()
+    if kind == "mask":
+        return {"point_inputs": None, "mask_inputs": targets[:, None]}
+    if kind == "rough-mask":
+        rough = np.stack([degrade_mask(random, mask) for mask in masks])
+        return {"point_inputs": None, "mask_inputs": torch.from_numpy(rough)[:, None]}
+    draw = _box_corners if kind == "box" else _inner_points
+    coordinates = np.stack([draw(random, mask) for mask in masks]).astype(np.float32)
+    labels = np.array([[2, 3]] if kind == "box" else [[1] * coordinates.shape[1]], np.int32)
+    return {
+        "point_inputs": {
+            "point_coords": torch.from_numpy(coordinates),
+            "point_labels": torch.from_numpy(np.repeat(labels, len(masks), 0)),
+        },
+        "mask_inputs": None,
+    }
+
+
+def _box_corners(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
+    ys, xs = np.nonzero(mask)
+    box = np.array([[xs.min(), ys.min()], [xs.max() + 1, ys.max() + 1]], np.float64)
+    return box + random.normal(0, 0.04, (2, 2)) * np.maximum(box[1] - box[0], 4)
+
+
+def _inner_points(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
+    ys, xs = np.nonzero(mask)
+    chosen = random.integers(0, len(xs), 5)
+    return np.stack([xs[chosen], ys[chosen]], 1) + 0.5
+
+
+def mask_losses(
+    logits: Tensor, ious: Tensor, presence: Tensor, target: Tensor
+) -> dict[str, Tensor]:
+    """Compute SAM-2's losses for one frame.
+
+    Args:
+        logits: float32[B, M, h, w], masks before the sigmoid.
+        ious: float32[B, M], predicted IoU 0..1.
+        presence: float32[B, 1], logit of the object being visible.
+        target: float32[B, h, w], covered share of each pixel 0..1.
+
+    Returns:
+        Named scalar losses, weighted.
+    """
+    visible = (target.flatten(1).amax(1) > 0.5).float()
+    goal = target[:, None].expand_as(logits)
+    probability = logits.sigmoid()
+    plain = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
+    focal = (plain * (probability - goal).abs().square()).mean((2, 3))
+    overlap = (probability * goal).sum((2, 3))
+    dice = 1 - (2 * overlap + 1) / (probability.sum((2, 3)) + goal.sum((2, 3)) + 1)
+    combined = 20 * focal + dice
+    best = combined.argmin(1, keepdim=True)
+    weight = visible / visible.sum().clamp(min=1)
+    with torch.no_grad():
+        hard, true = logits > 0, goal > 0.5
+        union = (hard | true).sum((2, 3)).clamp(min=1)
+        actual_iou = (hard & true).sum((2, 3)) / union
+    return {
+        "focal": (20 * focal.gather(1, best)[:, 0] * weight).sum(),
+        "dice": (dice.gather(1, best)[:, 0] * weight).sum(),
+        "iou": ((ious - actual_iou).abs().mean(1) * weight).sum(),
+        "presence": F.binary_cross_entropy_with_logits(presence[:, 0], visible),
+    }
+
+
+class ClipTrainer:
+    """Computes the losses of tracking through clips.
+
+    Args:
+        network: what is trained.
+        clips: labelled clips of equal length.
+        cache: the frozen trunk's features of these clips.
+        plan: gives the number of steps, by which the curriculum is divided, and the seed.
+    """
+
+    def __init__(
+        self,
+        network: SAM2Base,
+        clips: Sequence[LabelledClip],
+        cache: FeatureCache,
+        plan: TrainingPlan,
+    ) -> None:
+        self._network = network
+        self._clips = clips
+        self._cache = cache
+        self._plan = plan
+
+    def losses_of_step(self, step: int) -> dict[str, Tensor]:
+        """Return the losses of a step's batch, averaged over its frames."""
+        random = np.random.default_rng([self._plan.seed, step])
+        progress = step / self._plan.steps
+        stage = next(stage for stage in CURRICULUM if progress < stage.until)
+        batch = sample_batch(random, self._clips, self._cache, stage, self._network.image_size)
+        kind = str(
+            random.choice(["mask", "rough-mask", "box", "points"], p=[0.35, 0.35, 0.15, 0.15])
+        )
+        per_frame = self._track(random, batch, kind)
+        return {
+            name: torch.stack([losses[name] for losses in per_frame]).mean()
+            for name in per_frame[0]
+        }
+
+    def _track(
+        self, random: np.random.Generator, batch: TrackBatch, kind: str
+    ) -> list[dict[str, Tensor]]:
+        network = self._network
+        frames = batch.targets.shape[1]
+        vision, positions, sizes = self._encode(batch)
+        memory: dict[str, dict[int, Any]] = {
+            "cond_frame_outputs": {},
+            "non_cond_frame_outputs": {},
+        }
+        goals = F.interpolate(batch.targets, scale_factor=0.25, mode="area")
+        # A later re-prompt of some clips, as the policies give them.
+        reprompt = int(random.integers(2, frames)) if frames > 2 and random.random() < 0.4 else -1
+        losses = []
+        for frame in range(frames):
+            inputs: dict[str, Any] = {"point_inputs": None, "mask_inputs": None}
+            prompted = frame == 0
+            if prompted:
+                inputs = make_prompts(random, batch.targets[:, 0], kind)
+            elif frame == reprompt and bool(batch.targets[:, frame].flatten(1).any(1).all()):
+                prompted = True
+                inputs = make_prompts(random, batch.targets[:, frame], "rough-mask")
+            rows = batch.clip_of_row * frames + frame
+            current = [level[:, rows] for level in vision]
+            output, heads, _, _ = network._track_step(
+                frame_idx=frame,
+                is_init_cond_frame=prompted,
+                current_vision_feats=current,
+                current_vision_pos_embeds=[level[:, rows] for level in positions],
+                feat_sizes=sizes,
+                output_dict=memory,
+                num_frames=frames,
+                track_in_reverse=False,
+                prev_sam_mask_logits=None,
+                **inputs,
+            )
+            logits, _, ious, low_res, high_res, pointer, presence = heads
+            output["pred_masks"], output["obj_ptr"] = low_res, pointer
+            if inputs["mask_inputs"] is None:
+                losses.append(mask_losses(logits, ious, presence, goals[:, frame]))
+            if frame + 1 < frames:
+                network._encode_memory_in_output(
+                    current, sizes, inputs["point_inputs"], True, high_res, presence, output
+                )
+            memory["cond_frame_outputs" if prompted else "non_cond_frame_outputs"][frame] = output
+        return losses
+
+    def _encode(self, batch: TrackBatch) -> tuple[list[Tensor], list[Tensor], list[Any]]:
+        network = self._network
+        features, positions = network.image_encoder.neck(batch.features)
+        scalp = network.image_encoder.scalp
+        features, positions = features[:-scalp], positions[:-scalp]
+        decoder = network.sam_mask_decoder
+        features[0] = decoder.conv_s0(features[0])
+        features[1] = decoder.conv_s1(features[1])
+        backbone = {"backbone_fpn": features, "vision_pos_enc": positions}
+        _, vision, position_encodings, sizes = network._prepare_backbone_features(backbone)
+        return vision, position_encodings, sizes
+
+
+def train_tracker(
+    *,
+    clips: Sequence[LabelledClip],
+    plan: TrainingPlan,
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> SAM2Base:
+    """Train Scopeline's small SAM-2 on an ImageNet trunk that stays frozen.
+
+    Args:
+        clips: labelled clips of equal length, at least as long as the curriculum's longest.
+        plan: how long and how fast.
+        folder: receives the checkpoint, the losses and the cached features; an unfinished
+            run in it goes on.
+        on_step: is called after each step with its number and the losses.
+
+    Returns:
+        The trained network, in evaluation mode.
+
+    Raises:
+        ValueError: there are no clips, or they are too short.
+    """
+    longest = max(stage.frames for stage in CURRICULUM)
+    if not clips or min(len(clip) for clip in clips) < longest:
+        raise ValueError(f"training the tracker needs clips of at least {longest} frames")
+    torch.manual_seed(plan.seed)
+    network = build_network(SMALL_CONFIG)
+    network.image_encoder.trunk.backbone.load_imagenet_weights()
+    freeze([network.image_encoder.trunk])
+    cache = FeatureCache(network, clips, folder / "features")
+    network.train()
+    network.image_encoder.trunk.eval()
+    # Its gradient is never needed, its batch norm never moves.
+    trainer = ClipTrainer(network, clips, cache, plan)
+    train(
+        model=network,
+        plan=plan,
+        losses_of_step=trainer.losses_of_step,
+        folder=folder,
+        on_step=on_step,
+    )
+    return network.eval()
