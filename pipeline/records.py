@@ -214,6 +214,27 @@ class TrackAnnotation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRecord:
+    """What is stored of one prompt.
+
+    Attributes:
+        prompt_id: counts the prompts of a video from 0.
+        track_id: the track that it was given to.
+        class_id: class of the object.
+        kind: mask, box or points.
+        reason: why it was given.
+        score: the overseer's confidence, 0..1.
+    """
+
+    prompt_id: int
+    track_id: int
+    class_id: int
+    kind: str
+    reason: PromptReason
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameAnnotation:
     """What is stored of one frame.
 
@@ -223,13 +244,15 @@ class FrameAnnotation:
         tracks: the visible tracks, by track id.
         overseer_ran: whether the overseer looked at this frame.
         prompts: the prompts that were given on this frame.
+        flags: what is special about the frame: out_of_body, cut, blurred, undecodable.
     """
 
     index: int
     time_s: float
     tracks: tuple[TrackAnnotation, ...]
     overseer_ran: bool = False
-    prompts: tuple[Prompt, ...] = ()
+    prompts: tuple[PromptRecord, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 def _require(condition: bool, message: str) -> None:

@@ -1,0 +1,474 @@
+"""The command line: `scopeline`."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pipeline.errors import ScopelineError, UsageError
+
+app = typer.Typer(
+    name="scopeline",
+    help="Annotate surgical videos: an overseer looks, SAM-2 memory tracking follows.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
+weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+app.add_typer(weights_app, name="weights")
+
+_screen = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+class PolicyChoice(StrEnum):
+    """The policies that `annotate` knows."""
+
+    constellation = "constellation"
+    first_frame = "first-frame"
+    framewise = "framewise"
+    given = "given"
+
+
+class ExportFormat(StrEnum):
+    """The formats that `export` knows."""
+
+    mp4 = "mp4"
+    davis = "davis"
+
+
+@app.command(
+    epilog="Example: `scopeline annotate op1.mp4 op2.mp4 --out annotations`  \n"
+    "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
+    "--prompt-frames 0,30`"
+)
+def annotate(
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO...", help="Video files or folders of frames.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset.")],
+    overseer: Annotated[str | None, typer.Option(help="Name or model folder.")] = None,
+    tracker: Annotated[
+        str | None, typer.Option(help="Name, model folder or official checkpoint.")
+    ] = None,
+    policy: Annotated[PolicyChoice | None, typer.Option(help="When to prompt.")] = None,
+    overseer_every: Annotated[
+        int | None, typer.Option(min=1, help="The overseer looks at each Nth frame.")
+    ] = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="True masks: an annotation set or a folder of PNGs.")
+    ] = None,
+    prompt_frames: Annotated[
+        str | None, typer.Option(help="Frames of --prompts to use, such as 0,30,60.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Keep finished sets of the same job, or begin anew.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Annotate videos; one that fails does not stop the others."""
+    given = {
+        "overseer": overseer,
+        "tracker": tracker,
+        "policy": None if policy is None else policy.value,
+        "overseer_every": overseer_every,
+        "prompts": prompts,
+        "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
+        "labels": labels,
+        "device": device,
+        "max_frames": max_frames,
+    }
+    settings = _settings({key: value for key, value in given.items() if value is not None})
+    _refuse_equal_names(videos)
+    results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
+    if as_json:
+        typer.echo(json.dumps({"videos": results}, indent=2))
+    if any("error" in result for result in results):
+        raise typer.Exit(1)
+
+
+def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dict[str, Any]:
+    from flows.annotate_video import VideoJob, annotate_job
+
+    job = VideoJob(video=video, out=out, settings=settings, resume=resume)
+    started = time.monotonic()
+    try:
+        with _progress(video.name) as advance:
+            manifest = annotate_job(job, advance).manifest
+    except UsageError:
+        raise
+    except ScopelineError as error:
+        if _debugging():
+            raise
+        _complain(error)
+        return {"video": str(video), "error": str(error)}
+    seconds = time.monotonic() - started
+    counts = manifest.counts
+    _screen.print(
+        f"{job.set_path}: {counts.frames} frames, {counts.tracks} tracks, "
+        f"{counts.prompts} prompts in {seconds:.1f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return {
+        "video": str(video),
+        "set": str(job.set_path),
+        "state": manifest.state,
+        "frames": counts.frames,
+        "tracks": counts.tracks,
+        "masks": counts.masks,
+        "prompts": counts.prompts,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _settings(given: dict[str, Any]) -> Any:
+    from flows.settings import AnnotateSettings
+
+    try:
+        settings = AnnotateSettings(**given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise UsageError(f"setting {name}: {problem['msg']}") from error
+    if settings.policy == "given" and settings.prompts is None:
+        raise UsageError("--policy given needs --prompts: true masks to start from")
+    if settings.prompts is not None and settings.policy not in ("given", "constellation"):
+        raise UsageError("--prompts goes with --policy given or constellation")
+    return settings
+
+
+def _frame_list(text: str) -> tuple[int, ...]:
+    try:
+        frames = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        frames = (-1,)
+    if min(frames) < 0:
+        raise UsageError(f"--prompt-frames {text} is not a list of frame numbers such as 0,30,60")
+    return frames
+
+
+def _refuse_equal_names(videos: list[Path]) -> None:
+    names = [video.stem for video in videos]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"two videos are named {name}, their sets would overwrite each other; annotate "
+                "them into different --out folders"
+            )
+
+
+@app.command(
+    epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`"
+)
+def render(
+    seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")],
+    frames: Annotated[int, typer.Option(min=1, help="Length in frames at 25 frames/s.")],
+    out: Annotated[Path, typer.Option(help="Folder for video.mp4 and truth.annset.")],
+    size: Annotated[str, typer.Option(metavar="WxH", help="Even numbers.")] = "480x270",
+) -> None:
+    """Render a scene of the simulated theatre with its exact truth."""
+    from samples.theatre.render import render as render_scene
+
+    width, height = _size(size)
+    with _progress("rendering") as advance:
+        done = iter(range(1, frames + 1))
+        render_scene(
+            seed=seed,
+            frame_count=frames,
+            width=width,
+            height=height,
+            folder=out,
+            on_frame=lambda: advance(next(done), frames),
+        )
+    _screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    numbers = (int(width), int(height)) if width.isdigit() and height.isdigit() else (0, 0)
+    if min(numbers) < 64 or any(number % 2 for number in numbers):
+        raise UsageError(f"--size {text} is not WxH in even numbers from 64, such as 480x270")
+    return numbers
+
+
+@app.command(
+    epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`"
+)
+def evaluate(
+    annotation_set: Annotated[Path, typer.Argument(metavar="SET", help="What is judged.")],
+    truth: Annotated[
+        Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
+    from pipeline.annotation_set import AnnotationSet
+    from pipeline.mask_folder import open_masks
+    from pipeline.metrics import evaluate as compare
+
+    judged = AnnotationSet(annotation_set)
+    right = open_masks(truth, judged.label_set)
+    result = compare(judged.frames(), right.frames(), judged.label_set).to_json()
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    table = Table(title=f"{result['frames']} frames, {result['objects']} objects")
+    for column in ("class", "IoU", "Dice", "frames"):
+        table.add_column(column)
+    for name, score in result["per_class"].items():
+        table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
+    console = Console()
+    console.print(table)
+    console.print(
+        "  ".join(f"{key} {result[key]:.3f}" for key in ("j", "f", "j_and_f", "miou", "dice"))
+    )
+
+
+@app.command(name="export", epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`")
+def export_set(
+    annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
+    format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    out: Annotated[Path, typer.Option(help="File or folder to write.")],
+) -> None:
+    """Write a set in another format."""
+    from pipeline.annotation_set import AnnotationSet
+    from pipeline.exports import export
+
+    export(AnnotationSet(annotation_set), format_name.value, out)
+    _screen.print(str(out), soft_wrap=True)
+
+
+@app.command(epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`")
+def info(
+    source: Annotated[Path, typer.Argument(metavar="VIDEO|SET")], as_json: JsonOption = False
+) -> None:
+    """Say what a video or an annotation set is."""
+    document = _describe(source)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for key, value in document.items():
+        text = json.dumps(value) if isinstance(value, dict | list) else value
+        typer.echo(f"{key}: {text}")
+
+
+def _describe(source: Path) -> dict[str, Any]:
+    from pipeline.annotation_set import SUFFIX, AnnotationSet
+    from pipeline.frames import open_video
+
+    if source.suffix == SUFFIX or (source / "manifest.json").is_file():
+        return {"kind": "annotation set", **AnnotationSet(source).manifest.model_dump()}
+    video = open_video(source).info
+    return {
+        "kind": "video",
+        "name": video.name,
+        "path": str(video.path),
+        "sha256": video.sha256,
+        "width": video.width,
+        "height": video.height,
+        "frames": video.frame_count,
+        "rate": video.rate,
+        "seconds": round(video.frame_count / video.rate, 3),
+    }
+
+
+class Backbone(StrEnum):
+    """The backbones that `train overseer` knows."""
+
+    efficientnet_lite0 = "efficientnet_lite0"
+    resnet18 = "resnet18"
+    resnet34 = "resnet34"
+    resnet50 = "resnet50"
+
+
+DataOption = Annotated[str, typer.Option(help="`theatre`: the simulated operating theatre.")]
+ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
+ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
+RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")]
+
+
+@train_app.command(
+    "overseer", epilog="Example: `scopeline train overseer --data theatre --out my-overseer`"
+)
+def train_overseer(
+    data: DataOption,
+    out: ModelOutOption,
+    backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
+    clips: ClipsOption = 420,
+    steps: StepsOption = 1700,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
+    learning_rate: RateOption = 3e-4,
+    seed: SeedOption = 1,
+) -> None:
+    """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
+    from flows.training import TrainingJob, train_overseer_job
+    from overseer.mask_rcnn import OverseerConfig
+    from pipeline.training import TrainingPlan
+
+    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
+    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    config = OverseerConfig(backbone=backbone.value)
+    _screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
+
+
+@train_app.command(
+    "tracker", epilog="Example: `scopeline train tracker --data theatre --out my-tracker`"
+)
+def train_tracker(
+    data: DataOption,
+    out: ModelOutOption,
+    clips: ClipsOption = 420,
+    steps: StepsOption = 2200,
+    learning_rate: RateOption = 4e-4,
+    seed: SeedOption = 1,
+) -> None:
+    """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
+    from flows.training import TrainingJob, train_tracker_job
+    from pipeline.training import TrainingPlan
+
+    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
+    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    _screen.print(str(train_tracker_job(job)))
+
+
+@weights_app.command("list", epilog="Example: `scopeline weights list`")
+def weights_list(as_json: JsonOption = False) -> None:
+    """List the official checkpoints, and which of them are on this machine."""
+    from tracking.weights import CHECKPOINTS, checkpoint_path
+
+    rows = [
+        {
+            "name": checkpoint.name,
+            "size_bytes": checkpoint.size_bytes,
+            "pulled": checkpoint_path(checkpoint).is_file(),
+            "url": checkpoint.url,
+        }
+        for checkpoint in CHECKPOINTS.values()
+    ]
+    if as_json:
+        typer.echo(json.dumps({"checkpoints": rows}, indent=2))
+        return
+    for row in rows:
+        mark = "pulled" if row["pulled"] else "      "
+        typer.echo(f"{row['name']:24} {int(row['size_bytes']) / 1e6:7.1f} MB  {mark}")
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopeline weights list`.")]
+
+
+@weights_app.command("pull", epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`")
+def weights_pull(name: NameArgument) -> None:
+    """Download a checkpoint; a download that was cut off goes on."""
+    from tracking.weights import checkpoint_path, find_checkpoint, pull_checkpoint
+
+    checkpoint = find_checkpoint(name)
+    path = checkpoint_path(checkpoint)
+    if not path.is_file():
+        with Progress(console=_screen) as progress:
+            bar = progress.add_task(name, total=checkpoint.size_bytes)
+            pull_checkpoint(checkpoint, path, lambda done: progress.update(bar, completed=done))
+    _screen.print(str(path), soft_wrap=True)
+
+
+@weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
+def weights_verify(name: NameArgument) -> None:
+    """Check size and hash of a pulled checkpoint."""
+    from tracking.weights import checkpoint_path, find_checkpoint, verify_checkpoint
+
+    checkpoint = find_checkpoint(name)
+    path = checkpoint_path(checkpoint)
+    verify_checkpoint(checkpoint, path)
+    _screen.print(f"{path} is {name}", soft_wrap=True)
+
+
+class _FrameRate(ProgressColumn):
+    def render(self, task: Task) -> str:  # type: ignore[override]
+        return f"{task.speed:.1f} frames/s" if task.speed else ""
+
+
+@contextmanager
+def _progress(title: str) -> Any:
+    """Show a progress bar on stderr; yields a function of (done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _FrameRate(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=_screen, disable=not _screen.is_terminal) as progress:
+        bar = progress.add_task(title, total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        report: Callable[[int, int], None] = advance
+        yield report
+
+
+def _complain(error: Exception) -> None:
+    print(f"scopeline: {error}", file=sys.stderr)
+
+
+def _debugging() -> bool:
+    return bool(os.environ.get("SCOPELINE_DEBUG"))
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 1 failed, 2 wrong use."""
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        os.environ["SCOPELINE_DEBUG"] = "1"
+    try:
+        app()
+    except UsageError as error:
+        if _debugging():
+            raise
+        _complain(error)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _complain(Exception("stopped; what was committed stays"))
+        sys.exit(1)
+    # The last resort: a user gets one sentence, a developer asks for --debug.
+    except Exception as error:
+        if _debugging():
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        known = isinstance(error, ScopelineError)
+        _complain(error if known else Exception(f"{text}; run again with --debug to see where"))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Models by name or path: the ones that ship, the official ones, and the user's own."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+
+from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer
+from pipeline.errors import ModelError, UsageError
+from tracking.tracker import Sam2Tracker
+from tracking.weights import CHECKPOINTS, checkpoint_path, load_network, sha256_of
+
+SHIPPED = "scopeline"
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        UsageError: the name is unknown, or the machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = name.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise UsageError(f"unknown device {name}; choose auto, cpu or cuda")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UsageError("this machine has no CUDA device; choose --device cpu")
+    return torch.device(name)
+
+
+def open_overseer(name: str, device: torch.device) -> MaskRCNNOverseer:
+    """Load an overseer by name (`scopeline`) or from a model folder.
+
+    Raises:
+        ModelError: it is unknown or does not load.
+    """
+    return load_overseer(_folder(name, "overseer"), device)
+
+
+def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
+    """Load a tracker by name, from a model folder or from an official checkpoint.
+
+    Raises:
+        ModelError: it is unknown or does not load.
+    """
+    source = name if name in CHECKPOINTS else _folder(name, "tracking")
+    return Sam2Tracker(load_network(source), device)
+
+
+def describe_model(name: str, package: str) -> dict[str, str]:
+    """Return a model's name and the hash of its weights, for the manifest."""
+    if package == "tracking" and name in CHECKPOINTS:
+        path = checkpoint_path(CHECKPOINTS[name])
+    else:
+        folder = _folder(name, package)
+        path = folder / "weights.safetensors" if folder.is_dir() else folder
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; check the model's name or path")
+    return {"name": name, "sha256": sha256_of(path)}
+
+
+def _folder(name: str, package: str) -> Path:
+    if name == SHIPPED:
+        return Path(str(files(package))) / "models" / SHIPPED
+    path = Path(name)
+    if not path.exists():
+        option = "overseer" if package == "overseer" else "tracker"
+        known = [SHIPPED] + (list(CHECKPOINTS) if package == "tracking" else [])
+        raise ModelError(
+            f"unknown {option} {name}: it is neither a path nor one of {', '.join(known)}"
+        )
+    return path

@@ -1,0 +1,44 @@
+"""Settings of an annotation job, from the command line, the environment or a flow's parameters."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pipeline.policy import ConstellationSettings
+
+PolicyName = Literal["constellation", "first-frame", "framewise", "given"]
+POLICIES: tuple[PolicyName, ...] = ("constellation", "first-frame", "framewise", "given")
+
+
+class AnnotateSettings(BaseSettings):
+    """How videos are annotated; each field may be set by `SCOPELINE_<FIELD>`.
+
+    Attributes:
+        overseer: name or folder of the overseer.
+        tracker: name, folder or checkpoint of the tracker.
+        policy: when to prompt.
+        overseer_every: the overseer looks at each Nth frame.
+        prompts: annotation set or folder of mask PNGs with true masks to prompt with.
+        prompt_frames: the frames of `prompts` that are used.
+        labels: JSON file that says what the values in mask PNGs mean.
+        device: auto, cpu or cuda.
+        max_frames: stop after this many frames.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SCOPELINE_", frozen=True, extra="forbid")
+
+    overseer: str = "scopeline"
+    tracker: str = "scopeline"
+    policy: PolicyName = "constellation"
+    overseer_every: int = Field(default=ConstellationSettings().overseer_every, ge=1)
+    prompts: Path | None = None
+    prompt_frames: tuple[int, ...] = (0,)
+    labels: Path | None = None
+    device: str = "auto"
+    max_frames: int | None = Field(default=None, ge=1)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what determines the result: all but the device."""
+        return self.model_dump(mode="json", exclude={"device"})

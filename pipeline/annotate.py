@@ -1,0 +1,259 @@
+"""The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.labels import LabelSet
+from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
+from pipeline.policy import Decision, Given, Policy
+from pipeline.records import (
+    Detections,
+    FrameAnnotation,
+    FrameBatch,
+    Origin,
+    Prompt,
+    PromptReason,
+    PromptRecord,
+    TrackAnnotation,
+    TrackedMasks,
+)
+
+
+class Overseer(Protocol):
+    """Sees objects in single frames."""
+
+    label_set: LabelSet
+
+    def detect(self, images: NDArray[np.uint8]) -> list[Detections]:
+        """Find objects in frames uint8[N, H, W, 3], RGB; one record for each frame."""
+
+
+class Tracker(Protocol):
+    """Carries masks through time."""
+
+    def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
+        """Take the next frame uint8[H, W, 3], RGB, and follow all tracks into it."""
+
+    def prompt(self, prompts: Sequence[Prompt]) -> None:
+        """Start or correct tracks on the current frame."""
+
+    def end(self, track_ids: Sequence[int]) -> None:
+        """Stop following tracks."""
+
+    def result(self) -> TrackedMasks:
+        """Return the masks of all tracks in the current frame."""
+
+
+def annotate(
+    batches: Iterable[FrameBatch],
+    *,
+    overseer: Overseer | None,
+    tracker: Tracker,
+    policy: Policy,
+) -> Iterator[FrameAnnotation]:
+    """Annotate a video frame by frame; each frame is seen once and then dropped.
+
+    Args:
+        batches: the frames in order.
+        overseer: looks at the frames that the policy wants seen; None if it wants none.
+        tracker: follows the tracks.
+        policy: decides when to prompt.
+
+    Yields:
+        One annotation for each frame, in order.
+    """
+    journal = _PromptJournal()
+    for batch in batches:
+        seen = _look(batch, overseer, policy)
+        for row, index in enumerate(batch.indices.tolist()):
+            tracker.track(index, batch.images[row])
+            detections = seen.get(index)
+            tracked = tracker.result()
+            decision = policy.decide(index, detections, tracked)
+            if decision != Decision():
+                tracker.end(decision.ended)
+                tracker.prompt(decision.prompts)
+                tracked = tracker.result()
+            prompts = journal.record(decision.prompts)
+            yield FrameAnnotation(
+                index=index,
+                time_s=float(batch.times[row]),
+                tracks=_track_annotations(tracked, policy, journal, decision.prompts),
+                overseer_ran=detections is not None,
+                prompts=prompts,
+            )
+
+
+def annotate_framewise(
+    batches: Iterable[FrameBatch], overseer: Overseer, score: float = 0.5
+) -> Iterator[FrameAnnotation]:
+    """Annotate each frame by the overseer alone: the baseline without a tracker.
+
+    A detection keeps the track id of the detection of its class that it overlaps most in
+    the frame before.
+
+    Yields:
+        One annotation for each frame, in order.
+    """
+    linker = _FrameLinker()
+    for batch in batches:
+        for row, detections in enumerate(overseer.detect(batch.images)):
+            sure = np.flatnonzero(detections.scores >= score)
+            masks = resolve_overlaps(detections.masks[sure], detections.scores[sure])
+            class_ids = detections.class_ids[sure]
+            track_ids = linker.link(class_ids, masks)
+            tracks = [
+                TrackAnnotation(
+                    track_id=track_id,
+                    class_id=int(class_ids[number]),
+                    rle=encode_mask(masks[number]),
+                    quality=float(detections.scores[sure[number]]),
+                    presence=1.0,
+                    origin=Origin.PROMPT,
+                )
+                for number, track_id in enumerate(track_ids)
+                if masks[number].any()
+            ]
+            yield FrameAnnotation(
+                index=int(batch.indices[row]),
+                time_s=float(batch.times[row]),
+                tracks=tuple(sorted(tracks, key=lambda track: track.track_id)),
+                overseer_ran=True,
+            )
+
+
+class WithGivenPrompts:
+    """A policy that also takes given masks, besides what the overseer sees.
+
+    Args:
+        policy: decides about everything else; it takes over the given tracks.
+        given: the given prompts; their track ids are out of the way of the policy's.
+    """
+
+    def __init__(self, policy: "AdoptingPolicy", given: Given) -> None:
+        self._policy = policy
+        self._given = given
+
+    def wants_overseer(self, frame_index: int) -> bool:
+        """Return whether the overseer should look at a frame."""
+        return self._policy.wants_overseer(frame_index)
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track."""
+        return self._policy.class_of(track_id)
+
+    def decide(
+        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
+    ) -> Decision:
+        """Give the given prompts; elsewhere let the policy decide."""
+        given = self._given.decide(frame_index, detections, tracked)
+        for prompt in given.prompts:
+            self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
+        if given.prompts:
+            return given
+        return self._policy.decide(frame_index, detections, tracked)
+
+
+class AdoptingPolicy(Policy, Protocol):
+    """A policy that can take over tracks that somebody else started."""
+
+    def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
+        """Take over a track."""
+
+
+class _PromptJournal:
+    """Numbers the prompts of a video and knows the last one of each track."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.last: dict[int, int] = {}
+
+    def record(self, prompts: Sequence[Prompt]) -> tuple[PromptRecord, ...]:
+        records = []
+        for prompt in prompts:
+            records.append(
+                PromptRecord(
+                    prompt_id=self._count,
+                    track_id=prompt.track_id,
+                    class_id=prompt.class_id,
+                    kind=prompt.kind,
+                    reason=prompt.reason,
+                    score=prompt.score,
+                )
+            )
+            self.last[prompt.track_id] = self._count
+            self._count += 1
+        return tuple(records)
+
+
+class _FrameLinker:
+    """Gives detections of consecutive frames the same id where they overlap most."""
+
+    def __init__(self) -> None:
+        self._previous: list[tuple[int, int, NDArray[np.bool_]]] = []
+        self._next_id = 1
+
+    def link(self, class_ids: NDArray[np.int64], masks: NDArray[np.bool_]) -> list[int]:
+        track_ids = [0] * len(masks)
+        if self._previous and len(masks):
+            iou = iou_matrix(masks, np.stack([mask for _, _, mask in self._previous]))
+            taken: set[int] = set()
+            for number, other in np.dstack(np.unravel_index(np.argsort(-iou, None), iou.shape))[0]:
+                track_id, class_id, _ = self._previous[other]
+                free = track_ids[number] == 0 and track_id not in taken
+                if iou[number, other] > 0 and free and class_id == class_ids[number]:
+                    track_ids[number] = track_id
+                    taken.add(track_id)
+        for number, track_id in enumerate(track_ids):
+            if track_id == 0:
+                track_ids[number] = self._next_id
+                self._next_id += 1
+        self._previous = [
+            (track_id, int(class_id), mask)
+            for track_id, class_id, mask in zip(track_ids, class_ids, masks, strict=True)
+        ]
+        return track_ids
+
+
+def _look(
+    batch: FrameBatch, overseer: Overseer | None, policy: Policy
+) -> dict[int, Detections]:
+    """Let the overseer look at the wanted frames of a batch, all at once."""
+    if overseer is None:
+        return {}
+    rows = [row for row, index in enumerate(batch.indices) if policy.wants_overseer(int(index))]
+    if not rows:
+        return {}
+    seen = overseer.detect(batch.images[rows])
+    return {int(batch.indices[row]): found for row, found in zip(rows, seen, strict=True)}
+
+
+def _track_annotations(
+    tracked: TrackedMasks, policy: Policy, journal: _PromptJournal, prompts: Sequence[Prompt]
+) -> tuple[TrackAnnotation, ...]:
+    prompted = {prompt.track_id: prompt.reason for prompt in prompts}
+    tracks = []
+    for row, track_id in enumerate(tracked.track_ids.tolist()):
+        if not tracked.masks[row].any():
+            continue
+        tracks.append(
+            TrackAnnotation(
+                track_id=track_id,
+                class_id=policy.class_of(track_id),
+                rle=encode_mask(tracked.masks[row]),
+                quality=float(tracked.quality[row]),
+                presence=float(tracked.presence[row]),
+                origin=_origin(prompted.get(track_id)),
+                prompt_id=journal.last[track_id],
+            )
+        )
+    return tuple(tracks)
+
+
+def _origin(reason: PromptReason | None) -> Origin:
+    if reason is None:
+        return Origin.PROPAGATED
+    return Origin.HUMAN if reason is PromptReason.HUMAN else Origin.PROMPT

@@ -1,0 +1,80 @@
+"""Export indexed PNGs as DAVIS has them: one picture a frame, the pixel value is the object."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError, OutputError
+from pipeline.labels import default_color
+from pipeline.masks import decode_mask
+from pipeline.records import FrameAnnotation
+
+
+def export_davis(annotation_set: AnnotationSet, path: Path) -> None:
+    """Write `00000.png`, `00001.png`, ... with a palette; value 0 is background.
+
+    Objects are numbered from 1 in the order of their track ids; `objects.csv` says which
+    number is which track and class.
+
+    Raises:
+        InputError: the set has more than 255 tracks, which an indexed PNG cannot hold.
+        OutputError: the folder exists already or cannot be written.
+    """
+    numbers = _number_tracks(annotation_set)
+    if path.exists():
+        raise OutputError(f"{path} exists already; remove it or choose another --out")
+    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
+    try:
+        draft.mkdir(parents=True)
+        entry = annotation_set.manifest.video
+        for frame in annotation_set.frames():
+            picture = _picture(frame, numbers, (entry.height, entry.width))
+            picture.save(draft / f"{frame.index:05d}.png")
+        _write_objects(annotation_set, numbers, draft / "objects.csv")
+        draft.rename(path)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); free space or choose another "
+            "--out"
+        ) from error
+
+
+def _number_tracks(annotation_set: AnnotationSet) -> dict[tuple[int, int], int]:
+    tracks = {
+        (track.track_id, track.class_id)
+        for frame in annotation_set.frames()
+        for track in frame.tracks
+    }
+    if len(tracks) > 255:
+        raise InputError(
+            f"{annotation_set.path} has {len(tracks)} tracks, an indexed PNG holds at most 255; "
+            "choose another format"
+        )
+    return {track: number for number, track in enumerate(sorted(tracks), start=1)}
+
+
+def _picture(
+    frame: FrameAnnotation, numbers: dict[tuple[int, int], int], size: tuple[int, int]
+) -> Image.Image:
+    values = np.zeros(size, np.uint8)
+    for track in frame.tracks:
+        values[decode_mask(track.rle)] = numbers[track.track_id, track.class_id]
+    picture = Image.fromarray(values, mode="P")
+    palette = [channel for number in range(256) for channel in default_color(number - 1)]
+    picture.putpalette(palette)
+    return picture
+
+
+def _write_objects(
+    annotation_set: AnnotationSet, numbers: dict[tuple[int, int], int], path: Path
+) -> None:
+    lines = ["value,track_id,class_id,class"]
+    for (track_id, class_id), number in numbers.items():
+        name = annotation_set.label_set[class_id].name
+        lines.append(f'{number},{track_id},{class_id},"{name}"')
+    path.write_text("\n".join(lines) + "\n")

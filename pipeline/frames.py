@@ -1,0 +1,268 @@
+"""Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
+
+import hashlib
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import cv2
+import decord
+import numpy as np
+from natsort import natsorted
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.records import FrameBatch
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# A healthy decoder needs milliseconds for a frame. decord is known to hang for ever where a
+# container promises more frames than it holds (dmlc/decord#373), so waiting must end.
+_DECODE_TIMEOUT_S = 120.0
+_FOLDER_RATE = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What a video says of itself.
+
+    Attributes:
+        name: file name without its suffix, or name of the folder.
+        path: where it lies.
+        sha256: hash of the content, hexadecimal.
+        width: in pixels.
+        height: in pixels.
+        frame_count: frames that the container promises.
+        rate: mean frames/s.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    frame_count: int
+    rate: float
+
+
+class VideoSource(Protocol):
+    """Frames in order, from wherever they are stored."""
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the video says of itself."""
+
+    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+        """Decode in order, each frame once, in batches of at most `size` frames."""
+
+
+def open_video(path: Path) -> VideoSource:
+    """Open a video file, or a folder of numbered JPEG or PNG frames.
+
+    Raises:
+        InputError: it is missing, empty, not a video, or damaged.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
+    if path.is_dir():
+        return _FrameFolder(path)
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty; copy or record the video again")
+    return _VideoFile(path)
+
+
+class _VideoFile:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._check_container()
+        reader = self._open()
+        try:
+            frame_count = len(reader)
+            rate = float(reader.get_avg_fps())
+            height, width = reader[0].shape[:2] if frame_count else (0, 0)
+        except Exception as error:
+            raise _undecodable(path, error) from error
+        if frame_count == 0:
+            raise InputError(f"{path} holds no video frames; give a file with a video stream")
+        self.info = VideoInfo(
+            name=path.stem,
+            path=path.resolve(),
+            sha256=_hash_files([path]),
+            width=int(width),
+            height=int(height),
+            frame_count=frame_count,
+            rate=rate,
+        )
+
+    def _check_container(self) -> None:
+        """Refuse what holds no video stream, before decord prints about it on stderr."""
+        try:
+            with av.open(str(self._path)) as container:
+                has_video = bool(container.streams.video)
+        except (av.error.FFmpegError, OSError) as error:
+            raise _undecodable(self._path, error) from error
+        if not has_video:
+            raise InputError(
+                f"{self._path} holds no video frames; give a file with a video stream"
+            )
+
+    def _open(self) -> Any:
+        decord.logging.set_level(decord.logging.QUIET)
+        try:
+            return decord.VideoReader(str(self._path), ctx=decord.cpu(0), num_threads=1)
+        # decord raises RuntimeError, or DECORDError, which is no subclass of it.
+        except Exception as error:
+            raise _undecodable(self._path, error) from error
+
+    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+        limit = _limit(self.info.frame_count, max_frames)
+        return _ahead(self._decode(size, limit), self._path)
+
+    def _decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
+        reader = self._open()
+        for start in range(0, limit, size):
+            images = []
+            for index in range(start, min(start + size, limit)):
+                try:
+                    images.append(reader.next().asnumpy())
+                except StopIteration:
+                    raise InputError(
+                        f"{self._path} ends after {index} of {limit} frames; "
+                        "copy it again or cut it there"
+                    ) from None
+                except Exception as error:
+                    raise InputError(
+                        f"{self._path} cannot be decoded at frame {index} of {limit}; "
+                        "copy it again or repair it"
+                    ) from error
+            indices = np.arange(start, start + len(images), dtype=np.int64)
+            times = np.asarray(reader.get_frame_timestamp(indices), np.float64)[:, 0]
+            yield FrameBatch(indices=indices, times=times, images=np.stack(images))
+
+
+class _FrameFolder:
+    def __init__(self, path: Path) -> None:
+        self._files = list_images(path)
+        if not self._files:
+            raise InputError(
+                f"{path} holds no JPEG or PNG frames; give a folder of numbered frames or a video"
+            )
+        height, width = read_image(self._files[0]).shape[:2]
+        self.info = VideoInfo(
+            name=path.resolve().name,
+            path=path.resolve(),
+            sha256=_hash_files(self._files),
+            width=width,
+            height=height,
+            frame_count=len(self._files),
+            rate=_FOLDER_RATE,
+        )
+
+    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+        limit = _limit(len(self._files), max_frames)
+        return _ahead(self._read(size, limit), self.info.path)
+
+    def _read(self, size: int, limit: int) -> Iterator[FrameBatch]:
+        for start in range(0, limit, size):
+            files = self._files[start : min(start + size, limit)]
+            images = [read_image(file) for file in files]
+            for file, image in zip(files, images, strict=True):
+                if image.shape[:2] != (self.info.height, self.info.width):
+                    raise InputError(
+                        f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
+                        f"{self.info.width}x{self.info.height}; give frames of one size"
+                    )
+            indices = np.arange(start, start + len(files), dtype=np.int64)
+            yield FrameBatch(
+                indices=indices, times=indices / self.info.rate, images=np.stack(images)
+            )
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List a folder's JPEG and PNG files in natural order (2 before 10)."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    ]
+    return list(natsorted(files, key=lambda file: file.name))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as uint8[H, W, 3], RGB.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError(f"{path} is not a readable picture; replace or remove it")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _ahead(batches: Iterator[FrameBatch], path: Path) -> Iterator[FrameBatch]:
+    """Decode on a thread, at most two batches ahead of whoever uses the frames."""
+    waiting: queue.Queue[FrameBatch | Exception | None] = queue.Queue(maxsize=2)
+    stop = threading.Event()
+
+    def put(item: FrameBatch | Exception | None) -> None:
+        while not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def decode() -> None:
+        try:
+            for batch in batches:
+                put(batch)
+                if stop.is_set():
+                    return
+            put(None)
+        # Whatever goes wrong on the thread is raised again where the frames are used.
+        except Exception as error:
+            put(error)
+
+    # A daemon, so that a decoder that hangs cannot keep the process alive.
+    threading.Thread(target=decode, name="decode-ahead", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=_DECODE_TIMEOUT_S)
+            except queue.Empty:
+                raise InputError(
+                    f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
+                    "its frame count may be wrong: remux it"
+                ) from None
+            if item is None:
+                return
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+
+
+def _undecodable(path: Path, error: Exception) -> InputError:
+    del error  # decord's own message is a C++ stack trace; it stays in __cause__
+    return InputError(
+        f"{path} is not a video that can be decoded, or it is damaged; "
+        "copy it again or convert it to mp4 (H.264)"
+    )
+
+
+def _limit(frame_count: int, max_frames: int | None) -> int:
+    return frame_count if max_frames is None else min(frame_count, max_frames)
+
+
+def _hash_files(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as content:
+            while chunk := content.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

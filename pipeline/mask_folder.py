@@ -1,0 +1,122 @@
+"""A folder of mask pictures as annotations: one PNG a frame, indexed, grey or RGB."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
+from pipeline.frames import list_images
+from pipeline.labels import LabelSet, unnamed_label_set
+from pipeline.masks import encode_mask
+from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+
+class MaskFolder:
+    """True masks in a folder of PNGs, in natural order; one track for each value.
+
+    Args:
+        path: the folder.
+        label_set: what the values mean; without it each value but 0 is a class of its own.
+
+    Raises:
+        InputError: the folder is missing or holds no PNG.
+    """
+
+    def __init__(self, path: Path, label_set: LabelSet | None = None) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise InputError(
+                f"{path} does not exist; give an annotation set or a folder of mask PNGs"
+            )
+        self._files = [file for file in list_images(path) if file.suffix.lower() == ".png"]
+        if not self._files:
+            raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")
+        self._given = label_set
+        self.label_set = label_set or unnamed_label_set(self._all_values())
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._files)
+
+    def frames(self) -> Iterator[FrameAnnotation]:
+        """Yield the masks of each frame.
+
+        Raises:
+            InputError: a PNG is damaged, or has a value that the label set does not know.
+        """
+        for index, file in enumerate(self._files):
+            yield FrameAnnotation(index=index, time_s=float(index), tracks=self._tracks(file))
+
+    def _tracks(self, file: Path) -> tuple[TrackAnnotation, ...]:
+        values = read_mask_values(file)
+        tracks = []
+        classes = {label.value: label for label in self.label_set.classes}
+        for value in np.unique(values):
+            label = classes.get(int(value))
+            if label is None and self._given is not None:
+                if value != 0 and int(value) not in self._given.ignored_values:
+                    raise InputError(
+                        f"{file} has the value {value}, which label set {self._given.name} does "
+                        "not know; add it to the label set's classes or to its 'ignore'"
+                    )
+            if label is None or label.kind == "background":
+                continue
+            tracks.append(
+                TrackAnnotation(
+                    track_id=label.id,
+                    class_id=label.id,
+                    rle=encode_mask(values == value),
+                    quality=1.0,
+                    presence=1.0,
+                    origin=Origin.HUMAN,
+                )
+            )
+        return tuple(tracks)
+
+    def _all_values(self) -> list[int]:
+        values: set[int] = set()
+        for file in self._files:
+            values |= {int(value) for value in np.unique(read_mask_values(file))}
+        return sorted(values)
+
+
+def read_mask_values(path: Path) -> NDArray[np.int64]:
+    """Read a mask PNG as int64[H, W] values.
+
+    An indexed or grey picture gives its values; an RGB picture gives its grey level where
+    all three channels are equal everywhere, else red * 65536 + green * 256 + blue.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    try:
+        with Image.open(path) as picture:
+            if picture.mode in ("P", "L", "1", "I", "I;16"):
+                values = np.asarray(picture).astype(np.int64)
+                return values * 255 if picture.mode == "1" else values
+            channels = np.asarray(picture.convert("RGB")).astype(np.int64)
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise InputError(f"{path} is not a readable mask PNG; replace or remove it") from error
+    red, green, blue = channels[..., 0], channels[..., 1], channels[..., 2]
+    if np.array_equal(red, green) and np.array_equal(green, blue):
+        return red
+    return red * 65536 + green * 256 + blue
+
+
+def open_masks(path: Path, label_set: LabelSet | None = None) -> AnnotationSet | MaskFolder:
+    """Open true masks: an annotation set, or a folder of mask PNGs.
+
+    Args:
+        path: the set or the folder.
+        label_set: what the values in a folder's PNGs mean.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if (path / "manifest.json").is_file():
+        return AnnotationSet(path)
+    return MaskFolder(path, label_set)

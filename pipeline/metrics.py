@@ -1,0 +1,251 @@
+"""Accuracy of an annotation set against the truth.
+
+Region similarity J and boundary accuracy F follow DAVIS (Perazzi et al., CVPR 2016), for
+objects that are matched one to one over the whole video; IoU and Dice are per class.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from scipy.optimize import linear_sum_assignment
+
+from pipeline.errors import InputError
+from pipeline.labels import LabelSet
+from pipeline.masks import RLE, decode_mask
+from pipeline.records import FrameAnnotation
+
+# DAVIS: the boundary may be off by this share of the picture's diagonal.
+_BOUNDARY_TOLERANCE = 0.008
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScore:
+    """How well one class is annotated.
+
+    Attributes:
+        name: of the class.
+        iou: mean intersection over union, over the frames where the class is or is said to be.
+        dice: mean Dice coefficient, over the same frames.
+        frames: how many frames these are.
+    """
+
+    name: str
+    iou: float
+    dice: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """How well a set is annotated.
+
+    Attributes:
+        j: mean region similarity over true objects, each over the frames where it or its
+            matched track is.
+        f: mean boundary accuracy over the same.
+        j_and_f: mean of the two.
+        miou: mean of the classes' IoU, over the classes that are in the truth.
+        dice: likewise of Dice.
+        per_class: by class id, for all classes in the truth or in the set.
+        frames: frames compared.
+        objects: true objects.
+        unmatched_tracks: tracks of the set that match no true object.
+    """
+
+    j: float
+    f: float
+    j_and_f: float
+    miou: float
+    dice: float
+    per_class: dict[int, ClassScore]
+    frames: int
+    objects: int
+    unmatched_tracks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON values, classes by name."""
+        document = asdict(self)
+        document["per_class"] = {
+            score.name: {"iou": score.iou, "dice": score.dice, "frames": score.frames}
+            for score in self.per_class.values()
+        }
+        return document
+
+
+def evaluate(
+    annotated: Iterable[FrameAnnotation], truth: Iterable[FrameAnnotation], label_set: LabelSet
+) -> Evaluation:
+    """Compare annotations with the truth, frame by frame in the same order.
+
+    Args:
+        annotated: what is judged; it may end before the truth does.
+        truth: what is right.
+        label_set: gives the names of the classes.
+
+    Raises:
+        InputError: there is nothing to compare, or the masks are of different size.
+    """
+    found = list(annotated)
+    by_index = {frame.index: frame for frame in truth}
+    pairs = [(frame, by_index[frame.index]) for frame in found if frame.index in by_index]
+    if not pairs:
+        raise InputError(
+            "the set and the truth have no frame in common; compare sets of the same video"
+        )
+    _check_sizes(pairs)
+    matches, objects, tracks = _match_objects(pairs)
+    scores = [_object_score(pairs, truth_id, matches.get(truth_id)) for truth_id in objects]
+    per_class = _class_scores(pairs, label_set)
+    true_classes = {track.class_id for _, true in pairs for track in true.tracks}
+    j = _mean([score[0] for score in scores])
+    f = _mean([score[1] for score in scores])
+    return Evaluation(
+        j=j,
+        f=f,
+        j_and_f=(j + f) / 2,
+        miou=_mean([per_class[class_id].iou for class_id in true_classes]),
+        dice=_mean([per_class[class_id].dice for class_id in true_classes]),
+        per_class=per_class,
+        frames=len(pairs),
+        objects=len(objects),
+        unmatched_tracks=len(tracks - set(matches.values())),
+    )
+
+
+def boundary_accuracy(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Return DAVIS' boundary F of two masks bool[H, W], 0..1; 1 where both are empty."""
+    edge, true_edge = _outline(mask), _outline(truth)
+    if not edge.any() and not true_edge.any():
+        return 1.0
+    if not edge.any() or not true_edge.any():
+        return 0.0
+    reach = int(np.ceil(_BOUNDARY_TOLERANCE * np.hypot(*mask.shape)))
+    disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    near_true = cv2.dilate(true_edge.astype(np.uint8), disk) > 0
+    near = cv2.dilate(edge.astype(np.uint8), disk) > 0
+    precision = (edge & near_true).sum() / edge.sum()
+    recall = (true_edge & near).sum() / true_edge.sum()
+    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+
+
+def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of a mask that touch its outside, bool[H, W]."""
+    eroded = cv2.erode(
+        mask.astype(np.uint8),
+        np.ones((3, 3), np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=1,
+    )
+    return mask & (eroded == 0)
+
+
+_Pairs = Sequence[tuple[FrameAnnotation, FrameAnnotation]]
+
+
+def _check_sizes(pairs: _Pairs) -> None:
+    for found, true in pairs:
+        sizes = {track.rle.size for track in (*found.tracks, *true.tracks)}
+        if len(sizes) > 1:
+            (height, width), (other_height, other_width) = sorted(sizes)[:2]
+            raise InputError(
+                f"frame {found.index} has masks of {width}x{height} and of "
+                f"{other_width}x{other_height}; compare sets of the same video"
+            )
+
+
+def _match_objects(pairs: _Pairs) -> tuple[dict[int, int], list[int], set[int]]:
+    """Match true objects with tracks of their class: the sum of IoU over time is largest."""
+    totals: dict[tuple[int, int], float] = {}
+    objects: set[int] = set()
+    tracks: set[int] = set()
+    for found, true in pairs:
+        objects |= {track.track_id for track in true.tracks}
+        tracks |= {track.track_id for track in found.tracks}
+        if not found.tracks or not true.tracks:
+            continue
+        iou = coco_mask.iou(
+            [track.rle.to_coco() for track in true.tracks],
+            [track.rle.to_coco() for track in found.tracks],
+            [0] * len(found.tracks),
+        )
+        for row, true_track in enumerate(true.tracks):
+            for column, track in enumerate(found.tracks):
+                if true_track.class_id == track.class_id and iou[row, column] > 0:
+                    key = (true_track.track_id, track.track_id)
+                    totals[key] = totals.get(key, 0.0) + float(iou[row, column])
+    rows, columns = sorted(objects), sorted(tracks)
+    gains = np.zeros((len(rows), len(columns)))
+    for (truth_id, track_id), total in totals.items():
+        gains[rows.index(truth_id), columns.index(track_id)] = total
+    chosen = zip(*linear_sum_assignment(-gains), strict=True)
+    matches = {rows[row]: columns[column] for row, column in chosen if gains[row, column] > 0}
+    return matches, rows, tracks
+
+
+def _object_score(pairs: _Pairs, truth_id: int, track_id: int | None) -> tuple[float, float]:
+    regions: list[float] = []
+    boundaries: list[float] = []
+    for found, true in pairs:
+        true_rle = _rle_of(true, truth_id)
+        rle = None if track_id is None else _rle_of(found, track_id)
+        if true_rle is None and rle is None:
+            continue
+        if true_rle is None or rle is None:
+            regions.append(0.0)
+            boundaries.append(0.0)
+            continue
+        regions.append(float(coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]))
+        boundaries.append(boundary_accuracy(decode_mask(rle), decode_mask(true_rle)))
+    return _mean(regions), _mean(boundaries)
+
+
+def _rle_of(frame: FrameAnnotation, track_id: int) -> RLE | None:
+    for track in frame.tracks:
+        if track.track_id == track_id:
+            return track.rle
+    return None
+
+
+def _class_scores(pairs: _Pairs, label_set: LabelSet) -> dict[int, ClassScore]:
+    ious: dict[int, list[float]] = {}
+    dices: dict[int, list[float]] = {}
+    for found, true in pairs:
+        class_ids = {track.class_id for track in (*found.tracks, *true.tracks)}
+        for class_id in class_ids:
+            areas = _class_areas(found, true, class_id)
+            first, second, common = areas
+            ious.setdefault(class_id, []).append(common / max(first + second - common, 1))
+            dices.setdefault(class_id, []).append(2 * common / max(first + second, 1))
+    return {
+        class_id: ClassScore(
+            name=label_set[class_id].name if class_id in label_set else f"class {class_id}",
+            iou=_mean(ious[class_id]),
+            dice=_mean(dices[class_id]),
+            frames=len(ious[class_id]),
+        )
+        for class_id in sorted(ious)
+    }
+
+
+def _class_areas(
+    found: FrameAnnotation, true: FrameAnnotation, class_id: int
+) -> tuple[float, float, float]:
+    """Return the areas of a class in both frames and of what is common, in pixels."""
+    merged = [
+        coco_mask.merge([t.rle.to_coco() for t in frame.tracks if t.class_id == class_id])
+        for frame in (found, true)
+    ]
+    sizes = [float(coco_mask.area(rle)) if rle["counts"] else 0.0 for rle in merged]
+    if not all(sizes):
+        return sizes[0], sizes[1], 0.0
+    common = coco_mask.merge(merged, intersect=True)
+    return sizes[0], sizes[1], float(coco_mask.area(common))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0

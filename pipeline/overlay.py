@@ -1,0 +1,71 @@
+"""Draw annotations over frames, for people to look at; over supervision's annotators."""
+
+import cv2
+import numpy as np
+import supervision as sv
+from numpy.typing import NDArray
+
+from pipeline.labels import LabelSet
+from pipeline.masks import boxes_of_masks, decode_mask
+from pipeline.records import FrameAnnotation
+
+
+class OverlayPainter:
+    """Paints the tracks of a frame with their class colours, outlines and names.
+
+    Args:
+        label_set: names and colours of the classes.
+        height: of the frames in pixels.
+    """
+
+    def __init__(self, label_set: LabelSet, height: int) -> None:
+        self._label_set = label_set
+        scale = height / 540
+        thickness = max(round(2 * scale), 1)
+        self._class_rows = {label.id: row for row, label in enumerate(label_set.classes)}
+        palette = sv.ColorPalette([sv.Color(*label.color) for label in label_set.classes])
+        self._fill = sv.MaskAnnotator(color=palette, opacity=0.35)
+        self._outline = sv.PolygonAnnotator(color=palette, thickness=thickness)
+        self._names = sv.LabelAnnotator(
+            color=palette,
+            text_color=sv.Color.BLACK,
+            text_scale=max(0.45 * scale, 0.3),
+            text_thickness=thickness if scale > 1 else 1,
+            text_padding=max(round(4 * scale), 2),
+            text_position=sv.Position.CENTER_OF_MASS,
+        )
+        self._scale = scale
+
+    def paint(self, image: NDArray[np.uint8], frame: FrameAnnotation) -> NDArray[np.uint8]:
+        """Return a painted copy of a frame uint8[H, W, 3], RGB."""
+        # supervision draws BGR.
+        canvas = np.ascontiguousarray(image[..., ::-1])
+        tracks = [track for track in frame.tracks if track.class_id in self._class_rows]
+        if tracks:
+            masks = np.stack([decode_mask(track.rle) for track in tracks])
+            detections = sv.Detections(
+                xyxy=boxes_of_masks(masks),
+                mask=masks,
+                class_id=np.array([self._class_rows[track.class_id] for track in tracks]),
+            )
+            prompted = {prompt.track_id for prompt in frame.prompts}
+            names = [
+                f"{self._label_set[track.class_id].name} {track.track_id}"
+                + (" *" if track.track_id in prompted else "")
+                for track in tracks
+            ]
+            canvas = self._fill.annotate(canvas, detections)
+            canvas = self._outline.annotate(canvas, detections)
+            canvas = self._names.annotate(canvas, detections, labels=names)
+        self._write_time(canvas, frame)
+        return np.ascontiguousarray(canvas[..., ::-1])
+
+    def _write_time(self, canvas: NDArray[np.uint8], frame: FrameAnnotation) -> None:
+        minutes, seconds = divmod(frame.time_s, 60)
+        text = f"{int(minutes):02d}:{seconds:05.2f}  frame {frame.index}"
+        origin = (round(8 * self._scale), round(20 * self._scale))
+        size = max(0.5 * self._scale, 0.35)
+        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(
+                canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA
+            )

@@ -1,0 +1,324 @@
+"""When to prompt: a policy looks at what overseer and tracker see, and decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from pipeline.labels import LabelSet
+from pipeline.masks import containment_matrix, iou_matrix
+from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do on a frame.
+
+    Attributes:
+        prompts: hints to give to the tracker.
+        ended: tracks to stop following.
+    """
+
+    prompts: tuple[Prompt, ...] = ()
+    ended: tuple[int, ...] = ()
+
+
+class Policy(Protocol):
+    """Decides when the tracker is prompted."""
+
+    def wants_overseer(self, frame_index: int) -> bool:
+        """Return whether the overseer should look at a frame."""
+
+    def decide(
+        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
+    ) -> Decision:
+        """Decide what to do, from what overseer (if it ran) and tracker see in a frame."""
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track that the policy started."""
+
+
+class FirstFrame:
+    """Prompt once, on the first frame in which the overseer sees anything; then only track."""
+
+    def __init__(self, score: float = 0.5) -> None:
+        self._score = score
+        self._classes: dict[int, int] = {}
+
+    def wants_overseer(self, frame_index: int) -> bool:
+        """Return True until the tracks have started."""
+        del frame_index
+        return not self._classes
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track."""
+        return self._classes[track_id]
+
+    def decide(
+        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
+    ) -> Decision:
+        """Start a track for each confident detection, once."""
+        del tracked
+        if self._classes or detections is None:
+            return Decision()
+        prompts = []
+        for number in np.flatnonzero(detections.scores >= self._score):
+            track_id = len(self._classes) + 1
+            self._classes[track_id] = int(detections.class_ids[number])
+            prompts.append(
+                prompt_from(detections, int(number), frame_index, track_id, PromptReason.ENTERED)
+            )
+        return Decision(prompts=tuple(prompts))
+
+
+class Given:
+    """Prompt with given masks only, on given frames.
+
+    Args:
+        prompts_by_frame: the prompts for each frame index.
+    """
+
+    def __init__(self, prompts_by_frame: Mapping[int, tuple[Prompt, ...]]) -> None:
+        self._prompts = prompts_by_frame
+        self._classes = {
+            prompt.track_id: prompt.class_id
+            for prompts in prompts_by_frame.values()
+            for prompt in prompts
+        }
+
+    def wants_overseer(self, frame_index: int) -> bool:
+        """Return False: the overseer is not needed."""
+        del frame_index
+        return False
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track."""
+        return self._classes[track_id]
+
+    def decide(
+        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
+    ) -> Decision:
+        """Return the prompts that were given for the frame."""
+        del detections, tracked
+        return Decision(prompts=self._prompts.get(frame_index, ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstellationSettings:
+    """Thresholds of the constellation policy.
+
+    Attributes:
+        overseer_every: the overseer looks at each Nth frame.
+        enter_score: a detection this sure starts a track; less sure ones must be seen again.
+        confirm_score: a detection this sure starts a track when two looks in a row show it.
+        explain_iou: a detection with this IoU to a track of its class is that track.
+        explain_containment: or with this share of the smaller inside the larger, for things.
+        drift_iou: an explained detection below this IoU contradicts the track.
+        drift_score: only detections this sure can contradict or refresh a track.
+        drift_looks: contradictions in a row until the track is prompted again.
+        refresh_iou: above this IoU overseer and tracker agree.
+        refresh_every: frames between two renewals of an agreed track's memory.
+        gone_presence: a track below this presence counts as not visible.
+        gone_looks: looks in a row without detection and visibility until a track ends.
+        unsupported_looks: looks in a row without detection until a visible track ends.
+    """
+
+    overseer_every: int = 5
+    enter_score: float = 0.7
+    confirm_score: float = 0.45
+    explain_iou: float = 0.3
+    explain_containment: float = 0.6
+    drift_iou: float = 0.5
+    drift_score: float = 0.7
+    drift_looks: int = 2
+    refresh_iou: float = 0.7
+    refresh_every: int = 50
+    gone_presence: float = 0.5
+    gone_looks: int = 3
+    unsupported_looks: int = 8
+
+
+@dataclass(slots=True)
+class _Follow:
+    """What the policy knows of one track."""
+
+    class_id: int
+    last_prompt: int
+    contradictions: int = 0
+    looks_unseen: int = 0
+    looks_unsupported: int = 0
+
+
+@dataclass(slots=True)
+class Constellation:
+    """Prompt what is new, correct what has drifted, end what has gone.
+
+    Args:
+        label_set: tells things, which have instances, from stuff, which has one track.
+        settings: thresholds.
+    """
+
+    label_set: LabelSet
+    settings: ConstellationSettings = field(default_factory=ConstellationSettings)
+    _tracks: dict[int, _Follow] = field(default_factory=dict)
+    _classes: dict[int, int] = field(default_factory=dict)
+    _candidates: list[tuple[int, np.ndarray]] = field(default_factory=list)
+
+    def wants_overseer(self, frame_index: int) -> bool:
+        """Return True on each Nth frame."""
+        return frame_index % self.settings.overseer_every == 0
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track."""
+        return self._classes[track_id]
+
+    def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
+        """Take over a track that somebody else started."""
+        self._classes[track_id] = class_id
+        self._tracks[track_id] = _Follow(class_id=class_id, last_prompt=frame_index)
+
+    def decide(
+        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
+    ) -> Decision:
+        """Compare what the overseer sees with what the tracker follows."""
+        if detections is None:
+            return Decision()
+        explained = self._explain(detections, tracked)
+        corrections = [
+            prompt
+            for number, row in explained.items()
+            if (prompt := self._correct(frame_index, detections, number, tracked, row))
+        ]
+        entered = self._enter(frame_index, detections, set(explained))
+        ended = self._end(tracked, set(explained.values()))
+        started = {prompt.track_id for prompt in (*corrections, *entered)}
+        return Decision(
+            prompts=(*corrections, *entered),
+            ended=tuple(track_id for track_id in ended if track_id not in started),
+        )
+
+    def _explain(self, detections: Detections, tracked: TrackedMasks) -> dict[int, int]:
+        """Match detections to tracks of their class, each at most once: {detection: row}."""
+        if not len(detections) or not len(tracked):
+            return {}
+        iou = iou_matrix(detections.masks, tracked.masks)
+        containment = containment_matrix(detections.masks, tracked.masks)
+        track_classes = [self._classes[int(track_id)] for track_id in tracked.track_ids]
+        pairs: list[tuple[float, int, int]] = []
+        for number, class_id in enumerate(detections.class_ids):
+            stuff = self.label_set.is_stuff(int(class_id))
+            for row, track_class in enumerate(track_classes):
+                overlaps = (
+                    iou[number, row] >= self.settings.explain_iou
+                    or containment[number, row] >= self.settings.explain_containment
+                )
+                # A stuff class has one track, so it explains the class wherever it is.
+                if track_class == class_id and (overlaps or stuff):
+                    pairs.append((float(iou[number, row]), number, row))
+        matches: dict[int, int] = {}
+        for _, number, row in sorted(pairs, reverse=True):
+            if number not in matches and row not in matches.values():
+                matches[number] = row
+        return matches
+
+    def _correct(
+        self,
+        frame_index: int,
+        detections: Detections,
+        number: int,
+        tracked: TrackedMasks,
+        row: int,
+    ) -> Prompt | None:
+        """Prompt a track that the overseer contradicts, or renew one that it confirms."""
+        rules = self.settings
+        track_id = int(tracked.track_ids[row])
+        track = self._tracks[track_id]
+        track.looks_unseen = track.looks_unsupported = 0
+        agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
+        sure = detections.scores[number] >= rules.drift_score
+        if sure and agreement < rules.drift_iou:
+            track.contradictions += 1
+        else:
+            track.contradictions = 0
+        if track.contradictions >= rules.drift_looks:
+            track.contradictions = 0
+            track.last_prompt = frame_index
+            reason = (
+                PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
+            )
+            return prompt_from(detections, number, frame_index, track_id, reason)
+        due = frame_index - track.last_prompt >= rules.refresh_every
+        if sure and due and agreement >= rules.refresh_iou:
+            track.last_prompt = frame_index
+            # What both agree on: the tracker's outline, which is the finer one.
+            return Prompt(
+                frame_index=frame_index,
+                track_id=track_id,
+                class_id=track.class_id,
+                reason=PromptReason.REFRESHED,
+                mask=tracked.masks[row],
+                score=float(tracked.quality[row]),
+            )
+        return None
+
+    def _enter(
+        self, frame_index: int, detections: Detections, explained: set[int]
+    ) -> list[Prompt]:
+        """Start tracks for detections that no track explains."""
+        rules = self.settings
+        prompts = []
+        candidates = []
+        for number in range(len(detections)):
+            if number in explained:
+                continue
+            class_id, mask = int(detections.class_ids[number]), detections.masks[number]
+            score = detections.scores[number]
+            seen_before = any(
+                class_id == earlier and iou_matrix(mask[None], shape[None])[0, 0] > 0.2
+                for earlier, shape in self._candidates
+            )
+            if score >= rules.enter_score or (score >= rules.confirm_score and seen_before):
+                track_id = len(self._classes) + 1
+                self.adopt(track_id, class_id, frame_index)
+                prompts.append(
+                    prompt_from(detections, number, frame_index, track_id, PromptReason.ENTERED)
+                )
+            else:
+                candidates.append((class_id, mask))
+        self._candidates = candidates
+        return prompts
+
+    def _end(self, tracked: TrackedMasks, explained_rows: set[int]) -> list[int]:
+        """End tracks that neither overseer nor tracker see, or that only the tracker sees."""
+        ended = []
+        for row, track_id in enumerate(int(value) for value in tracked.track_ids):
+            if row in explained_rows:
+                continue
+            track = self._tracks[track_id]
+            visible = (
+                tracked.presence[row] >= self.settings.gone_presence and tracked.masks[row].any()
+            )
+            track.looks_unsupported += 1
+            track.looks_unseen = 0 if visible else track.looks_unseen + 1
+            if (
+                track.looks_unseen >= self.settings.gone_looks
+                or track.looks_unsupported >= self.settings.unsupported_looks
+            ):
+                del self._tracks[track_id]
+                ended.append(track_id)
+        return ended
+
+
+def prompt_from(
+    detections: Detections, number: int, frame_index: int, track_id: int, reason: PromptReason
+) -> Prompt:
+    """Make a mask prompt from one detection."""
+    return Prompt(
+        frame_index=frame_index,
+        track_id=track_id,
+        class_id=int(detections.class_ids[number]),
+        reason=reason,
+        mask=detections.masks[number],
+        score=float(detections.scores[number]),
+    )

@@ -1,0 +1,85 @@
+"""Write H.264 video, complete or not at all."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import OutputError
+
+
+class VideoWriter:
+    """Encodes frames to an mp4; a context manager that renames it into place at the end.
+
+    Args:
+        path: the mp4 to write.
+        rate: frames/s.
+        width: in pixels; an odd size loses its last column, as H.264 needs even sizes.
+        height: in pixels; likewise.
+        quality: x264's constant rate factor, 0 (lossless) .. 51.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, *, rate: float, width: int, height: int, quality: int = 21
+    ) -> None:
+        self._path = path
+        self._draft = path.with_name(f".{path.stem}-{os.getpid()}.tmp.mp4")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._draft), "w")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        stream = self._container.add_stream("h264", rate=Fraction(rate).limit_denominator(1001))
+        stream.width, stream.height = width - width % 2, height - height % 2
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(quality), "preset": "medium"}
+        # One thread, so that the same frames always give the same bytes.
+        stream.thread_count = 1
+        self._stream = stream
+
+    def __enter__(self) -> "VideoWriter":
+        """Begin writing."""
+        return self
+
+    def add(self, image: NDArray[np.uint8]) -> None:
+        """Encode the next frame uint8[H, W, 3], RGB.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        even = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
+        try:
+            self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(even)))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the file, or remove it if something went wrong."""
+        try:
+            if error is None:
+                self._container.mux(self._stream.encode())
+            self._container.close()
+            if error is None:
+                self._draft.replace(self._path)
+        except OSError as failure:
+            raise self._unwritable(failure) from failure
+        finally:
+            self._draft.unlink(missing_ok=True)
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        reason = error.strerror or str(error)
+        return OutputError(
+            f"{self._path} cannot be written ({reason}); free space or choose another folder"
+        )

@@ -1,0 +1,82 @@
+"""What several test modules share: small scenes, label sets and records."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.frames import VideoInfo
+from pipeline.labels import LabelClass, LabelSet
+from pipeline.masks import encode_mask
+from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+from pipeline.video_writer import VideoWriter
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def real_video() -> Path:
+    path = SHARED_DATA / "autolaparo" / "up.mp4"
+    if not path.exists():
+        pytest.skip("the real laparoscopic video is not on this machine")
+    return path
+
+
+@pytest.fixture
+def labels() -> LabelSet:
+    return LabelSet(
+        name="two",
+        classes=(
+            LabelClass(id=0, name="Nothing", kind="background", color=(0, 0, 0), value=0),
+            LabelClass(id=1, name="Grasper", kind="thing", color=(0, 255, 0), value=255),
+            LabelClass(id=2, name="Liver", kind="stuff", color=(200, 60, 60), value=90),
+        ),
+    )
+
+
+@pytest.fixture
+def clip_info() -> VideoInfo:
+    return VideoInfo(
+        name="clip",
+        path=Path("clip.mp4"),
+        sha256="0" * 64,
+        width=48,
+        height=32,
+        frame_count=250,
+        rate=25.0,
+    )
+
+
+@pytest.fixture
+def small_video(tmp_path: Path) -> Path:
+    """A video of 12 frames, 96x64, whose brightness is 20 times the frame index."""
+    path = tmp_path / "small.mp4"
+    with VideoWriter(path, rate=25, width=96, height=64, quality=1) as writer:
+        for index in range(12):
+            writer.add(np.full((64, 96, 3), 20 * index, np.uint8))
+    return path
+
+
+def rectangle(left: int, top: int, right: int, bottom: int, size=(32, 48)) -> np.ndarray:
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def annotated_frame(index: int, **masks) -> FrameAnnotation:
+    """A frame whose tracks are given as t<track>_c<class>=mask."""
+    tracks = []
+    for name, mask in masks.items():
+        track, class_id = (int(part[1:]) for part in name.split("_"))
+        tracks.append(
+            TrackAnnotation(
+                track_id=track,
+                class_id=class_id,
+                rle=encode_mask(mask),
+                quality=0.5,
+                presence=0.75,
+                origin=Origin.PROPAGATED,
+                prompt_id=0,
+            )
+        )
+    return FrameAnnotation(index=index, time_s=index / 25, tracks=tuple(tracks))

@@ -1,0 +1,126 @@
+"""The set on disk: written, read back, and read by public tools alone."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from tests.conftest import annotated_frame, rectangle
+from pycocotools import mask as coco_mask
+
+from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.errors import InputError, OutputError
+from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
+
+
+def frames(count):
+    prompt = PromptRecord(
+        prompt_id=0, track_id=1, class_id=1, kind="mask", reason=PromptReason.ENTERED, score=0.875
+    )
+    first = annotated_frame(0, t1_c1=rectangle(2, 2, 9, 9), t4_c2=rectangle(20, 3, 30, 30))
+    yield FrameAnnotation(
+        index=0,
+        time_s=0.0,
+        tracks=first.tracks,
+        overseer_ran=True,
+        prompts=(prompt,),
+        flags=("cut",),
+    )
+    for index in range(1, count):
+        yield annotated_frame(index, t1_c1=rectangle(2, 2, 9 + index % 8, 9))
+
+
+def write(path, info, labels, count=230):
+    with AnnotationSetWriter(path, new_manifest(info, labels, settings={"a": 1})) as writer:
+        for frame in frames(count):
+            writer.add(frame)
+    return AnnotationSet(path)
+
+
+def test_what_is_written_is_read(tmp_path, clip_info, labels):
+    found = write(tmp_path / "clip.annset", clip_info, labels)
+    assert list(found.frames()) == list(frames(230))
+    assert found.is_complete
+    assert found.label_set == labels
+    counts = found.manifest.counts
+    assert (counts.frames, counts.masks, counts.prompts, counts.tracks) == (230, 231, 1, 2)
+    assert found.manifest.parts == 3
+
+
+def test_public_tools_can_read_it(tmp_path, clip_info, labels):
+    path = write(tmp_path / "clip.annset", clip_info, labels).path
+    row = pq.read_table(path / "masks" / "part-000000.parquet").to_pylist()[1]
+    assert (row["track_id"], row["class_id"], row["frame_index"]) == (4, 2, 0)
+    assert (row["x"], row["y"], row["w"], row["h"]) == (20, 3, 10, 27)
+    decoded = coco_mask.decode({"size": row["size"], "counts": row["rle"].encode()})
+    assert (decoded.astype(bool) == rectangle(20, 3, 30, 30)).all()
+    assert row["area"] == decoded.sum()
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert manifest["state"] == "complete"
+    assert manifest["video"]["sha256"] == clip_info.sha256
+
+
+def test_an_error_leaves_a_set_that_says_it_failed(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    with pytest.raises(RuntimeError), AnnotationSetWriter(
+        path, new_manifest(clip_info, labels)
+    ) as writer:
+        for frame in frames(130):
+            writer.add(frame)
+        raise RuntimeError("the lamp went out")
+    found = AnnotationSet(path)
+    assert not found.is_complete
+    assert found.manifest.state == "failed"
+    assert found.manifest.failure == "the lamp went out"
+    assert len(list(found.frames())) == 130
+
+
+def test_only_committed_parts_count(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    writer = AnnotationSetWriter(path, new_manifest(clip_info, labels))
+    for frame in frames(150):
+        writer.add(frame)
+    # The process is killed here: 50 frames were never committed.
+    found = AnnotationSet(path)
+    assert found.manifest.state == "running"
+    assert len(list(found.frames())) == 100
+
+
+def test_an_unfinished_set_is_replaced_and_a_finished_one_is_not(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    AnnotationSetWriter(path, new_manifest(clip_info, labels))
+    write(path, clip_info, labels, 3)
+    with pytest.raises(OutputError, match="already complete"):
+        AnnotationSetWriter(path, new_manifest(clip_info, labels))
+
+
+def test_a_foreign_folder_is_never_removed(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    path.mkdir()
+    (path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not an annotation set"):
+        AnnotationSetWriter(path, new_manifest(clip_info, labels))
+    assert (path / "thesis.txt").exists()
+
+
+def test_an_unwritable_place_is_named(tmp_path, clip_info, labels):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"):
+        AnnotationSetWriter(tmp_path / "file" / "clip.annset", new_manifest(clip_info, labels))
+
+
+def test_damage_is_named(tmp_path, clip_info, labels):
+    found = write(tmp_path / "clip.annset", clip_info, labels)
+    part = found.path / "masks" / "part-000001.parquet"
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"part-000001\.parquet"):
+        list(found.frames())
+    (found.path / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match=r"manifest\.json is damaged"):
+        AnnotationSet(found.path)
+
+
+def test_a_folder_that_is_no_set_is_named(tmp_path):
+    with pytest.raises(InputError, match="not an annotation set"):
+        AnnotationSet(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        AnnotationSet(tmp_path / "none.annset")

@@ -1,0 +1,137 @@
+"""Video sources against PyAV and against what was written."""
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.frames import open_video, read_image
+from pipeline.video_writer import VideoWriter
+
+
+def test_a_video_gives_every_frame_once_in_order(small_video):
+    video = open_video(small_video)
+    batches = list(video.batches(5))
+    assert [len(batch) for batch in batches] == [5, 5, 2]
+    indices = np.concatenate([batch.indices for batch in batches])
+    times = np.concatenate([batch.times for batch in batches])
+    images = np.concatenate([batch.images for batch in batches])
+    assert indices.tolist() == list(range(12))
+    assert np.allclose(times, np.arange(12) / 25)
+    assert np.allclose(images.mean((1, 2, 3)), 20 * np.arange(12), atol=4)
+    assert (video.info.width, video.info.height, video.info.frame_count) == (96, 64, 12)
+
+
+def test_frames_equal_those_of_another_decoder(small_video):
+    ours = np.concatenate([batch.images for batch in open_video(small_video).batches(4)])
+    with av.open(str(small_video)) as container:
+        theirs = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert np.abs(ours.astype(int) - np.stack(theirs).astype(int)).max() <= 3
+
+
+def test_max_frames_ends_early(small_video):
+    assert sum(len(batch) for batch in open_video(small_video).batches(4, max_frames=6)) == 6
+
+
+def test_a_folder_of_frames_is_in_natural_order(tmp_path):
+    for index in (0, 1, 2, 10, 9):
+        cv2.imwrite(str(tmp_path / f"frame{index}.png"), np.full((8, 10, 3), index, np.uint8))
+    video = open_video(tmp_path)
+    images = np.concatenate([batch.images for batch in video.batches(2)])
+    assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 9, 10]
+    assert video.info.name == tmp_path.name
+    assert (video.info.width, video.info.height) == (10, 8)
+
+
+def test_read_image_is_rgb(tmp_path):
+    blue_in_bgr = np.zeros((2, 2, 3), np.uint8)
+    blue_in_bgr[..., 0] = 200
+    cv2.imwrite(str(tmp_path / "blue.png"), blue_in_bgr)
+    assert read_image(tmp_path / "blue.png")[0, 0].tolist() == [0, 0, 200]
+
+
+def test_the_hash_follows_the_content(tmp_path, small_video):
+    first = open_video(small_video).info.sha256
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(small_video.read_bytes())
+    assert open_video(copy).info.sha256 == first
+    with VideoWriter(copy, rate=25, width=96, height=64) as writer:
+        writer.add(np.zeros((64, 96, 3), np.uint8))
+    assert open_video(copy).info.sha256 != first
+
+
+def make_bad(path, kind, good):
+    if kind == "missing":
+        return
+    if kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("this is not a video\n" * 50)
+    elif kind == "truncated":
+        path.write_bytes(good[: len(good) // 2])
+    elif kind == "folder without frames":
+        path.mkdir()
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "truncated", "folder without frames"])
+def test_bad_input_is_named_with_a_remedy(tmp_path, small_video, kind):
+    path = tmp_path / "bad.mp4"
+    make_bad(path, kind, small_video.read_bytes())
+    with pytest.raises(InputError) as caught:
+        open_video(path)
+    assert str(path) in str(caught.value)
+    assert ";" in str(caught.value)
+
+
+def test_a_corrupted_video_says_where(tmp_path):
+    path = tmp_path / "corrupt.mp4"
+    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3)).astype(np.uint8)
+    with VideoWriter(path, rate=25, width=96, height=64) as writer:
+        for image in noise:
+            writer.add(image)
+    content = bytearray(path.read_bytes())
+    start = len(content) // 3
+    content[start : start + len(content) // 3] = bytes(len(content) // 3)
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(open_video(path).batches(4))
+    assert f"{path} cannot be decoded at frame" in str(caught.value)
+
+
+def test_a_video_without_a_picture_stream(tmp_path):
+    path = tmp_path / "sound.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(InputError, match="sound.mp4"):
+        open_video(path)
+
+
+def test_frames_of_different_size_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 10, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((8, 12, 3), np.uint8))
+    with pytest.raises(InputError, match=r"1\.png is 12x8"):
+        list(open_video(tmp_path).batches(4))
+
+
+def test_a_damaged_picture_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 10, 3), np.uint8))
+    (tmp_path / "1.png").write_bytes(b"PNG?")
+    with pytest.raises(InputError, match=r"1\.png is not a readable picture"):
+        list(open_video(tmp_path).batches(4))
+
+
+def test_stopping_early_stops_the_decoder(small_video):
+    import threading
+
+    batches = open_video(small_video).batches(1)
+    next(batches)
+    batches.close()
+    for thread in threading.enumerate():
+        if thread.name == "decode-ahead":
+            thread.join(5)
+            assert not thread.is_alive()

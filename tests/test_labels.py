@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.labels import (
+    CHOLECSEG8K,
+    LabelClass,
+    LabelSet,
+    default_color,
+    load_label_set,
+    unnamed_label_set,
+)
+
+
+def test_cholecseg8k_has_the_published_watershed_values():
+    values = {label.name: label.value for label in CHOLECSEG8K.classes}
+    assert len(CHOLECSEG8K.classes) == 13
+    assert values["Grasper"] == 31
+    assert values["L-hook electrocautery"] == 32
+    assert values["Liver ligament"] == 5
+    assert [label.id for label in CHOLECSEG8K.foreground] == list(range(1, 13))
+    assert not CHOLECSEG8K.is_stuff(5)
+    assert CHOLECSEG8K.is_stuff(2)
+
+
+def test_json_keeps_everything(labels):
+    assert LabelSet.from_json(json.loads(json.dumps(labels.to_json())), "memory") == labels
+
+
+def test_a_file_with_the_least_that_is_needed(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text('{"classes": [{"id": 3, "name": "Needle"}]}')
+    label = load_label_set(path)[3]
+    assert (label.kind, label.value, label.color) == ("thing", 3, default_color(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("not json", "cannot be read as JSON"),
+        ('{"classes": [{"name": "no id"}]}', "is not a label set"),
+        ('{"classes": [{"id": 1, "name": "a", "kind": "odd"}]}', "kind 'odd'"),
+        ('{"classes": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}', "two classes with id 1"),
+        ("[1, 2]", "is not a label set"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_problem(tmp_path, text, problem):
+    path = tmp_path / "labels.json"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_label_set(path)
+    assert str(path) in str(caught.value)
+    assert problem in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        load_label_set(tmp_path / "none.json")
+
+
+def test_an_unknown_class_is_a_key_error(labels):
+    assert 7 not in labels
+    with pytest.raises(KeyError, match="no class 7"):
+        labels[7]
+
+
+def test_without_labels_each_value_is_a_class():
+    found = unnamed_label_set([0, 255, 3, 3])
+    assert [label.id for label in found.classes] == [3, 255]
+    assert isinstance(found.classes[0], LabelClass)

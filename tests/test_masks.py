@@ -1,0 +1,68 @@
+"""Masks: encoding read back by pycocotools, overlaps against set arithmetic."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from pycocotools import mask as coco_mask
+
+from pipeline.masks import (
+    boxes_of_masks,
+    containment_matrix,
+    decode_mask,
+    encode_mask,
+    iou_matrix,
+    resolve_overlaps,
+    rle_area,
+    rle_box,
+)
+
+masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20))
+stacks = arrays(bool, st.tuples(st.integers(1, 5), st.just(9), st.just(7)))
+
+
+@given(masks)
+def test_encoding_is_lossless_and_pycocotools_agrees(mask):
+    rle = encode_mask(mask)
+    assert np.array_equal(decode_mask(rle), mask)
+    assert np.array_equal(coco_mask.decode({"size": list(mask.shape), "counts": rle.counts}), mask)
+    assert rle_area(rle) == mask.sum()
+
+
+@given(masks)
+def test_boxes_are_tight(mask):
+    x, y, width, height = rle_box(encode_mask(mask))
+    left, top, right, bottom = boxes_of_masks(mask[None])[0]
+    assert (x, y, x + width, y + height) == (left, top, right, bottom)
+    assert mask[y : y + height, x : x + width].sum() == mask.sum()
+    if mask.any():
+        assert mask[y].any() and mask[y + height - 1].any()
+        assert mask[:, x].any() and mask[:, x + width - 1].any()
+
+
+@given(stacks, st.lists(st.floats(0, 1, width=32), min_size=5, max_size=5))
+@settings(deadline=None)
+def test_resolving_overlaps_keeps_the_union_and_the_best(stack, priorities):
+    priority = np.array(priorities[: len(stack)], np.float32)
+    resolved = resolve_overlaps(stack, priority)
+    assert resolved.sum(0).max(initial=0) <= 1
+    assert np.array_equal(resolved.any(0), stack.any(0))
+    best = int(np.argmax(priority))
+    assert np.array_equal(resolved[best], stack[best])
+
+
+@given(stacks)
+@settings(deadline=None)
+def test_iou_is_symmetric_and_one_with_itself(stack):
+    iou = iou_matrix(stack, stack)
+    assert np.allclose(iou, iou.T)
+    assert np.allclose(np.diag(iou), stack.any((1, 2)))
+    assert np.all(containment_matrix(stack, stack) >= iou - 1e-9)
+
+
+def test_containment_of_a_part_is_one():
+    whole, part = np.zeros((2, 8, 8), bool)
+    whole[2:8, 2:8] = True
+    part[3:5, 3:5] = True
+    assert containment_matrix(whole[None], part[None])[0, 0] == 1.0
+    assert iou_matrix(whole[None], part[None])[0, 0] == 4 / 36

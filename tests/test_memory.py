@@ -1,0 +1,62 @@
+import torch
+
+from tracking.memory import FrameMemory, MemoryBank
+
+
+def memory(frame_index, value=None):
+    number = float(frame_index if value is None else value)
+    return FrameMemory(
+        frame_index=frame_index,
+        features=torch.full((2, 3, 3), number, dtype=torch.bfloat16),
+        pointer=torch.full((4,), number),
+    )
+
+
+def test_the_first_prompt_and_the_latest_three_stay():
+    bank = MemoryBank()
+    for frame in (0, 5, 10, 15, 20):
+        bank[1].remember_prompted(memory(frame))
+    assert [kept.frame_index for kept in bank[1].prompted] == [0, 10, 15, 20]
+
+
+def test_tracked_frames_fall_out():
+    bank = MemoryBank()
+    bank[1].remember_prompted(memory(0))
+    for frame in range(1, 40):
+        bank[1].remember_tracked(memory(frame))
+    gathered = bank.gather([1], 40)
+    assert gathered.ages[0].tolist() == [0, 6, 5, 4, 3, 2, 1]
+    assert gathered.pointer_ages[0].tolist() == [40, *range(15, 0, -1)]
+
+
+def test_a_prompt_replaces_what_was_tracked_on_its_frame():
+    bank = MemoryBank()
+    bank[1].remember_prompted(memory(0))
+    bank[1].remember_tracked(memory(1))
+    bank[1].remember_prompted(memory(1, value=9))
+    gathered = bank.gather([1], 2)
+    assert gathered.ages[0].tolist() == [0, 0]
+    assert gathered.features[0, :, 0, 0, 0].tolist() == [0, 9]
+    assert gathered.pointer_ages[0].tolist() == [2, 1]
+
+
+def test_unequal_memories_are_padded():
+    bank = MemoryBank()
+    bank[1].remember_prompted(memory(0))
+    for frame in range(1, 4):
+        bank[1].remember_tracked(memory(frame))
+    bank[2].remember_prompted(memory(3))
+    gathered = bank.gather([1, 2], 4)
+    assert gathered.features_valid.tolist() == [[True] * 4, [True, False, False, False]]
+    assert gathered.pointers_valid.sum(1).tolist() == [4, 1]
+
+
+def test_ending_a_track_leaves_the_others():
+    bank = MemoryBank()
+    bank[1].remember_prompted(memory(0))
+    bank[2].remember_prompted(memory(0))
+    bank.end(1)
+    bank.end(1)
+    assert bank.track_ids == [2]
+    bank.clear()
+    assert bank.track_ids == []

@@ -1,0 +1,78 @@
+"""Metrics on hand-worked cases."""
+
+import numpy as np
+import pytest
+from tests.conftest import annotated_frame, rectangle
+
+from pipeline.errors import InputError
+from pipeline.metrics import boundary_accuracy, evaluate
+
+LEFT = rectangle(4, 4, 14, 14)
+RIGHT = rectangle(24, 4, 34, 14)
+LIVER = rectangle(0, 20, 48, 32)
+
+
+def test_the_truth_itself_is_perfect(labels):
+    frames = [annotated_frame(i, t1_c1=LEFT, t2_c1=RIGHT, t3_c2=LIVER) for i in range(4)]
+    result = evaluate(frames, frames, labels)
+    assert (result.j, result.f, result.miou, result.dice) == (1, 1, 1, 1)
+    assert (result.objects, result.unmatched_tracks, result.frames) == (3, 0, 4)
+
+
+def test_half_a_mask_has_half_the_iou(labels):
+    truth = [annotated_frame(0, t1_c1=LEFT)]
+    half = [annotated_frame(0, t9_c1=rectangle(4, 4, 9, 14))]
+    result = evaluate(half, truth, labels)
+    assert result.j == pytest.approx(0.5)
+    assert result.dice == pytest.approx(2 / 3)
+
+
+def test_objects_are_matched_whatever_their_ids(labels):
+    truth = [annotated_frame(i, t1_c1=LEFT, t2_c1=RIGHT) for i in range(3)]
+    swapped = [annotated_frame(i, t1_c1=RIGHT, t2_c1=LEFT) for i in range(3)]
+    assert evaluate(swapped, truth, labels).j == 1
+
+
+def test_an_identity_that_changes_costs(labels):
+    truth = [annotated_frame(i, t1_c1=LEFT) for i in range(4)]
+    switching = [annotated_frame(i, **{f"t{1 + i // 3}_c1": LEFT}) for i in range(4)]
+    result = evaluate(switching, truth, labels)
+    assert result.j == pytest.approx(0.75)
+    assert result.miou == 1
+    assert result.unmatched_tracks == 1
+
+
+def test_a_missed_object_and_a_wrong_class_cost(labels):
+    truth = [annotated_frame(0, t1_c1=LEFT, t2_c2=LIVER)]
+    found = [annotated_frame(0, t1_c2=LEFT, t2_c2=LIVER)]
+    result = evaluate(found, truth, labels)
+    assert result.j == pytest.approx(0.5)
+    assert result.per_class[1].iou == 0
+    assert 0 < result.per_class[2].iou < 1
+
+
+def test_masks_where_nothing_is_cost(labels):
+    truth = [annotated_frame(0, t1_c1=LEFT), annotated_frame(1)]
+    found = [annotated_frame(0, t1_c1=LEFT), annotated_frame(1, t1_c1=LEFT)]
+    result = evaluate(found, truth, labels)
+    assert result.j == pytest.approx(0.5)
+    assert result.f == pytest.approx(0.5)
+
+
+def test_boundary_accuracy_of_a_shift():
+    size = (200, 200)
+    mask, near, far = (rectangle(x, 50, x + 60, 110, size) for x in (50, 52, 80))
+    assert boundary_accuracy(mask, mask) == 1
+    assert boundary_accuracy(near, mask) == 1  # within 0.8 % of the diagonal, 3 pixels
+    assert boundary_accuracy(far, mask) < 0.6
+    empty = np.zeros(size, bool)
+    assert boundary_accuracy(empty, empty) == 1
+    assert boundary_accuracy(mask, empty) == 0
+
+
+def test_nothing_to_compare_is_an_error(labels):
+    with pytest.raises(InputError, match="no frame in common"):
+        evaluate([annotated_frame(0)], [annotated_frame(5)], labels)
+    big = annotated_frame(0, t1_c1=rectangle(0, 0, 9, 9, (64, 96)))
+    with pytest.raises(InputError, match="48x32"):
+        evaluate([big], [annotated_frame(0, t1_c1=LEFT)], labels)

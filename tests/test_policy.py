@@ -1,0 +1,151 @@
+"""Decisions on hand-made detections and tracks."""
+
+import numpy as np
+import pytest
+from tests.conftest import rectangle
+
+from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
+from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
+
+LEFT = rectangle(4, 4, 14, 14)
+RIGHT = rectangle(24, 4, 34, 14)
+GRASPER, LIVER = 1, 2
+
+
+def seen(*objects):
+    """Detections from (class id, mask, score)."""
+    return Detections.from_masks(
+        class_ids=np.array([class_id for class_id, _, _ in objects], np.int64),
+        scores=np.array([score for _, _, score in objects], np.float32),
+        masks=np.stack([mask for _, mask, _ in objects])
+        if objects
+        else np.zeros((0, 32, 48), bool),
+    )
+
+
+def followed(*tracks):
+    """Tracks from (track id, mask, presence)."""
+    if not tracks:
+        return TrackedMasks.empty(32, 48)
+    return TrackedMasks(
+        track_ids=np.array([track_id for track_id, _, _ in tracks], np.int64),
+        masks=np.stack([mask for _, mask, _ in tracks]),
+        quality=np.full(len(tracks), 0.9, np.float32),
+        presence=np.array([presence for _, _, presence in tracks], np.float32),
+    )
+
+
+@pytest.fixture
+def policy(labels):
+    return Constellation(labels, ConstellationSettings(overseer_every=1))
+
+
+def start(policy, class_id=GRASPER, mask=LEFT):
+    decision = policy.decide(0, seen((class_id, mask, 0.9)), followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1]
+
+
+def test_a_sure_detection_starts_a_track_at_once(policy):
+    decision = policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    (prompt,) = decision.prompts
+    assert (prompt.reason, prompt.class_id, prompt.kind) == (PromptReason.ENTERED, GRASPER, "mask")
+    assert policy.class_of(prompt.track_id) == GRASPER
+
+
+def test_an_unsure_detection_must_be_seen_twice(policy):
+    assert not policy.decide(0, seen((GRASPER, LEFT, 0.5)), followed()).prompts
+    assert not policy.decide(1, seen((GRASPER, RIGHT, 0.5)), followed()).prompts
+    assert len(policy.decide(2, seen((GRASPER, RIGHT, 0.5)), followed()).prompts) == 1
+
+
+def test_a_doubtful_detection_never_starts_a_track(policy):
+    for frame in range(5):
+        assert not policy.decide(frame, seen((GRASPER, LEFT, 0.4)), followed()).prompts
+
+
+def test_an_explained_detection_starts_nothing(policy):
+    start(policy)
+    decision = policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert decision.prompts == ()
+    assert decision.ended == ()
+
+
+def test_two_instances_are_two_tracks(policy):
+    decision = policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1, 2]
+
+
+def test_stuff_has_one_track_wherever_it_shows(policy):
+    start(policy, LIVER)
+    decision = policy.decide(1, seen((LIVER, RIGHT, 0.6)), followed((1, LEFT, 1.0)))
+    assert decision.prompts == ()
+
+
+def test_a_track_that_is_contradicted_twice_is_prompted_again(policy):
+    start(policy, LIVER)
+    contradiction = seen((LIVER, RIGHT, 0.9)), followed((1, LEFT, 1.0))
+    assert not policy.decide(1, *contradiction).prompts
+    (prompt,) = policy.decide(2, *contradiction).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.DRIFTED)
+    assert np.array_equal(prompt.mask, RIGHT)
+
+
+def test_a_track_that_comes_back_keeps_its_id(policy):
+    start(policy, LIVER)
+    back = seen((LIVER, LEFT, 0.9)), followed((1, np.zeros_like(LEFT), 0.1))
+    policy.decide(1, *back)
+    (prompt,) = policy.decide(2, *back).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
+
+
+def test_agreement_renews_the_memory_now_and_then(policy):
+    start(policy)
+    agreement = seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0))
+    assert not policy.decide(10, *agreement).prompts
+    (prompt,) = policy.decide(60, *agreement).prompts
+    assert prompt.reason is PromptReason.REFRESHED
+    assert not policy.decide(61, *agreement).prompts
+
+
+def test_what_nobody_sees_ends(policy):
+    start(policy)
+    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
+    assert policy.decide(1, *gone).ended == ()
+    assert policy.decide(2, *gone).ended == ()
+    assert policy.decide(3, *gone).ended == (1,)
+
+
+def test_a_track_that_only_the_tracker_sees_ends_later(policy):
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    ends = [policy.decide(frame, *alone).ended for frame in range(1, 9)]
+    assert ends == [()] * 7 + [(1,)]
+
+
+def test_frames_without_overseer_decide_nothing(policy):
+    start(policy)
+    assert policy.decide(1, None, followed((1, LEFT, 1.0))).prompts == ()
+
+
+def test_the_overseer_looks_at_each_nth_frame(labels):
+    policy = Constellation(labels, ConstellationSettings(overseer_every=5))
+    assert [frame for frame in range(12) if policy.wants_overseer(frame)] == [0, 5, 10]
+
+
+def test_first_frame_prompts_once():
+    policy = FirstFrame()
+    assert not policy.decide(0, seen((GRASPER, LEFT, 0.3)), followed()).prompts
+    assert policy.wants_overseer(1)
+    assert len(policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed()).prompts) == 1
+    assert not policy.wants_overseer(2)
+
+
+def test_given_prompts_on_its_frames_only():
+    prompt = Prompt(
+        frame_index=3, track_id=7, class_id=LIVER, reason=PromptReason.HUMAN, mask=LEFT
+    )
+    policy = Given({3: (prompt,)})
+    assert not policy.wants_overseer(3)
+    assert policy.decide(0, None, followed()).prompts == ()
+    assert policy.decide(3, None, followed()).prompts == (prompt,)
+    assert policy.class_of(7) == LIVER

@@ -1,0 +1,46 @@
+import numpy as np
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.frames import open_video
+from pipeline.labels import CHOLECSEG8K
+from pipeline.masks import decode_mask
+from samples.theatre import Theatre
+from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool, draw_clip
+from samples.theatre.render import render
+
+
+def test_video_and_truth_belong_together(tmp_path):
+    render(seed=11, frame_count=6, width=160, height=96, folder=tmp_path)
+    video = open_video(tmp_path / "video.mp4")
+    truth = AnnotationSet(tmp_path / "truth.annset")
+    assert video.info.frame_count == truth.manifest.counts.frames == 6
+    assert truth.manifest.video.sha256 == video.info.sha256
+    assert truth.label_set == CHOLECSEG8K
+    theatre = Theatre(seed=11, width=160, height=96, frame_count=6)
+    images = np.concatenate([batch.images for batch in video.batches(6)])
+    for annotation, drawn in zip(truth.frames(), theatre, strict=True):
+        assert np.abs(images[drawn.index].astype(int) - drawn.image.astype(int)).mean() < 8
+        for track in annotation.tracks:
+            expected = drawn.track_map == track.track_id
+            assert np.array_equal(decode_mask(track.rle), expected)
+            assert track.class_id == theatre.tracks[track.track_id]
+
+
+def test_a_pool_is_drawn_once_and_opened_again(tmp_path):
+    options = {
+        "folder": tmp_path,
+        "seeds": [FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 1],
+        "frame_count": 3,
+        "width": 96,
+        "height": 64,
+        "workers": 1,
+    }
+    first = clip_pool(**options)
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
+    again = clip_pool(**options)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == stamps
+    expected = draw_clip(seed=FIRST_TRAINING_SEED, frame_count=3, width=96, height=64)
+    for clip in (first[0], again[0]):
+        assert np.array_equal(clip.images, expected.images)
+        assert np.array_equal(clip.track_maps, expected.track_maps)
+        assert clip.class_of_track == expected.class_of_track

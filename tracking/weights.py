@@ -1,0 +1,280 @@
+"""Tracker weights: the official checkpoints, where they come from, and how they are loaded."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+
+from pipeline.errors import ModelError, OutputError
+from tracking.sam2_model import OFFICIAL_CONFIGS, build_network, config_names
+
+_OFFICIAL_FOLDER = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """An official SAM-2.1 checkpoint.
+
+    Attributes:
+        name: also the name of its configuration.
+        url: where Meta publishes it (Apache-2.0).
+        size_bytes: of the file.
+        sha256: of the file, hexadecimal.
+    """
+
+    name: str
+    url: str
+    size_bytes: int
+    sha256: str
+
+
+def _official(name: str, size_bytes: int, sha256: str) -> Checkpoint:
+    url = f"{_OFFICIAL_FOLDER}/{name}.pt"
+    return Checkpoint(name=name, url=url, size_bytes=size_bytes, sha256=sha256)
+
+
+CHECKPOINTS = {
+    checkpoint.name: checkpoint
+    for checkpoint in (
+        _official(
+            "sam2.1_hiera_tiny",
+            156_008_466,
+            "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69",
+        ),
+        _official(
+            "sam2.1_hiera_small",
+            184_416_285,
+            "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38",
+        ),
+        _official(
+            "sam2.1_hiera_base_plus",
+            323_606_802,
+            "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5",
+        ),
+        _official(
+            "sam2.1_hiera_large",
+            898_083_611,
+            "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318",
+        ),
+    )
+}
+
+
+def weights_folder() -> Path:
+    """Return where pulled checkpoints are kept: `$SCOPELINE_WEIGHTS` or the user's cache."""
+    chosen = os.environ.get("SCOPELINE_WEIGHTS")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scopeline" / "weights"
+
+
+def checkpoint_path(checkpoint: Checkpoint) -> Path:
+    """Return where a pulled checkpoint lies."""
+    return weights_folder() / f"{checkpoint.name}.pt"
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Return the official checkpoint of a name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name not in CHECKPOINTS:
+        raise ModelError(
+            f"unknown checkpoint {name}; `scopeline weights list` shows the known ones"
+        )
+    return CHECKPOINTS[name]
+
+
+def verify_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Check size and hash of a checkpoint file.
+
+    Raises:
+        ModelError: the file is missing or differs.
+    """
+    if not path.is_file():
+        raise ModelError(
+            f"{path} does not exist; run `scopeline weights pull {checkpoint.name}`"
+        )
+    size = path.stat().st_size
+    if size != checkpoint.size_bytes:
+        raise ModelError(
+            f"{path} has {size} bytes, not {checkpoint.size_bytes}; remove it and run "
+            f"`scopeline weights pull {checkpoint.name}`"
+        )
+    if sha256_of(path) != checkpoint.sha256:
+        raise ModelError(
+            f"{path} has another SHA-256 than the published file; remove it and run "
+            f"`scopeline weights pull {checkpoint.name}`"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pull_checkpoint(
+    checkpoint: Checkpoint, path: Path, on_progress: Callable[[int], None] | None = None
+) -> None:
+    """Download a checkpoint, going on where an earlier download was cut off.
+
+    The file gets its name only when size and hash are right.
+
+    Args:
+        checkpoint: what to fetch.
+        path: where to put it.
+        on_progress: is called with the number of bytes that are there.
+
+    Raises:
+        ModelError: the server does not answer, or sends something else.
+        OutputError: the folder cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(checkpoint, part, on_progress)
+    except httpx.HTTPError as error:
+        raise ModelError(
+            f"{checkpoint.url} cannot be fetched ({error}); check the network and run the "
+            "command again, it goes on where it stopped"
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"{part} cannot be written ({error.strerror}); free space or set SCOPELINE_WEIGHTS"
+        ) from error
+    try:
+        verify_checkpoint(checkpoint, part)
+    except ModelError as error:
+        if part.stat().st_size >= checkpoint.size_bytes:
+            part.unlink()
+        raise ModelError(
+            f"{checkpoint.url} sent a file that is not {checkpoint.name}; run the command again"
+        ) from error
+    part.replace(path)
+
+
+def _download(
+    checkpoint: Checkpoint, part: Path, on_progress: Callable[[int], None] | None
+) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    if done >= checkpoint.size_bytes:
+        return
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    with httpx.stream(
+        "GET", checkpoint.url, headers=headers, follow_redirects=True, timeout=60
+    ) as response:
+        response.raise_for_status()
+        # A server that does not know ranges sends the file from its beginning.
+        resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
+        done = done if resumed else 0
+        with part.open("ab" if resumed else "wb") as file:
+            for chunk in response.iter_bytes(1 << 20):
+                file.write(chunk)
+                done += len(chunk)
+                if on_progress is not None:
+                    on_progress(done)
+
+
+def load_network(source: str | Path) -> SAM2Base:
+    """Load a SAM-2 network from a model folder, an official name or an official checkpoint.
+
+    Args:
+        source: a folder that `save_network` wrote, a name in `CHECKPOINTS` (pulled before),
+            or a file in the official format; which configuration the file belongs to is
+            found from the shapes of its weights.
+
+    Raises:
+        ModelError: it is unknown, unreadable, or fits no known configuration.
+    """
+    if str(source) in CHECKPOINTS:
+        checkpoint = CHECKPOINTS[str(source)]
+        path = checkpoint_path(checkpoint)
+        if not path.is_file():
+            raise ModelError(
+                f"{checkpoint.name} is not on this machine; run "
+                f"`scopeline weights pull {checkpoint.name}`"
+            )
+        return _load_state(path, _read_official(path), [checkpoint.name])
+    path = Path(source)
+    if path.is_dir():
+        return _load_folder(path)
+    if path.is_file():
+        return _load_state(path, _read_official(path), list(OFFICIAL_CONFIGS))
+    raise ModelError(
+        f"{source} is neither a model's name nor a file or folder; known names are "
+        f"{', '.join(['scopeline', *CHECKPOINTS])}"
+    )
+
+
+def save_network(network: SAM2Base, config_name: str, folder: Path, card: str) -> None:
+    """Write a network into a folder: weights in half precision, configuration and card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: value.half().contiguous() if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    draft = folder / f".weights-{os.getpid()}.tmp"
+    save_file(weights, draft)
+    draft.replace(folder / "weights.safetensors")
+    description = {"kind": "tracker", "config": config_name}
+    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+    (folder / "README.md").write_text(card)
+
+
+def _load_folder(folder: Path) -> SAM2Base:
+    path = folder / "weights.safetensors"
+    try:
+        description = json.loads((folder / "model.json").read_text())
+        config_name = description["config"] if description["kind"] == "tracker" else None
+    except (OSError, ValueError, KeyError, TypeError):
+        config_name = None
+    if config_name not in config_names():
+        raise ModelError(
+            f"{folder} is not a tracker; give a folder that `scopeline train tracker` wrote"
+        )
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); fetch the model again") from error
+    return _load_state(path, state, [config_name])
+
+
+def _read_official(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state: dict[str, Tensor] = content["model"]
+    # torch raises whatever its unpickler meets: a damaged zip, a foreign class, a wrong type.
+    except Exception as error:
+        raise ModelError(
+            f"{path} is not a checkpoint in SAM-2's format; give a file that holds "
+            "{'model': state_dict} and nothing but tensors"
+        ) from error
+    return state
+
+
+def _load_state(path: Path, state: dict[str, Tensor], candidates: list[str]) -> SAM2Base:
+    floats = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in state.items()
+    }
+    for name in candidates:
+        network = build_network(name)
+        shapes = {key: value.shape for key, value in network.state_dict().items()}
+        if shapes == {key: value.shape for key, value in floats.items()}:
+            network.load_state_dict(floats)
+            return network
+    raise ModelError(
+        f"{path} has weights of another shape than {', '.join(candidates)}; give the checkpoint "
+        "of one of these"
+    )
