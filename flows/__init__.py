@@ -1,0 +1,1 @@
+"""The top floor: what a person or a scheduler starts."""

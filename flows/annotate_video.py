@@ -1,7 +1,7 @@
 """Annotate one video: the steps, and the Prefect flow over the same steps."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,7 +22,7 @@ from pipeline.exports import export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet, load_label_set
 from pipeline.manifest import Manifest
-from pipeline.mask_folder import open_masks
+from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.masks import decode_mask
 from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
 from pipeline.records import FrameAnnotation, Prompt, PromptReason
@@ -146,14 +146,16 @@ def _label_set(settings: AnnotateSettings) -> LabelSet:
     return overseer.label_set
 
 
-def _open_prompts(settings: AnnotateSettings) -> Any:
+def _open_prompts(settings: AnnotateSettings) -> AnnotationSet | MaskFolder:
     if settings.prompts is None:
         raise UsageError("--policy given needs --prompts: true masks to start from")
     labels = load_label_set(settings.labels) if settings.labels is not None else None
     return open_masks(settings.prompts, labels)
 
 
-def _frames(video: VideoSource, settings: AnnotateSettings) -> Iterator[FrameAnnotation]:
+def _frames(
+    video: VideoSource, settings: AnnotateSettings
+) -> Generator[FrameAnnotation, None, None]:
     overseer, tracker = _models(settings)
     batches = video.batches(_BATCH_FRAMES, settings.max_frames)
     if settings.policy == "framewise":
@@ -180,9 +182,7 @@ def _required(given: Given | None) -> Given:
     return given
 
 
-def _given_prompts(
-    info: VideoInfo, settings: AnnotateSettings
-) -> dict[int, tuple[Prompt, ...]]:
+def _given_prompts(info: VideoInfo, settings: AnnotateSettings) -> dict[int, tuple[Prompt, ...]]:
     """Read the true masks of the prompt frames.
 
     Raises:

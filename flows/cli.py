@@ -186,9 +186,7 @@ def _refuse_equal_names(videos: list[Path]) -> None:
             )
 
 
-@app.command(
-    epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`"
-)
+@app.command(epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`")
 def render(
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")],
     frames: Annotated[int, typer.Option(min=1, help="Length in frames at 25 frames/s.")],
@@ -253,7 +251,9 @@ def evaluate(
     )
 
 
-@app.command(name="export", epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`")
+@app.command(
+    name="export", epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`"
+)
 def export_set(
     annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
     format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
@@ -267,7 +267,9 @@ def export_set(
     _screen.print(str(out), soft_wrap=True)
 
 
-@app.command(epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`")
+@app.command(
+    epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
+)
 def info(
     source: Annotated[Path, typer.Argument(metavar="VIDEO|SET")], as_json: JsonOption = False
 ) -> None:
@@ -367,7 +369,7 @@ def weights_list(as_json: JsonOption = False) -> None:
     """List the official checkpoints, and which of them are on this machine."""
     from tracking.weights import CHECKPOINTS, checkpoint_path
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": checkpoint.name,
             "size_bytes": checkpoint.size_bytes,
@@ -381,7 +383,7 @@ def weights_list(as_json: JsonOption = False) -> None:
         return
     for row in rows:
         mark = "pulled" if row["pulled"] else "      "
-        typer.echo(f"{row['name']:24} {int(row['size_bytes']) / 1e6:7.1f} MB  {mark}")
+        typer.echo(f"{row['name']:24} {row['size_bytes'] / 1e6:7.1f} MB  {mark}")
 
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopeline weights list`.")]
@@ -413,7 +415,7 @@ def weights_verify(name: NameArgument) -> None:
 
 
 class _FrameRate(ProgressColumn):
-    def render(self, task: Task) -> str:  # type: ignore[override]
+    def render(self, task: Task) -> str:
         return f"{task.speed:.1f} frames/s" if task.speed else ""
 
 

@@ -103,9 +103,7 @@ def _theatre_clips(job: TrainingJob, progress: Progress) -> list[LabelledClip]:
     )
 
 
-def _step_reporter(
-    job: TrainingJob, progress: Progress
-) -> Callable[[int, dict[str, float]], None]:
+def _step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[str, float]], None]:
     bar = progress.add_task("training", total=job.plan.steps)
 
     def report(step: int, losses: dict[str, float]) -> None:

@@ -1,0 +1,1 @@
+"""The overseer: a Mask R-CNN that sees objects in single frames."""

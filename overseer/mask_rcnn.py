@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torchvision.models import get_model
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
@@ -74,26 +76,15 @@ class _LitePyramid(nn.Module):
 def _build_backbone(config: OverseerConfig) -> nn.Module:
     if config.backbone == "efficientnet_lite0":
         return _LitePyramid(config.channels)
-    if config.backbone in BACKBONES:
-        backbone = resnet_fpn_backbone(
-            backbone_name=config.backbone, weights=None, trainable_layers=5
+    if config.backbone not in BACKBONES:
+        raise ModelError(
+            f"unknown backbone {config.backbone}; choose one of {', '.join(BACKBONES)}"
         )
-        if config.channels != backbone.out_channels:
-            channels = [backbone.body[f"layer{level}"][-1] for level in range(1, 5)]
-            widths = [_last_width(block) for block in channels]
-            backbone.fpn = FeaturePyramidNetwork(
-                widths, config.channels, extra_blocks=LastLevelMaxPool()
-            )
-            backbone.out_channels = config.channels
-        return backbone
-    raise ModelError(
-        f"unknown backbone {config.backbone}; choose one of {', '.join(BACKBONES)}"
-    )
-
-
-def _last_width(block: nn.Module) -> int:
-    convolutions = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
-    return max(layer.out_channels for layer in convolutions)
+    body = get_model(config.backbone, weights=None, norm_layer=FrozenBatchNorm2d)
+    layers = {f"layer{level}": str(level - 1) for level in range(1, 5)}
+    widths = [body.inplanes // 8 * 2**level for level in range(4)]
+    backbone: nn.Module = BackboneWithFPN(body, layers, widths, config.channels)
+    return backbone
 
 
 def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:

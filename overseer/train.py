@@ -49,7 +49,8 @@ class FrameTrainer:
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return torchvision's Mask R-CNN losses for a step's batch."""
         random = np.random.default_rng([self._seed, step])
-        images, targets = [], []
+        images: list[Tensor] = []
+        targets: list[dict[str, Tensor]] = []
         while len(images) < self._batch_size:
             clip = self._clips[int(random.integers(len(self._clips)))]
             example = self._example(random, clip, int(random.integers(len(clip))))

@@ -1,0 +1,1 @@
+"""The ground floor: what flows through, and what is written."""

@@ -218,9 +218,7 @@ class _FrameLinker:
         return track_ids
 
 
-def _look(
-    batch: FrameBatch, overseer: Overseer | None, policy: Policy
-) -> dict[int, Detections]:
+def _look(batch: FrameBatch, overseer: Overseer | None, policy: Policy) -> dict[int, Detections]:
     """Let the overseer look at the wanted frames of a batch, all at once."""
     if overseer is None:
         return {}

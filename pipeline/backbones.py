@@ -22,6 +22,9 @@ class EfficientNetLite0(nn.Module):
     torchvision do it; the trunk itself expects (x - 0.5) / 0.5 and converts.
     """
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.network = create_model(

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import av
 import cv2
-import decord
 import numpy as np
 from natsort import natsorted
 from numpy.typing import NDArray
@@ -105,11 +104,10 @@ class _VideoFile:
         except (av.error.FFmpegError, OSError) as error:
             raise _undecodable(self._path, error) from error
         if not has_video:
-            raise InputError(
-                f"{self._path} holds no video frames; give a file with a video stream"
-            )
+            raise InputError(f"{self._path} holds no video frames; give a file with a video stream")
 
     def _open(self) -> Any:
+        decord = _import_decord()
         decord.logging.set_level(decord.logging.QUIET)
         try:
             return decord.VideoReader(str(self._path), ctx=decord.cpu(0), num_threads=1)
@@ -179,6 +177,18 @@ class _FrameFolder:
             yield FrameBatch(
                 indices=indices, times=indices / self.info.rate, images=np.stack(images)
             )
+
+
+def _import_decord() -> Any:
+    """Import decord, after torch: the other way round torch's convolutions crash.
+
+    decord loads its libraries with global symbols, which torch would then resolve its own
+    symbols to (seen with decord2 3.4.0 and torch 2.14.1).
+    """
+    import torch  # noqa: F401
+    import decord  # isort: skip
+
+    return decord
 
 
 def list_images(folder: Path) -> list[Path]:

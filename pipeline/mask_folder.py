@@ -35,7 +35,6 @@ class MaskFolder:
         self._files = [file for file in list_images(path) if file.suffix.lower() == ".png"]
         if not self._files:
             raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")
-        self._given = label_set
         self.label_set = label_set or unnamed_label_set(self._all_values())
 
     def __len__(self) -> int:
@@ -57,12 +56,11 @@ class MaskFolder:
         classes = {label.value: label for label in self.label_set.classes}
         for value in np.unique(values):
             label = classes.get(int(value))
-            if label is None and self._given is not None:
-                if value != 0 and int(value) not in self._given.ignored_values:
-                    raise InputError(
-                        f"{file} has the value {value}, which label set {self._given.name} does "
-                        "not know; add it to the label set's classes or to its 'ignore'"
-                    )
+            if label is None and value != 0 and int(value) not in self.label_set.ignored_values:
+                raise InputError(
+                    f"{file} has the value {value}, which label set {self.label_set.name} does "
+                    "not know; add it to the label set's classes or to its 'ignore'"
+                )
             if label is None or label.kind == "background":
                 continue
             tracks.append(

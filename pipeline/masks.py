@@ -93,12 +93,11 @@ def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[n
     areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
     areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
     union = areas_first[:, None] + areas_second[None, :] - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    iou = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return np.asarray(iou, np.float64)
 
 
-def containment_matrix(
-    first: NDArray[np.bool_], second: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return which share of the smaller mask lies within the larger, for each pair.
 
     Args:
@@ -112,12 +111,11 @@ def containment_matrix(
     areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
     areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
     smaller = np.minimum(areas_first[:, None], areas_second[None, :])
-    return np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
+    share = np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
+    return np.asarray(share, np.float64)
 
 
-def resolve_overlaps(
-    masks: NDArray[np.bool_], priority: NDArray[np.float32]
-) -> NDArray[np.bool_]:
+def resolve_overlaps(masks: NDArray[np.bool_], priority: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Give each pixel to one mask only: the one with the highest priority.
 
     Args:

@@ -141,7 +141,7 @@ def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         borderType=cv2.BORDER_CONSTANT,
         borderValue=1,
     )
-    return mask & (eroded == 0)
+    return np.asarray(mask & (np.asarray(eroded) == 0), np.bool_)
 
 
 _Pairs = Sequence[tuple[FrameAnnotation, FrameAnnotation]]

@@ -244,9 +244,7 @@ class Constellation:
         if track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             track.last_prompt = frame_index
-            reason = (
-                PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
-            )
+            reason = PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
             return prompt_from(detections, number, frame_index, track_id, reason)
         due = frame_index - track.last_prompt >= rules.refresh_every
         if sure and due and agreement >= rules.refresh_iou:
@@ -262,9 +260,7 @@ class Constellation:
             )
         return None
 
-    def _enter(
-        self, frame_index: int, detections: Detections, explained: set[int]
-    ) -> list[Prompt]:
+    def _enter(self, frame_index: int, detections: Detections, explained: set[int]) -> list[Prompt]:
         """Start tracks for detections that no track explains."""
         rules = self.settings
         prompts = []

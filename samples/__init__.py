@@ -1,0 +1,1 @@
+"""What ships to try Scopeline with: the simulated theatre and a clip."""

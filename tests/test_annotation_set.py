@@ -4,12 +4,12 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import annotated_frame, rectangle
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, OutputError
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
+from tests.conftest import annotated_frame, rectangle
 
 
 def frames(count):
@@ -61,9 +61,10 @@ def test_public_tools_can_read_it(tmp_path, clip_info, labels):
 
 def test_an_error_leaves_a_set_that_says_it_failed(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
-    with pytest.raises(RuntimeError), AnnotationSetWriter(
-        path, new_manifest(clip_info, labels)
-    ) as writer:
+    with (
+        pytest.raises(RuntimeError),
+        AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer,
+    ):
         for frame in frames(130):
             writer.add(frame)
         raise RuntimeError("the lamp went out")

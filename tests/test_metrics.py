@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.conftest import annotated_frame, rectangle
 
 from pipeline.errors import InputError
 from pipeline.metrics import boundary_accuracy, evaluate
+from tests.conftest import annotated_frame, rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
 RIGHT = rectangle(24, 4, 34, 14)

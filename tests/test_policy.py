@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.conftest import rectangle
 
 from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
+from tests.conftest import rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
 RIGHT = rectangle(24, 4, 34, 14)
@@ -141,9 +141,7 @@ def test_first_frame_prompts_once():
 
 
 def test_given_prompts_on_its_frames_only():
-    prompt = Prompt(
-        frame_index=3, track_id=7, class_id=LIVER, reason=PromptReason.HUMAN, mask=LEFT
-    )
+    prompt = Prompt(frame_index=3, track_id=7, class_id=LIVER, reason=PromptReason.HUMAN, mask=LEFT)
     policy = Given({3: (prompt,)})
     assert not policy.wants_overseer(3)
     assert policy.decide(0, None, followed()).prompts == ()

@@ -16,10 +16,9 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def predictor() -> SAM2VideoPredictor:
     torch.manual_seed(3)
-    network = build_network(
+    return build_network(
         "scopeline_small", network_class="sam2.sam2_video_predictor.SAM2VideoPredictor"
     )
-    return network
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +95,7 @@ def test_equals_the_official_predictor_for_a_mask_prompt(predictor, frames):
 def test_equals_the_official_predictor_for_a_box(predictor, frames):
     box = np.array([40, 30, 80, 60], np.float32)
     expected = official_logits(predictor, frames, box=box)
-    prompt = Prompt(
-        frame_index=0, track_id=1, class_id=1, reason=PromptReason.ENTERED, box=box
-    )
+    prompt = Prompt(frame_index=0, track_id=1, class_id=1, reason=PromptReason.ENTERED, box=box)
     assert max(mean_differences(expected, streamed_logits(predictor, frames, prompt))) < 1e-3
 
 

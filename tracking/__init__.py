@@ -1,0 +1,1 @@
+"""SAM-2 memory tracking: masks carried through time."""

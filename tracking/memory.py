@@ -43,16 +43,12 @@ class TrackMemory:
 
     prompted: list[FrameMemory] = field(default_factory=list)
     recent: deque[FrameMemory] = field(default_factory=lambda: deque(maxlen=MAX_RECENT))
-    pointers: deque[tuple[int, Tensor]] = field(
-        default_factory=lambda: deque(maxlen=MAX_POINTERS)
-    )
+    pointers: deque[tuple[int, Tensor]] = field(default_factory=lambda: deque(maxlen=MAX_POINTERS))
 
     def remember_prompted(self, memory: FrameMemory) -> None:
         """Add the memory of a prompted frame, in place of what was tracked there."""
         self._forget_frame(memory.frame_index)
-        self.prompted = [
-            kept for kept in self.prompted if kept.frame_index != memory.frame_index
-        ]
+        self.prompted = [kept for kept in self.prompted if kept.frame_index != memory.frame_index]
         self.prompted.append(memory)
         if len(self.prompted) > MAX_PROMPTED:
             del self.prompted[1]

@@ -226,7 +226,7 @@ class Sam2Tracker:
     def _memory_tokens(self, gathered: GatheredMemories) -> tuple[Tensor, Tensor, int, Tensor]:
         """Lay memories and pointers out as tokens: (tokens, positions) float32[L, B, M]."""
         network = self._network
-        batch, slots = gathered.ages.shape
+        batch = len(gathered.ages)
         spatial = gathered.features.flatten(3).permute(1, 3, 0, 2)
         tokens_per_slot = spatial.shape[1]
         # A prompted frame has the last temporal encoding, a tracked one that of its age.

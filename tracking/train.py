@@ -91,9 +91,7 @@ class FeatureCache:
                     np.dtype(np.float16),
                 )
             )
-        self._known = _memory_map(
-            folder / "known.npy", (len(clips), frames), np.dtype(np.bool_)
-        )
+        self._known = _memory_map(folder / "known.npy", (len(clips), frames), np.dtype(np.bool_))
 
     def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
         """Return the trunk's features float32[T, C, h, w] of each stride for some frames."""
@@ -169,8 +167,8 @@ def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDAr
         return mask
     y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
     grid = int(random.choice([14, 28, 28, 56]))
-    coarse = cv2.resize(mask[y0:y1, x0:x1], (grid, grid), interpolation=cv2.INTER_AREA)
-    coarse += random.normal(0, 0.12, coarse.shape)
+    shrunk = cv2.resize(mask[y0:y1, x0:x1], (grid, grid), interpolation=cv2.INTER_AREA)
+    coarse = np.asarray(shrunk + random.normal(0, 0.12, shrunk.shape), np.float32)
     shift = random.integers(-2, 3, 2)
     rough = np.zeros_like(mask)
     box = cv2.resize(coarse, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
@@ -217,13 +215,14 @@ def make_prompts(
 def _box_corners(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
     ys, xs = np.nonzero(mask)
     box = np.array([[xs.min(), ys.min()], [xs.max() + 1, ys.max() + 1]], np.float64)
-    return box + random.normal(0, 0.04, (2, 2)) * np.maximum(box[1] - box[0], 4)
+    jitter = random.normal(0, 0.04, (2, 2)) * np.maximum(box[1] - box[0], 4)
+    return np.asarray(box + jitter, np.float64)
 
 
 def _inner_points(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
     ys, xs = np.nonzero(mask)
     chosen = random.integers(0, len(xs), 5)
-    return np.stack([xs[chosen], ys[chosen]], 1) + 0.5
+    return np.stack([xs[chosen], ys[chosen]], 1).astype(np.float64) + 0.5
 
 
 def mask_losses(

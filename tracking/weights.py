@@ -102,9 +102,7 @@ def verify_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         ModelError: the file is missing or differs.
     """
     if not path.is_file():
-        raise ModelError(
-            f"{path} does not exist; run `scopeline weights pull {checkpoint.name}`"
-        )
+        raise ModelError(f"{path} does not exist; run `scopeline weights pull {checkpoint.name}`")
     size = path.stat().st_size
     if size != checkpoint.size_bytes:
         raise ModelError(
@@ -170,7 +168,7 @@ def _download(
     done = part.stat().st_size if part.exists() else 0
     if done >= checkpoint.size_bytes:
         return
-    headers = {"Range": f"bytes={done}-"} if done else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with httpx.stream(
         "GET", checkpoint.url, headers=headers, follow_redirects=True, timeout=60
     ) as response:
@@ -179,7 +177,8 @@ def _download(
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         done = done if resumed else 0
         with part.open("ab" if resumed else "wb") as file:
-            for chunk in response.iter_bytes(1 << 20):
+            # In the pieces that arrive: a larger buffer would be lost with the connection.
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 done += len(chunk)
                 if on_progress is not None:
@@ -265,8 +264,7 @@ def _read_official(path: Path) -> dict[str, Tensor]:
 
 def _load_state(path: Path, state: dict[str, Tensor], candidates: list[str]) -> SAM2Base:
     floats = {
-        name: value.float() if value.is_floating_point() else value
-        for name, value in state.items()
+        name: value.float() if value.is_floating_point() else value for name, value in state.items()
     }
     for name in candidates:
         network = build_network(name)

@@ -91,9 +91,7 @@ def clip_pool(
     seeds = list(seeds)
     folder = folder / f"{width}x{height}x{frame_count}"
     folder.mkdir(parents=True, exist_ok=True)
-    store = partial(
-        _store_clip, folder=folder, frame_count=frame_count, width=width, height=height
-    )
+    store = partial(_store_clip, folder=folder, frame_count=frame_count, width=width, height=height)
     clips = []
     with ProcessPoolExecutor(workers) as executor:
         for path in executor.map(store, seeds, chunksize=4):

@@ -44,8 +44,13 @@ def _rod(
     first, last = half_widths_px
     tip = end + direction * last * 0.7
     outline = np.stack(
-        [start + normal * first, end + normal * last, tip, end - normal * last]
-        + [start - normal * first]
+        [
+            start + normal * first,
+            end + normal * last,
+            tip,
+            end - normal * last,
+            start - normal * first,
+        ]
     )
     return InstrumentPart(
         outline=outline,
@@ -127,9 +132,8 @@ class Instrument:
         jaws = [
             _rod(
                 wrist,
-                wrist - _rotate(approach, bend + sign * max(opening, 0.03)) * np.linalg.norm(
-                    wrist - tip
-                ),
+                wrist
+                - _rotate(approach, bend + sign * max(opening, 0.03)) * np.linalg.norm(wrist - tip),
                 (0.75 * half, self._bluntness * 0.6 * half),
                 self._metal_color * shade,
                 self._gloss,

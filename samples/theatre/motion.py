@@ -109,7 +109,7 @@ class Deformation:
         )
         drift = np.array([curve(time_s) for curve in self._drift])
         offset = breath * self._breath_direction + drift
-        return (self._strength * (0.6 * field + 0.5 * offset)).astype(np.float32)
+        return np.asarray(self._strength * (0.6 * field + 0.5 * offset), np.float32)
 
 
 def sampling_maps(

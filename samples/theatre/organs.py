@@ -80,9 +80,7 @@ def _blob(
         outline += random.normal(0, 0.22 / order) * np.cos(order * angles + phase)
     stretch, turn = random.uniform(0.55, 1.0), random.uniform(0, np.pi)
     x, y = np.cos(angles) * outline, np.sin(angles) * outline * stretch
-    points = np.stack(
-        [x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], 1
-    )
+    points = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], 1)
     return _fill(size, center + radius * points)
 
 
@@ -141,7 +139,7 @@ def _roundness(
     slope_x = cv2.Sobel(blur, cv2.CV_32F, 1, 0) * depth
     slope_y = cv2.Sobel(blur, cv2.CV_32F, 0, 1) * depth
     shade = 1 - 0.35 * (light[0] * slope_x + light[1] * slope_y) - 0.35 * (1 - blur)
-    return np.clip(shade, 0.35, 1.4)
+    return np.asarray(np.clip(shade, 0.35, 1.4), np.float32)
 
 
 def _paint(

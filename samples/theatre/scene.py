@@ -214,7 +214,7 @@ class _Optics:
         width, height = canvas
         fine = smooth_noise(random, height, width, 0.035 * height, octaves=3)
         threshold = random.uniform(1.5, 2.1)
-        return np.clip((fine - threshold) * 1.8, 0, 1)
+        return np.asarray(np.clip((fine - threshold) * 1.8, 0, 1), np.float32)
 
     @staticmethod
     def _draw_surround(
@@ -226,7 +226,8 @@ class _Optics:
         center = np.array([width, height]) * (0.5 + random.uniform(-0.03, 0.03, 2))
         radius = random.uniform(0.55, 0.80) * height
         distance = np.hypot(xs - center[0], ys - center[1])
-        return np.clip((radius - distance) / (0.006 * height) + 0.5, 0, 1)
+        sharp = np.clip((radius - distance) / (0.006 * height) + 0.5, 0, 1)
+        return np.asarray(sharp, np.float32)
 
     def add_highlights(
         self, image: NDArray[np.float32], wetness: NDArray[np.float32], time_s: float
@@ -263,8 +264,7 @@ class _Optics:
         if self._blur_px > 0.3:
             lit = cv2.GaussianBlur(lit, (0, 0), self._blur_px)
         track_map[self._surround < 0.5] = 0
-        levels = 255 * cv2.pow(lit, self._gamma)
+        levels: NDArray[np.float32] = 255 * np.asarray(cv2.pow(lit, self._gamma), np.float32)
         noise = np.empty((*track_map.shape, 3), np.float32)
         noise_source.standard_normal(out=noise, dtype=np.float32)
-        levels += self._noise_level * noise
-        return np.clip(levels, 0, 255).astype(np.uint8)
+        return np.clip(levels + self._noise_level * noise, 0, 255).astype(np.uint8)

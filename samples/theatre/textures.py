@@ -59,12 +59,10 @@ def smooth_noise(
         grid_shape = (max(int(height / size), 1) + 3, max(int(width / size), 1) + 3)
         grid = random.standard_normal(grid_shape).astype(np.float32)
         total += 0.55**octave * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
-    return (total - total.mean()) / (total.std() + 1e-6)
+    return np.asarray((total - total.mean()) / (total.std() + 1e-6), np.float32)
 
 
-def lobule_pattern(
-    random: np.random.Generator, height: int, width: int, cell: float
-) -> FloatImage:
+def lobule_pattern(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
     """Draw a pattern of round lobules divided by dark seams, as fat has.
 
     Returns:
@@ -78,9 +76,7 @@ def lobule_pattern(
     return np.asarray(pattern, np.float32)
 
 
-def streak_pattern(
-    random: np.random.Generator, height: int, width: int, cell: float
-) -> FloatImage:
+def streak_pattern(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
     """Draw wavy fibres in a random direction.
 
     Returns:
@@ -107,8 +103,8 @@ def draw_vessels(random: np.random.Generator, texture: FloatImage, count: int) -
         points = np.round(path * 16).astype(np.int32).reshape(-1, 1, 2)
         strength = float(random.uniform(0.3, 0.8))
         cv2.polylines(layer, [points], False, strength, thickness, cv2.LINE_AA, 4)
-    layer = cv2.GaussianBlur(layer, (0, 0), 0.0025 * height + 0.4)[..., None]
-    texture *= 1 - layer * (1 - np.array([0.75, 0.35, 0.35], np.float32))
+    soft = np.asarray(cv2.GaussianBlur(layer, (0, 0), 0.0025 * height + 0.4), np.float32)
+    texture *= 1 - soft[..., None] * (1 - np.array([0.75, 0.35, 0.35], np.float32))
 
 
 def tissue_texture(
@@ -119,10 +115,10 @@ def tissue_texture(
     Returns:
         float32[height, width, 3], RGB, 0..1.
     """
-    color = np.array(look.color) + random.normal(0, look.color_spread, 3)
-    color *= random.uniform(0.8, 1.2)
+    drift = random.normal(0, look.color_spread, 3)
+    color = (np.array(look.color) + drift) * random.uniform(0.8, 1.2)
     cell = look.grain_scale * height * random.uniform(0.7, 1.5)
-    brightness = 1 + look.grain * smooth_noise(random, height, width, cell)
+    brightness: FloatImage = 1 + look.grain * smooth_noise(random, height, width, cell)
     brightness += 0.12 * smooth_noise(random, height, width, 0.25 * height, octaves=2)
     if look.lobules:
         lobules = lobule_pattern(random, height, width, 2.2 * cell)
@@ -134,4 +130,4 @@ def tissue_texture(
     texture += tint * random.normal(0, 0.025, 3).astype(np.float32)
     if look.vessels:
         draw_vessels(random, texture, int(random.poisson(look.vessels)))
-    return np.clip(texture, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(texture, 0, 1), np.float32)

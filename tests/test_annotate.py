@@ -1,0 +1,132 @@
+"""The loop, with a tiny real tracker and an overseer that sees what the truth says."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.annotate import WithGivenPrompts, annotate, annotate_framewise
+from pipeline.labels import CHOLECSEG8K
+from pipeline.masks import decode_mask
+from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
+from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
+from samples.theatre import Theatre
+from tracking.sam2_model import build_network
+from tracking.tracker import Sam2Tracker
+
+
+class SeesTheTruth:
+    """An overseer that knows the scene: it finds a frame by its picture."""
+
+    label_set = CHOLECSEG8K
+
+    def __init__(self, theatre):
+        self._frames = {frame.image.tobytes(): frame for frame in theatre}
+        self._tracks = theatre.tracks
+        self.looks = 0
+
+    def detect(self, images):
+        self.looks += len(images)
+        return [self._look(self._frames[image.tobytes()]) for image in images]
+
+    def _look(self, frame):
+        visible = [t for t in np.unique(frame.track_map) if t and (frame.track_map == t).sum() > 40]
+        return Detections.from_masks(
+            class_ids=np.array([self._tracks[int(t)] for t in visible], np.int64),
+            scores=np.full(len(visible), 0.9, np.float32),
+            masks=np.stack([frame.track_map == t for t in visible]),
+        )
+
+
+@pytest.fixture(scope="module")
+def theatre():
+    return Theatre(seed=3, width=128, height=80, frame_count=12)
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    torch.manual_seed(1)
+    return Sam2Tracker(build_network("scopeline_small"), torch.device("cpu"))
+
+
+def batches(theatre, size=5):
+    images = np.stack([frame.image for frame in theatre])
+    for start in range(0, len(images), size):
+        indices = np.arange(start, min(start + size, len(images)))
+        yield FrameBatch(indices=indices, times=indices / 25, images=images[indices])
+
+
+def test_constellation_prompts_what_the_overseer_sees(theatre, tracker):
+    tracker.reset()
+    overseer = SeesTheTruth(theatre)
+    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=4))
+    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert [frame.index for frame in frames if frame.overseer_ran] == [0, 4, 8]
+    assert overseer.looks == 3
+    truth = theatre.frame(0)
+    first = frames[0]
+    assert {track.origin for track in first.tracks} == {Origin.PROMPT}
+    assert len(first.prompts) == len(first.tracks)
+    for track in first.tracks:
+        expected = [truth.track_map == t for t, c in theatre.tracks.items() if c == track.class_id]
+        mask = decode_mask(track.rle)
+        best = max((mask & true).sum() / (mask | true).sum() for true in expected)
+        assert best > 0.6
+    assert all(track.prompt_id >= 0 for frame in frames for track in frame.tracks)
+
+
+def test_masks_of_a_frame_never_overlap(theatre, tracker):
+    tracker.reset()
+    policy = FirstFrame()
+    overseer = SeesTheTruth(theatre)
+    for frame in annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy):
+        total = sum(decode_mask(track.rle).astype(int) for track in frame.tracks)
+        assert np.max(total) <= 1
+    # Once it has prompted, first-frame needs the overseer no more.
+    assert overseer.looks == 5
+
+
+def test_framewise_needs_no_tracker_and_keeps_ids(theatre):
+    frames = list(annotate_framewise(batches(theatre), SeesTheTruth(theatre)))
+    by_class = {}
+    for frame in frames:
+        assert frame.overseer_ran
+        for track in frame.tracks:
+            by_class.setdefault(track.track_id, set()).add(track.class_id)
+    assert all(len(classes) == 1 for classes in by_class.values())
+    shown = {t for frame in theatre for t in np.unique(frame.track_map) if t}
+    assert len(by_class) <= 2 * len(shown)
+
+
+def human_prompt(frame_index):
+    mask = np.zeros((80, 128), bool)
+    mask[20:50, 30:80] = True
+    return Prompt(
+        frame_index=frame_index, track_id=9, class_id=2, reason=PromptReason.HUMAN, mask=mask
+    )
+
+
+def test_given_prompts_start_on_their_frame(theatre, tracker):
+    tracker.reset()
+    policy = Given({4: (human_prompt(4),)})
+    frames = list(annotate(batches(theatre), overseer=None, tracker=tracker, policy=policy))
+    assert all(not frame.tracks for frame in frames[:4])
+    (track,) = frames[4].tracks
+    assert (track.track_id, track.class_id, track.origin) == (9, 2, Origin.HUMAN)
+    assert frames[4].prompts[0].reason is PromptReason.HUMAN
+
+
+def test_given_prompts_go_with_the_constellation(theatre, tracker):
+    tracker.reset()
+    constellation = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=4))
+    policy = WithGivenPrompts(constellation, Given({0: (human_prompt(0),)}))
+    overseer = SeesTheTruth(theatre)
+    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    assert [track.track_id for track in frames[0].tracks] == [9]
+    started = {prompt.track_id for frame in frames for prompt in frame.prompts}
+    assert 9 in started
+    assert len(started) > 1
+    classes = {}
+    for frame in frames:
+        for prompt in frame.prompts:
+            assert classes.setdefault(prompt.track_id, prompt.class_id) == prompt.class_id

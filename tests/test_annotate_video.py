@@ -1,0 +1,35 @@
+"""The Prefect flow, on Prefect's embedded server and a database of its own."""
+
+import av
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.annotate_video import annotate_video
+from flows.settings import AnnotateSettings
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
+from samples.theatre.render import render
+
+
+@pytest.fixture(scope="module")
+def prefect_server():
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def test_the_flow_annotates_and_exports(prefect_server, tmp_path):
+    render(seed=5, frame_count=6, width=160, height=96, folder=tmp_path)
+    settings = AnnotateSettings(policy="first-frame", device="cpu")
+    result = annotate_video(tmp_path / "video.mp4", tmp_path / "out", settings)
+    assert AnnotationSet(tmp_path / "out" / "video.annset").is_complete
+    assert result["set"] == str(tmp_path / "out" / "video.annset")
+    with av.open(result["overlay"]) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 6
+
+
+def test_a_bad_video_fails_the_flow_with_its_sentence(prefect_server, tmp_path):
+    path = tmp_path / "bad.mp4"
+    path.write_text("no video")
+    with pytest.raises(InputError, match=r"bad\.mp4 is not a video"):
+        annotate_video(path, tmp_path / "out", AnnotateSettings(device="cpu"))
+    assert not (tmp_path / "out").exists()

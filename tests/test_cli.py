@@ -1,0 +1,270 @@
+"""The command line end to end: what it writes, what it says, and its exit codes."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows import cli
+from pipeline.annotation_set import AnnotationSet
+from pipeline.masks import decode_mask
+from samples.theatre.render import render
+
+CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
+
+
+@pytest.fixture
+def scopeline(monkeypatch, capsys):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scopeline", *map(str, arguments)])
+        monkeypatch.delenv("SCOPELINE_DEBUG", raising=False)
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scene")
+    render(seed=21, frame_count=16, width=240, height=136, folder=folder)
+    return folder
+
+
+def test_annotate_evaluate_export_and_info(scopeline, scene, tmp_path):
+    code, out, err = scopeline("annotate", scene / "video.mp4", "--out", tmp_path, "--json")
+    assert code == 0, err
+    (result,) = json.loads(out)["videos"]
+    assert (result["state"], result["frames"]) == ("complete", 16)
+    found = tmp_path / "video.annset"
+    assert result["set"] == str(found)
+    assert len(list(AnnotationSet(found).frames())) == 16
+
+    truth = scene / "truth.annset"
+    code, out, _ = scopeline("evaluate", found, "--truth", truth, "--json")
+    scores = json.loads(out)
+    assert code == 0
+    assert {"j", "f", "j_and_f", "miou", "dice", "per_class", "frames"} <= scores.keys()
+    assert scores["frames"] == 16
+    assert all(0 <= scores[key] <= 1 for key in ("j", "f", "j_and_f", "miou", "dice"))
+
+    overlay = tmp_path / "overlay.mp4"
+    assert scopeline("export", found, "--format", "mp4", "--out", overlay)[0] == 0
+    with av.open(str(overlay)) as container:
+        pictures = list(container.decode(video=0))
+    assert (len(pictures), pictures[0].width, pictures[0].height) == (16, 240, 136)
+
+    assert scopeline("export", found, "--format", "davis", "--out", tmp_path / "davis")[0] == 0
+    assert len(list((tmp_path / "davis").glob("*.png"))) == 16
+
+    code, out, _ = scopeline("info", found, "--json")
+    assert code == 0
+    assert json.loads(out)["counts"]["frames"] == 16
+    code, out, _ = scopeline("info", scene / "video.mp4", "--json")
+    assert (json.loads(out)["frames"], json.loads(out)["width"]) == (16, 240)
+
+
+def test_the_truth_evaluates_as_perfect(scopeline, scene):
+    truth = scene / "truth.annset"
+    code, out, _ = scopeline("evaluate", truth, "--truth", truth, "--json")
+    assert (code, json.loads(out)["j_and_f"], json.loads(out)["miou"]) == (0, 1.0, 1.0)
+    assert "j 1.000" in scopeline("evaluate", truth, "--truth", truth)[1]
+
+
+def test_the_same_job_again_changes_nothing(scopeline, scene, tmp_path):
+    job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--policy", "first-frame")
+    assert scopeline(*job, "--max-frames", 4)[0] == 0
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert scopeline(*job, "--max-frames", 4)[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == stamps
+    code, _, err = scopeline(*job, "--max-frames", 5)
+    assert code == 1
+    assert "other settings" in err
+    assert scopeline(*job, "--max-frames", 5, "--no-resume")[0] == 0
+    assert AnnotationSet(tmp_path / "video.annset").manifest.counts.frames == 5
+
+
+def test_framewise_and_first_frame(scopeline, scene, tmp_path):
+    for policy in ("framewise", "first-frame"):
+        out = tmp_path / policy
+        options = ("--policy", policy, "--max-frames", 3, "--out", out)
+        assert scopeline("annotate", scene / "video.mp4", *options)[0] == 0
+        assert AnnotationSet(out / "video.annset").manifest.settings["policy"] == policy
+
+
+def test_given_masks_from_a_set_and_from_a_folder(scopeline, scene, tmp_path):
+    truth = AnnotationSet(scene / "truth.annset")
+    first = next(truth.frames())
+    options = ("--policy", "given", "--max-frames", 4)
+    code, _, err = scopeline(
+        "annotate", scene / "video.mp4", "--prompts", truth.path, "--out", tmp_path / "a", *options
+    )
+    assert code == 0, err
+    start = next(AnnotationSet(tmp_path / "a" / "video.annset").frames())
+    assert {track.track_id for track in start.tracks} <= {t.track_id for t in first.tracks}
+
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    largest = max(first.tracks, key=lambda track: decode_mask(track.rle).sum())
+    values = decode_mask(largest.rle).astype(np.uint8) * 255
+    Image.fromarray(values).save(folder / "0.png")
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"classes": [{"id": 1, "name": "Instrument", "value": 255}]}')
+    code, _, err = scopeline(
+        "annotate", scene / "video.mp4", "--prompts", folder, "--labels", labels,
+        "--out", tmp_path / "b", *options,
+    )  # fmt: skip
+    assert code == 0, err
+    found = AnnotationSet(tmp_path / "b" / "video.annset")
+    assert found.label_set[1].name == "Instrument"
+    (track,) = next(found.frames()).tracks
+    mask = decode_mask(track.rle)
+    assert (mask & (values > 0)).sum() / (mask | (values > 0)).sum() > 0.8
+
+
+def make_bad_videos(folder: Path, good: bytes) -> dict[str, Path]:
+    paths = {name: folder / f"{name}.mp4" for name in ("empty", "text", "truncated", "corrupted")}
+    paths["empty"].touch()
+    paths["text"].write_text("no video here")
+    paths["truncated"].write_bytes(good[: len(good) // 2])
+    middle = len(good) // 3
+    paths["corrupted"].write_bytes(good[:middle] + bytes(middle) + good[2 * middle :])
+    paths["missing"] = folder / "missing.mp4"
+    paths["folder"] = folder / "folder"
+    paths["folder"].mkdir()
+    return paths
+
+
+def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_path):
+    bad = make_bad_videos(tmp_path, (scene / "video.mp4").read_bytes())
+    options = ("--policy", "first-frame", "--out", tmp_path / "out", "--json")
+    code, out, err = scopeline("annotate", *bad.values(), scene / "video.mp4", *options)
+    assert code == 1
+    lines = [line for line in err.splitlines() if line.startswith("scopeline: ")]
+    assert len(lines) == len(bad)
+    for path, line in zip(bad.values(), lines, strict=True):
+        assert str(path) in line
+        assert ";" in line
+    assert "Traceback" not in err
+    results = json.loads(out)["videos"]
+    assert [("error" in result) for result in results] == [True] * len(bad) + [False]
+    for name in bad:
+        manifest = tmp_path / "out" / f"{name}.annset" / "manifest.json"
+        assert not manifest.exists() or json.loads(manifest.read_text())["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (("annotate", "VIDEO", "--out", "OUT", "--overseer", "yolo"), 1, "unknown overseer yolo"),
+        (("annotate", "VIDEO", "--out", "OUT", "--tracker", "sam9"), 1, "unknown tracker sam9"),
+        (("annotate", "VIDEO", "--out", "OUT", "--tracker", "sam2.1_hiera_tiny"), 1, "pull"),
+        (("annotate", "VIDEO", "--out", "VIDEO"), 1, "cannot be written"),
+        (("annotate", "VIDEO", "--out", "OUT", "--policy", "given"), 2, "--prompts"),
+        (("annotate", "VIDEO", "--out", "OUT", "--policy", "wild"), 2, "wild"),
+        (("annotate", "VIDEO", "--out", "OUT", "--device", "tpu"), 2, "unknown device tpu"),
+        (("annotate", "VIDEO", "--out", "OUT", "--overseer-every", "0"), 2, "overseer-every"),
+        (("annotate", "VIDEO", "VIDEO", "--out", "OUT"), 2, "two videos are named"),
+        (("annotate", "VIDEO"), 2, "--out"),
+        (("render", "--seed", "1", "--frames", "2", "--size", "5x5", "--out", "OUT"), 2, "5x5"),
+        (("evaluate", "OUT", "--truth", "OUT"), 1, "does not exist"),
+        (("export", "VIDEO", "--format", "mp4", "--out", "OUT"), 1, "not an annotation set"),
+        (("info", "OUT"), 1, "does not exist"),
+        (("weights", "pull", "sam9"), 1, "unknown checkpoint sam9"),
+        (("weights", "verify", "sam2.1_hiera_tiny"), 1, "weights pull sam2.1_hiera_tiny"),
+        (("train", "overseer", "--data", "x", "--out", "OUT"), 2, "theatre"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    scopeline, scene, tmp_path, monkeypatch, arguments, code, problem
+):
+    monkeypatch.setenv("SCOPELINE_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("COLUMNS", "200")
+    places = {"VIDEO": scene / "video.mp4", "OUT": tmp_path / "out"}
+    given = [str(places.get(argument, argument)) for argument in arguments]
+    found, out, err = scopeline(*given)
+    assert found == code
+    assert problem in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_a_bad_label_set_is_named(scopeline, scene, tmp_path):
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"classes": [{"id": 1, "name": "Tool", "value": 255}]}')
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    Image.fromarray(np.full((136, 240), 7, np.uint8)).save(masks / "0.png")
+    code, _, err = scopeline(
+        "annotate", scene / "video.mp4", "--out", tmp_path / "out", "--policy", "given",
+        "--prompts", masks, "--labels", labels,
+    )  # fmt: skip
+    assert code == 1
+    assert "0.png has the value 7" in err
+
+
+def test_a_full_disk_leaves_nothing_that_looks_finished(scene, tmp_path):
+    """A limit on the size of files stops the writing half-way, as a full disk does."""
+
+    def allow_small_files_only():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+    command = [sys.executable, "-m", "flows.cli", "annotate", str(scene / "video.mp4")]
+    ended = subprocess.run(
+        [*command, "--out", str(tmp_path), "--policy", "framewise", "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=allow_small_files_only,
+        cwd=Path(__file__).parents[1],
+        env={**os.environ, "PREFECT_LOGGING_TO_API_ENABLED": "false"},
+    )
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    for manifest in tmp_path.rglob("manifest.json"):
+        assert json.loads(manifest.read_text())["state"] != "complete"
+
+
+def test_every_command_has_help_with_an_example(scopeline):
+    for command in (
+        ["annotate"], ["render"], ["evaluate"], ["export"], ["info"],
+        ["train", "overseer"], ["train", "tracker"],
+        ["weights", "list"], ["weights", "pull"], ["weights", "verify"],
+    ):  # fmt: skip
+        code, out, _ = scopeline(*command, "--help")
+        assert code == 0
+        assert "Example" in out, command
+
+
+def test_weights_list_is_json(scopeline, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCOPELINE_WEIGHTS", str(tmp_path))
+    code, out, _ = scopeline("weights", "list", "--json")
+    assert code == 0
+    names = [row["name"] for row in json.loads(out)["checkpoints"]]
+    assert names == [f"sam2.1_hiera_{size}" for size in ("tiny", "small", "base_plus", "large")]
+
+
+def test_a_real_operation(scopeline, real_video, tmp_path):
+    options = ("--max-frames", 12, "--out", tmp_path, "--json")
+    code, out, err = scopeline("annotate", real_video, *options)
+    assert code == 0, err
+    assert json.loads(out)["videos"][0]["frames"] == 12
+    frame = next(AnnotationSet(tmp_path / "up.annset").frames())
+    assert all(track.rle.size == (1080, 1920) for track in frame.tracks)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
+from pipeline.mask_folder import MaskFolder, open_masks, read_mask_values
+from pipeline.masks import decode_mask
+
+
+def save(path, values, mode=None):
+    Image.fromarray(np.asarray(values, np.uint8), mode).save(path)
+
+
+def square(value, channels=None):
+    shape = (16, 20) if channels is None else (16, 20, channels)
+    values = np.zeros(shape, np.uint8)
+    values[4:9, 4:12] = value
+    return values
+
+
+def test_without_labels_each_value_is_a_class(tmp_path):
+    save(tmp_path / "0.png", square(255))
+    save(tmp_path / "1.png", np.maximum(square(255), square(0)))
+    folder = MaskFolder(tmp_path)
+    (first, _) = folder.frames()
+    assert [track.class_id for track in first.tracks] == [255]
+    assert np.array_equal(decode_mask(first.tracks[0].rle), square(255) > 0)
+    assert len(folder) == 2
+
+
+def test_labels_give_values_a_meaning(tmp_path, labels):
+    values = square(255)
+    values[12:] = 90
+    save(tmp_path / "0.png", values)
+    (frame,) = MaskFolder(tmp_path, labels).frames()
+    assert {track.class_id: track.rle for track in frame.tracks}.keys() == {1, 2}
+
+
+def test_indexed_grey_and_rgb_pictures(tmp_path):
+    save(tmp_path / "grey.png", square(7))
+    indexed = Image.fromarray(square(7), "P")
+    indexed.putpalette([0] * 768)
+    indexed.save(tmp_path / "indexed.png")
+    save(tmp_path / "rgb_grey.png", square((7, 7, 7), 3))
+    save(tmp_path / "rgb.png", square((1, 2, 3), 3))
+    for name in ("grey", "indexed", "rgb_grey"):
+        assert np.array_equal(read_mask_values(tmp_path / f"{name}.png"), square(7)), name
+    assert read_mask_values(tmp_path / "rgb.png").max() == 65536 + 2 * 256 + 3
+
+
+def test_an_unknown_value_is_named(tmp_path, labels):
+    save(tmp_path / "5.png", square(33))
+    with pytest.raises(InputError, match=r"5\.png has the value 33"):
+        list(MaskFolder(tmp_path, labels).frames())
+
+
+def test_bad_folders_are_named(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        open_masks(tmp_path / "none")
+    with pytest.raises(InputError, match="holds no mask PNGs"):
+        open_masks(tmp_path)
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"0\.png is not a readable mask"):
+        open_masks(tmp_path)
+
+
+def test_a_set_is_opened_as_a_set(tmp_path, clip_info, labels):
+    from tests.test_annotation_set import write
+
+    write(tmp_path / "clip.annset", clip_info, labels, 2)
+    assert isinstance(open_masks(tmp_path / "clip.annset"), AnnotationSet)

@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from overseer.mask_rcnn import (
+    BACKBONES,
+    MaskRCNNOverseer,
+    OverseerConfig,
+    _join_stuff,
+    build_network,
+    load_overseer,
+)
+from pipeline.errors import ModelError
+from pipeline.labels import CHOLECSEG8K
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def overseer():
+    torch.manual_seed(0)
+    # A threshold of zero, so that random weights find something.
+    config = OverseerConfig(channels=32, proposals=20, detections=6, score_threshold=0.0)
+    return MaskRCNNOverseer(build_network(config, 12), config, CHOLECSEG8K, CPU)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 120, 160, 3)).astype(np.uint8)
+
+
+def test_detections_fit_the_frames(overseer, images):
+    found = overseer.detect(images)
+    assert len(found) == 3
+    for detections in found:
+        assert 0 < len(detections) <= 6
+        assert detections.masks.shape[1:] == (120, 160)
+        assert set(detections.class_ids) <= set(range(1, 13))
+        assert np.all((detections.scores >= 0) & (detections.scores <= 1))
+
+
+def test_a_batch_gives_what_single_frames_give(overseer, images):
+    together = overseer.detect(images)
+    for image, batched in zip(images, together, strict=True):
+        (alone,) = overseer.detect(image[None])
+        assert np.array_equal(alone.class_ids, batched.class_ids)
+        assert np.allclose(alone.scores, batched.scores, atol=1e-4)
+
+
+def test_large_frames_get_masks_of_their_size(overseer):
+    (found,) = overseer.detect(np.full((1, 720, 1280, 3), 90, np.uint8))
+    assert found.masks.shape[1:] == (720, 1280)
+
+
+def test_stuff_is_one_detection_and_things_are_not():
+    masks = np.zeros((4, 8, 8), bool)
+    for number in range(4):
+        masks[number, number * 2 : number * 2 + 2] = True
+    scores = np.array([0.9, 0.8, 0.7, 0.6], np.float32)
+    liver, grasper = 2, 5
+    found = _join_stuff(np.array([liver, grasper, liver, grasper]), scores, masks, CHOLECSEG8K)
+    assert found.class_ids.tolist() == [liver, grasper, grasper]
+    assert np.array_equal(found.masks[0], masks[0] | masks[2])
+    assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_builds_and_runs(backbone):
+    config = OverseerConfig(backbone=backbone, channels=16, proposals=10, image_size=128)
+    network = build_network(config, 2).eval()
+    with torch.inference_mode():
+        assert len(network([torch.zeros(3, 96, 128)])) == 1
+
+
+def test_a_model_folder_is_read_back(overseer, images, tmp_path):
+    overseer.save(tmp_path / "model", "# card\n")
+    loaded = load_overseer(tmp_path / "model", CPU)
+    assert loaded.label_set == CHOLECSEG8K
+    assert loaded.config == overseer.config
+    for before, after in zip(overseer.detect(images), loaded.detect(images), strict=True):
+        assert np.allclose(before.scores[:1], after.scores[:1], atol=0.02)
+
+
+def test_bad_models_are_named(overseer, tmp_path):
+    with pytest.raises(ModelError, match="unknown backbone"):
+        build_network(OverseerConfig(backbone="vgg"), 2)
+    with pytest.raises(ModelError, match="not an overseer"):
+        load_overseer(tmp_path, CPU)
+    overseer.save(tmp_path / "model", "card")
+    path = tmp_path / "model" / "model.json"
+    document = json.loads(path.read_text())
+    document["network"]["channels"] = 16
+    path.write_text(json.dumps(document))
+    with pytest.raises(ModelError, match="does not fit"):
+        load_overseer(tmp_path / "model", CPU)
+    (tmp_path / "model" / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_overseer(tmp_path / "model", CPU)
+    path.write_text('{"kind": "tracker"}')
+    with pytest.raises(ModelError, match="does not describe an overseer"):
+        load_overseer(tmp_path / "model", CPU)

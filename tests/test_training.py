@@ -1,0 +1,147 @@
+"""Training: it learns, it stops and goes on, and the commands write models that load."""
+
+from contextlib import suppress
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flows.training import TrainingJob, train_overseer_job, train_tracker_job
+from overseer.mask_rcnn import OverseerConfig, load_overseer
+from overseer.train import train_overseer
+from pipeline.errors import InputError, UsageError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import CHOLECSEG8K
+from pipeline.training import TrainingPlan, learning_rate_at, train
+from tracking.train import degrade_mask, make_prompts, mask_losses
+from tracking.weights import load_network
+
+
+def fit_a_line(folder, steps, stop_after=None):
+    torch.manual_seed(0)
+    model = nn.Linear(1, 1)
+    seen = []
+
+    def losses(step):
+        if step == stop_after:
+            raise KeyboardInterrupt
+        seen.append(step)
+        x = torch.from_numpy(np.random.default_rng(step).normal(size=(16, 1))).float()
+        return {"square": ((model(x) - (3 * x + 1)) ** 2).mean()}
+
+    plan = TrainingPlan(steps=steps, learning_rate=0.1, checkpoint_every=10)
+    with suppress(KeyboardInterrupt):
+        train(model=model, plan=plan, losses_of_step=losses, folder=folder, on_step=lambda *_: None)
+    return model, seen
+
+
+def test_training_learns(tmp_path):
+    model, _ = fit_a_line(tmp_path, 150)
+    assert model.weight.item() == pytest.approx(3, abs=0.1)
+    assert len((tmp_path / "losses.csv").read_text().splitlines()) == 151
+
+
+def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path):
+    whole, _ = fit_a_line(tmp_path / "whole", 60)
+    fit_a_line(tmp_path / "parts", 60, stop_after=35)
+    resumed, seen = fit_a_line(tmp_path / "parts", 60)
+    assert seen[0] == 30
+    assert resumed.weight.item() == pytest.approx(whole.weight.item(), abs=1e-6)
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+    model = nn.Linear(1, 1)
+    with pytest.raises(FloatingPointError, match="step 0"):
+        train(
+            model=model,
+            plan=TrainingPlan(steps=5, learning_rate=0.1),
+            losses_of_step=lambda _: {"bad": model.weight.sum() * float("nan")},
+            folder=tmp_path,
+            on_step=lambda *_: None,
+        )
+
+
+def test_the_learning_rate_warms_up_and_fades():
+    plan = TrainingPlan(steps=100, learning_rate=1.0)
+    rates = [learning_rate_at(step, plan) for step in range(100)]
+    assert rates[0] < 0.3
+    assert max(rates) == pytest.approx(1.0, abs=1e-6)
+    assert rates[-1] < 0.02
+
+
+def test_degraded_masks_stay_near_the_mask():
+    mask = np.zeros((256, 256), np.float32)
+    mask[60:160, 40:200] = 1
+    for seed in range(20):
+        rough = degrade_mask(np.random.default_rng(seed), mask)
+        both, either = np.minimum(rough, mask).sum(), np.maximum(rough, mask).sum()
+        assert both / either > 0.7
+        assert set(np.unique(rough)) <= {0.0, 1.0}
+
+
+def test_prompts_lie_on_the_object():
+    random = np.random.default_rng(0)
+    target = torch.zeros(2, 64, 64)
+    target[:, 20:40, 10:30] = 1
+    points = make_prompts(random, target, "points")["point_inputs"]["point_coords"]
+    assert bool(((points >= torch.tensor([10, 20])) & (points < torch.tensor([30, 40]))).all())
+    box = make_prompts(random, target, "box")["point_inputs"]
+    assert box["point_labels"].tolist() == [[2, 3], [2, 3]]
+    assert torch.allclose(box["point_coords"][0], torch.tensor([[10.0, 20], [30, 40]]), atol=4)
+    assert make_prompts(random, target, "mask")["mask_inputs"].shape == (2, 1, 64, 64)
+
+
+def test_a_right_mask_costs_less_than_a_wrong_one():
+    target = torch.zeros(1, 16, 16)
+    target[:, 4:12, 4:12] = 1
+    sure = torch.tensor([[20.0]])
+    right = mask_losses((target[:, None] - 0.5) * 20, torch.ones(1, 1), sure, target)
+    wrong = mask_losses((0.5 - target[:, None]) * 20, torch.ones(1, 1), sure, target)
+    for name in ("focal", "dice", "iou"):
+        assert right[name] < 0.05 < wrong[name]
+
+
+def test_training_without_a_known_class_is_refused(tmp_path):
+    clip = LabelledClip(
+        images=np.zeros((1, 64, 64, 3), np.uint8),
+        track_maps=np.ones((1, 64, 64), np.uint8),
+        class_of_track={1: 77},
+    )
+    with pytest.raises(InputError, match="no object of label set"):
+        train_overseer(
+            clips=[clip],
+            label_set=CHOLECSEG8K,
+            config=OverseerConfig(channels=16),
+            plan=TrainingPlan(steps=1, learning_rate=1e-4),
+            batch_size=1,
+            folder=tmp_path,
+            on_step=lambda *_: None,
+        )
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = TrainingPlan(steps=2, learning_rate=1e-4)
+    return TrainingJob(data="theatre", out=tmp_path / "model", clips=2, plan=plan)
+
+
+def test_an_overseer_is_trained_on_the_theatre(job):
+    config = OverseerConfig(channels=16, image_size=128)
+    folder = train_overseer_job(job, config=config, batch_size=1)
+    assert load_overseer(folder, torch.device("cpu")).config == config
+    assert "scopeline train overseer" in (folder / "README.md").read_text()
+
+
+def test_a_tracker_is_trained_on_the_theatre(job):
+    folder = train_tracker_job(job)
+    assert load_network(folder).image_size == 256
+    assert "Apache-2.0" in (folder / "README.md").read_text()
+
+
+def test_other_data_is_refused(job):
+    from dataclasses import replace
+
+    with pytest.raises(UsageError, match="theatre"):
+        train_tracker_job(replace(job, data="elsewhere"))
