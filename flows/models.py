@@ -8,7 +8,7 @@ import torch
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer
 from pipeline.errors import ModelError, UsageError
 from tracking.tracker import Sam2Tracker
-from tracking.weights import CHECKPOINTS, checkpoint_path, load_network, sha256_of
+from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
 
 SHIPPED = "scopeline"
 
@@ -51,7 +51,7 @@ def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
 def describe_model(name: str, package: str) -> dict[str, str]:
     """Return a model's name and the hash of its weights, for the manifest."""
     if package == "tracking" and name in CHECKPOINTS:
-        path = checkpoint_path(CHECKPOINTS[name])
+        path = pulled_path(name)
     else:
         folder = _folder(name, package)
         path = folder / "weights.safetensors" if folder.is_dir() else folder

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import Progress
 
 from overseer.mask_rcnn import OverseerConfig
@@ -49,7 +50,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     Raises:
         UsageError: the data is not known.
     """
-    with Progress() as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         clips = _theatre_clips(job, progress)
         report = _step_reporter(job, progress)
         overseer = train_overseer(
@@ -72,7 +73,7 @@ def train_tracker_job(job: TrainingJob) -> Path:
     Raises:
         UsageError: the data is not known.
     """
-    with Progress() as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         clips = _theatre_clips(job, progress)
         network = train_tracker(
             clips=clips,

@@ -86,13 +86,14 @@ def test_bad_input_is_named_with_a_remedy(tmp_path, small_video, kind):
 
 def test_a_corrupted_video_says_where(tmp_path):
     path = tmp_path / "corrupt.mp4"
-    noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3)).astype(np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (60, 64, 96, 3)).astype(np.uint8)
     with VideoWriter(path, rate=25, width=96, height=64) as writer:
         for image in noise:
             writer.add(image)
     content = bytearray(path.read_bytes())
-    start = len(content) // 3
-    content[start : start + len(content) // 3] = bytes(len(content) // 3)
+    # Beyond the frames that the decoder reads ahead when it opens the file.
+    start = 6 * len(content) // 10
+    content[start : start + len(content) // 5] = bytes(len(content) // 5)
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
         list(open_video(path).batches(4))

@@ -14,7 +14,8 @@ from pipeline.errors import InputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.training import TrainingPlan, learning_rate_at, train
-from tracking.train import degrade_mask, make_prompts, mask_losses
+from tracking.train import mask_losses
+from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
 
 

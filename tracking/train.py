@@ -20,6 +20,7 @@ from torch import Tensor
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, train
 from tracking.sam2_model import SMALL_CONFIG, build_network, normalize_images
+from tracking.training_prompts import make_prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,80 +150,6 @@ def sample_batch(
         targets=(torch.from_numpy(np.array(targets)) >= 0.5).float(),
         clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
     )
-
-
-def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Make a mask as rough as a detector's: coarse grid in its box, grown, shrunk or shifted.
-
-    Args:
-        random: source of randomness.
-        mask: float32[S, S], 0 or 1.
-
-    Returns:
-        float32[S, S], 0 or 1; never empty where the mask is not.
-    """
-    size = mask.shape[0]
-    ys, xs = np.nonzero(mask)
-    if len(xs) < 16:
-        return mask
-    y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
-    grid = int(random.choice([14, 28, 28, 56]))
-    shrunk = cv2.resize(mask[y0:y1, x0:x1], (grid, grid), interpolation=cv2.INTER_AREA)
-    coarse = np.asarray(shrunk + random.normal(0, 0.12, shrunk.shape), np.float32)
-    shift = random.integers(-2, 3, 2)
-    rough = np.zeros_like(mask)
-    box = cv2.resize(coarse, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
-    rough[y0:y1, x0:x1] = box
-    rough = np.roll(rough, shift, (0, 1))
-    reach = int(random.integers(0, max(size // 80, 2)))
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    change = cv2.dilate if random.random() < 0.5 else cv2.erode
-    changed = (np.asarray(change(rough, kernel)) > 0.5).astype(np.float32)
-    return changed if changed.any() else mask
-
-
-def make_prompts(
-    random: np.random.Generator, targets: Tensor, kind: str
-) -> dict[str, dict[str, Tensor] | Tensor | None]:
-    """Make prompts of one kind for the first frame.
-
-    Args:
-        random: source of randomness.
-        targets: float32[B, S, S], true masks, none of them empty.
-        kind: mask, rough-mask, box or points.
-
-    Returns:
-        The arguments `point_inputs` and `mask_inputs` of SAM-2's `track_step`.
-    """
-    masks = targets.numpy()
-    if kind == "mask":
-        return {"point_inputs": None, "mask_inputs": targets[:, None]}
-    if kind == "rough-mask":
-        rough = np.stack([degrade_mask(random, mask) for mask in masks])
-        return {"point_inputs": None, "mask_inputs": torch.from_numpy(rough)[:, None]}
-    draw = _box_corners if kind == "box" else _inner_points
-    coordinates = np.stack([draw(random, mask) for mask in masks]).astype(np.float32)
-    labels = np.array([[2, 3]] if kind == "box" else [[1] * coordinates.shape[1]], np.int32)
-    return {
-        "point_inputs": {
-            "point_coords": torch.from_numpy(coordinates),
-            "point_labels": torch.from_numpy(np.repeat(labels, len(masks), 0)),
-        },
-        "mask_inputs": None,
-    }
-
-
-def _box_corners(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
-    ys, xs = np.nonzero(mask)
-    box = np.array([[xs.min(), ys.min()], [xs.max() + 1, ys.max() + 1]], np.float64)
-    jitter = random.normal(0, 0.04, (2, 2)) * np.maximum(box[1] - box[0], 4)
-    return np.asarray(box + jitter, np.float64)
-
-
-def _inner_points(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
-    ys, xs = np.nonzero(mask)
-    chosen = random.integers(0, len(xs), 5)
-    return np.stack([xs[chosen], ys[chosen]], 1).astype(np.float64) + 0.5
 
 
 def mask_losses(

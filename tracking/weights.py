@@ -82,6 +82,18 @@ def checkpoint_path(checkpoint: Checkpoint) -> Path:
     return weights_folder() / f"{checkpoint.name}.pt"
 
 
+def pulled_path(name: str) -> Path:
+    """Return where an official checkpoint lies that has been pulled.
+
+    Raises:
+        ModelError: it is unknown, or has not been pulled.
+    """
+    path = checkpoint_path(find_checkpoint(name))
+    if not path.is_file():
+        raise ModelError(f"{name} is not on this machine; run `scopeline weights pull {name}`")
+    return path
+
+
 def find_checkpoint(name: str) -> Checkpoint:
     """Return the official checkpoint of a name.
 
@@ -197,14 +209,8 @@ def load_network(source: str | Path) -> SAM2Base:
         ModelError: it is unknown, unreadable, or fits no known configuration.
     """
     if str(source) in CHECKPOINTS:
-        checkpoint = CHECKPOINTS[str(source)]
-        path = checkpoint_path(checkpoint)
-        if not path.is_file():
-            raise ModelError(
-                f"{checkpoint.name} is not on this machine; run "
-                f"`scopeline weights pull {checkpoint.name}`"
-            )
-        return _load_state(path, _read_official(path), [checkpoint.name])
+        path = pulled_path(str(source))
+        return _load_state(path, _read_official(path), [str(source)])
     path = Path(source)
     if path.is_dir():
         return _load_folder(path)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -93,7 +94,8 @@ def clip_pool(
     folder.mkdir(parents=True, exist_ok=True)
     store = partial(_store_clip, folder=folder, frame_count=frame_count, width=width, height=height)
     clips = []
-    with ProcessPoolExecutor(workers) as executor:
+    # Forking a process in which torch has threads can leave the child waiting for ever.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
         for path in executor.map(store, seeds, chunksize=4):
             clips.append(_open_clip(path))
             if on_progress is not None:

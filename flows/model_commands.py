@@ -1,0 +1,128 @@
+"""The command line's part about models: `scopeline train` and `scopeline weights`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
+weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
+
+_screen = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+
+
+class Backbone(StrEnum):
+    """The backbones that `train overseer` knows."""
+
+    efficientnet_lite0 = "efficientnet_lite0"
+    resnet18 = "resnet18"
+    resnet34 = "resnet34"
+    resnet50 = "resnet50"
+
+
+DataOption = Annotated[str, typer.Option(help="`theatre`: the simulated operating theatre.")]
+ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
+ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
+RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")]
+
+
+@train_app.command(
+    "overseer", epilog="Example: `scopeline train overseer --data theatre --out my-overseer`"
+)
+def train_overseer(
+    data: DataOption,
+    out: ModelOutOption,
+    backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
+    clips: ClipsOption = 420,
+    steps: StepsOption = 1700,
+    batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
+    learning_rate: RateOption = 3e-4,
+    seed: SeedOption = 1,
+) -> None:
+    """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
+    from flows.training import TrainingJob, train_overseer_job
+    from overseer.mask_rcnn import OverseerConfig
+    from pipeline.training import TrainingPlan
+
+    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
+    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    config = OverseerConfig(backbone=backbone.value)
+    _screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
+
+
+@train_app.command(
+    "tracker", epilog="Example: `scopeline train tracker --data theatre --out my-tracker`"
+)
+def train_tracker(
+    data: DataOption,
+    out: ModelOutOption,
+    clips: ClipsOption = 420,
+    steps: StepsOption = 2200,
+    learning_rate: RateOption = 4e-4,
+    seed: SeedOption = 1,
+) -> None:
+    """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
+    from flows.training import TrainingJob, train_tracker_job
+    from pipeline.training import TrainingPlan
+
+    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
+    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    _screen.print(str(train_tracker_job(job)))
+
+
+@weights_app.command("list", epilog="Example: `scopeline weights list`")
+def weights_list(as_json: JsonOption = False) -> None:
+    """List the official checkpoints, and which of them are on this machine."""
+    from tracking.weights import CHECKPOINTS, checkpoint_path
+
+    rows: list[dict[str, Any]] = [
+        {
+            "name": checkpoint.name,
+            "size_bytes": checkpoint.size_bytes,
+            "pulled": checkpoint_path(checkpoint).is_file(),
+            "url": checkpoint.url,
+        }
+        for checkpoint in CHECKPOINTS.values()
+    ]
+    if as_json:
+        typer.echo(json.dumps({"checkpoints": rows}, indent=2))
+        return
+    for row in rows:
+        mark = "pulled" if row["pulled"] else "      "
+        typer.echo(f"{row['name']:24} {row['size_bytes'] / 1e6:7.1f} MB  {mark}")
+
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopeline weights list`.")]
+
+
+@weights_app.command("pull", epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`")
+def weights_pull(name: NameArgument) -> None:
+    """Download a checkpoint; a download that was cut off goes on."""
+    from tracking.weights import checkpoint_path, find_checkpoint, pull_checkpoint
+
+    checkpoint = find_checkpoint(name)
+    path = checkpoint_path(checkpoint)
+    if not path.is_file():
+        with Progress(console=_screen) as progress:
+            bar = progress.add_task(name, total=checkpoint.size_bytes)
+            pull_checkpoint(checkpoint, path, lambda done: progress.update(bar, completed=done))
+    _screen.print(str(path), soft_wrap=True)
+
+
+@weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
+def weights_verify(name: NameArgument) -> None:
+    """Check size and hash of a pulled checkpoint."""
+    from tracking.weights import checkpoint_path, find_checkpoint, verify_checkpoint
+
+    checkpoint = find_checkpoint(name)
+    path = checkpoint_path(checkpoint)
+    verify_checkpoint(checkpoint, path)
+    _screen.print(f"{path} is {name}", soft_wrap=True)

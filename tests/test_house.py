@@ -1,0 +1,54 @@
+"""The house: imports only go down, and every package is in the wheel."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+FORBIDDEN = {
+    "pipeline": {"overseer", "tracking", "flows", "samples"},
+    "overseer": {"tracking", "flows", "samples"},
+    "tracking": {"overseer", "flows", "samples"},
+    "samples": {"overseer", "tracking", "flows"},
+    "flows": set(),
+}
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_imports_only_go_down(package):
+    for path in (REPOSITORY / package).rglob("*.py"):
+        upward = FORBIDDEN[package] & set(imported_packages(path))
+        assert not upward, f"{path} imports {upward}"
+
+
+def test_the_wheel_holds_every_package():
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    listed = set(settings["tool"]["setuptools"]["packages"])
+    found = {
+        ".".join(path.parent.relative_to(REPOSITORY).parts)
+        for package in FORBIDDEN
+        for path in (REPOSITORY / package).rglob("__init__.py")
+    }
+    assert listed == found
+
+
+@pytest.mark.parametrize("folder", ["overseer/models/scopeline", "tracking/models/scopeline"])
+def test_the_models_that_ship_are_complete(folder):
+    names = {path.name for path in (REPOSITORY / folder).iterdir()}
+    assert names == {"README.md", "model.json", "weights.safetensors"}
+    assert "Apache-2.0" in (REPOSITORY / folder / "README.md").read_text()
+
+
+def test_the_models_that_ship_are_small():
+    files = REPOSITORY.glob("*/models/*/weights.safetensors")
+    assert sum(path.stat().st_size for path in files) < 40e6

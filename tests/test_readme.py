@@ -1,0 +1,88 @@
+"""Every command of the README runs, in order, on small inputs with the README's names."""
+
+import contextlib
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows import cli
+from pipeline.annotation_set import AnnotationSet
+from pipeline.masks import decode_mask
+from samples.theatre.render import render
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+# Real training takes hours; the options are appended and the last one counts.
+SHORTER = ["--steps", "1", "--clips", "1"]
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands(name):
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith(f"{name} ")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with everything that the README's commands name."""
+    folder = tmp_path_factory.mktemp("readme")
+    render(seed=31, frame_count=8, width=160, height=96, folder=folder / "drawn")
+    (folder / "drawn" / "video.mp4").rename(folder / "operation.mp4")
+    (folder / "frames").mkdir()
+    (folder / "masks").mkdir()
+    for index, frame in enumerate(AnnotationSet(folder / "drawn" / "truth.annset").frames()):
+        mask = decode_mask(frame.tracks[0].rle)
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"{index}.png")
+        picture = np.full((96, 160, 3), 20 * index, np.uint8)
+        cv2.imwrite(str(folder / "frames" / f"{index}.jpg"), picture)
+    labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
+    (folder / "labels.json").write_text(json.dumps(labels))
+    (folder / "weights").mkdir()
+    (folder / "weights" / "sam2.1_hiera_tiny.pt").touch()
+    return folder
+
+
+def in_order():
+    """Training first: a command above it uses the trained models."""
+    found = commands("scopeline")
+    return sorted(found, key=lambda command: command[1] != "train")
+
+
+@pytest.mark.parametrize("command", in_order(), ids=" ".join)
+def test_command_runs(workplace, monkeypatch, command):
+    monkeypatch.chdir(workplace)
+    monkeypatch.setenv("SCOPELINE_WEIGHTS", str(workplace / "weights"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(workplace / "cache"))
+    monkeypatch.setattr(sys, "argv", command + (SHORTER if command[1] == "train" else []))
+    with contextlib.suppress(SystemExit):
+        cli.main()
+        return
+    pytest.fail(f"{' '.join(command)} did not end with exit code 0")
+
+
+def test_the_python_example_runs(workplace, monkeypatch, capsys):
+    monkeypatch.chdir(workplace)
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+    assert AnnotationSet(workplace / "sets" / "operation.annset").manifest.counts.frames == 4
+
+
+def test_make_has_the_targets():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for command in commands("make"):
+        assert re.search(rf"^{command[1]}:", makefile, re.MULTILINE), command
+
+
+def test_linked_files_exist():
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
