@@ -1,6 +1,5 @@
 """Draw annotations over frames, for people to look at; over supervision's annotators."""
 
-import cv2
 import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
@@ -63,9 +62,13 @@ class OverlayPainter:
     def _write_time(self, canvas: NDArray[np.uint8], frame: FrameAnnotation) -> None:
         minutes, seconds = divmod(frame.time_s, 60)
         text = f"{int(minutes):02d}:{seconds:05.2f}  frame {frame.index}"
-        origin = (round(8 * self._scale), round(20 * self._scale))
-        size = max(0.5 * self._scale, 0.35)
-        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(
-                canvas, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA
-            )
+        size = max(0.45 * self._scale, 0.3)
+        sv.draw_text(
+            canvas,
+            text,
+            sv.Point(round(130 * self._scale), round(16 * self._scale)),
+            text_scale=size,
+            text_padding=max(round(4 * self._scale), 2),
+            text_color=sv.Color.WHITE,
+            background_color=sv.Color.BLACK,
+        )
