@@ -28,7 +28,7 @@ from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Gi
 from pipeline.records import FrameAnnotation, Prompt, PromptReason
 
 _BATCH_FRAMES = 8
-_SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "decord2")
+_SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

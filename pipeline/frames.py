@@ -5,8 +5,9 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import av
 import cv2
@@ -18,8 +19,7 @@ from pipeline.errors import InputError
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# A healthy decoder needs milliseconds for a frame. decord is known to hang for ever where a
-# container promises more frames than it holds (dmlc/decord#373), so waiting must end.
+# A healthy decoder needs milliseconds for a frame; whatever makes one hang, waiting must end.
 _DECODE_TIMEOUT_S = 120.0
 _FOLDER_RATE = 25.0
 
@@ -76,69 +76,71 @@ def open_video(path: Path) -> VideoSource:
 class _VideoFile:
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._check_container()
-        reader = self._open()
         try:
-            frame_count = len(reader)
-            rate = float(reader.get_avg_fps())
-            height, width = reader[0].shape[:2] if frame_count else (0, 0)
-        except Exception as error:
-            raise _undecodable(path, error) from error
-        if frame_count == 0:
+            with av.open(str(path)) as container:
+                if not container.streams.video:
+                    raise InputError(
+                        f"{path} holds no video frames; give a file with a video stream"
+                    )
+                stream = container.streams.video[0]
+                width, height = stream.width, stream.height
+                rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
+                # Counted, since not every container says how many frames it holds.
+                frame_count = sum(1 for packet in container.demux(stream) if packet.size)
+        except (av.error.FFmpegError, OSError) as error:
+            raise InputError(
+                f"{path} is not a video that can be decoded, or it is damaged; copy it again or "
+                "convert it to mp4 (H.264)"
+            ) from error
+        if frame_count == 0 or not width:
             raise InputError(f"{path} holds no video frames; give a file with a video stream")
         self.info = VideoInfo(
             name=path.stem,
             path=path.resolve(),
             sha256=_hash_files([path]),
-            width=int(width),
-            height=int(height),
+            width=width,
+            height=height,
             frame_count=frame_count,
             rate=rate,
         )
-
-    def _check_container(self) -> None:
-        """Refuse what holds no video stream, before decord prints about it on stderr."""
-        try:
-            with av.open(str(self._path)) as container:
-                has_video = bool(container.streams.video)
-        except (av.error.FFmpegError, OSError) as error:
-            raise _undecodable(self._path, error) from error
-        if not has_video:
-            raise InputError(f"{self._path} holds no video frames; give a file with a video stream")
-
-    def _open(self) -> Any:
-        decord = _import_decord()
-        decord.logging.set_level(decord.logging.QUIET)
-        try:
-            return decord.VideoReader(str(self._path), ctx=decord.cpu(0), num_threads=1)
-        # decord raises RuntimeError, or DECORDError, which is no subclass of it.
-        except Exception as error:
-            raise _undecodable(self._path, error) from error
 
     def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
         limit = _limit(self.info.frame_count, max_frames)
         return _ahead(self._decode(size, limit), self._path)
 
     def _decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
-        reader = self._open()
+        frames = self._frames(limit)
         for start in range(0, limit, size):
-            images = []
-            for index in range(start, min(start + size, limit)):
-                try:
-                    images.append(reader.next().asnumpy())
-                except StopIteration:
-                    raise InputError(
-                        f"{self._path} ends after {index} of {limit} frames; "
-                        "copy it again or cut it there"
-                    ) from None
-                except Exception as error:
-                    raise InputError(
-                        f"{self._path} cannot be decoded at frame {index} of {limit}; "
-                        "copy it again or repair it"
-                    ) from error
-            indices = np.arange(start, start + len(images), dtype=np.int64)
-            times = np.asarray(reader.get_frame_timestamp(indices), np.float64)[:, 0]
-            yield FrameBatch(indices=indices, times=times, images=np.stack(images))
+            decoded = list(islice(frames, min(size, limit - start)))
+            yield FrameBatch(
+                indices=np.arange(start, start + len(decoded), dtype=np.int64),
+                times=np.array([time_s for time_s, _ in decoded], np.float64),
+                images=np.stack([image for _, image in decoded]),
+            )
+
+    def _frames(self, limit: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Yield (presentation time in seconds, image) of each of the first `limit` frames."""
+        done = 0
+        try:
+            with av.open(str(self._path)) as container:
+                container.streams.video[0].thread_type = "AUTO"
+                for frame in container.decode(video=0):
+                    if done == limit:
+                        return
+                    time_s = done / self.info.rate if frame.time is None else frame.time
+                    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    yield float(time_s), image
+                    done += 1
+        except (av.error.FFmpegError, OSError) as error:
+            raise InputError(
+                f"{self._path} cannot be decoded at frame {done} of {self.info.frame_count}; "
+                "copy it again or repair it"
+            ) from error
+        if done < limit:
+            raise InputError(
+                f"{self._path} ends after {done} of {self.info.frame_count} frames; "
+                "copy it again or cut it there"
+            )
 
 
 class _FrameFolder:
@@ -177,18 +179,6 @@ class _FrameFolder:
             yield FrameBatch(
                 indices=indices, times=indices / self.info.rate, images=np.stack(images)
             )
-
-
-def _import_decord() -> Any:
-    """Import decord, after torch: the other way round torch's convolutions crash.
-
-    decord loads its libraries with global symbols, which torch would then resolve its own
-    symbols to (seen with decord2 3.4.0 and torch 2.14.1).
-    """
-    import torch  # noqa: F401
-    import decord  # isort: skip
-
-    return decord
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -255,14 +245,6 @@ def _ahead(batches: Iterator[FrameBatch], path: Path) -> Iterator[FrameBatch]:
             yield item
     finally:
         stop.set()
-
-
-def _undecodable(path: Path, error: Exception) -> InputError:
-    del error  # decord's own message is a C++ stack trace; it stays in __cause__
-    return InputError(
-        f"{path} is not a video that can be decoded, or it is damaged; "
-        "copy it again or convert it to mp4 (H.264)"
-    )
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:
