@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flows.model_commands import train_app, weights_app
+from flows.model_commands import JsonOption, screen, train_app, weights_app
 from pipeline.errors import ScopelineError, UsageError
 
 app = typer.Typer(
@@ -37,10 +37,6 @@ app = typer.Typer(
 )
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
-
-_screen = Console(stderr=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
 class PolicyChoice(StrEnum):
@@ -131,7 +127,7 @@ def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dic
         return {"video": str(video), "error": str(error)}
     seconds = time.monotonic() - started
     counts = manifest.counts
-    _screen.print(
+    screen.print(
         f"{job.set_path}: {counts.frames} frames, {counts.tracks} tracks, "
         f"{counts.prompts} prompts in {seconds:.1f} s",
         highlight=False,
@@ -206,7 +202,7 @@ def render(
             folder=out,
             on_frame=lambda: advance(next(done), frames),
         )
-    _screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)
+    screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -263,7 +259,7 @@ def export_set(
     from pipeline.exports import export
 
     export(AnnotationSet(annotation_set), format_name.value, out)
-    _screen.print(str(out), soft_wrap=True)
+    screen.print(str(out), soft_wrap=True)
 
 
 @app.command(
@@ -317,7 +313,7 @@ def _progress(title: str) -> Any:
         _FrameRate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=_screen, disable=not _screen.is_terminal) as progress:
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
         bar = progress.add_task(title, total=None)
 
         def advance(done: int, total: int) -> None:

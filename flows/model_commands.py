@@ -12,7 +12,7 @@ from rich.progress import Progress
 train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
 weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
 
-_screen = Console(stderr=True)
+screen = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
@@ -55,7 +55,7 @@ def train_overseer(
     plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
     job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
     config = OverseerConfig(backbone=backbone.value)
-    _screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
+    screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 
 @train_app.command(
@@ -75,7 +75,7 @@ def train_tracker(
 
     plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
     job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
-    _screen.print(str(train_tracker_job(job)))
+    screen.print(str(train_tracker_job(job)))
 
 
 @weights_app.command("list", epilog="Example: `scopeline weights list`")
@@ -111,10 +111,10 @@ def weights_pull(name: NameArgument) -> None:
     checkpoint = find_checkpoint(name)
     path = checkpoint_path(checkpoint)
     if not path.is_file():
-        with Progress(console=_screen) as progress:
+        with Progress(console=screen) as progress:
             bar = progress.add_task(name, total=checkpoint.size_bytes)
             pull_checkpoint(checkpoint, path, lambda done: progress.update(bar, completed=done))
-    _screen.print(str(path), soft_wrap=True)
+    screen.print(str(path), soft_wrap=True)
 
 
 @weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
@@ -125,4 +125,4 @@ def weights_verify(name: NameArgument) -> None:
     checkpoint = find_checkpoint(name)
     path = checkpoint_path(checkpoint)
     verify_checkpoint(checkpoint, path)
-    _screen.print(f"{path} is {name}", soft_wrap=True)
+    screen.print(f"{path} is {name}", soft_wrap=True)
