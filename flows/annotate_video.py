@@ -12,19 +12,24 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from flows.models import choose_device, describe_model, open_overseer, open_tracker
+from flows.models import (
+    choose_device,
+    describe_model,
+    open_overseer,
+    open_tracker,
+    overseer_labels,
+)
 from flows.settings import AnnotateSettings
-from overseer.mask_rcnn import MaskRCNNOverseer
-from pipeline.annotate import WithGivenPrompts, annotate, annotate_framewise
+from pipeline.annotate import AdoptingPolicy, WithGivenPrompts, annotate, annotate_framewise
 from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
-from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.errors import InputError, OutputError
 from pipeline.exports import export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet, load_label_set
 from pipeline.manifest import Manifest
 from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.masks import decode_mask
-from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
+from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given, Policy
 from pipeline.records import FrameAnnotation, Prompt, PromptReason
 
 _BATCH_FRAMES = 8
@@ -140,55 +145,54 @@ def _models(settings: AnnotateSettings) -> tuple[Any, Any]:
 
 
 def _label_set(settings: AnnotateSettings) -> LabelSet:
-    if settings.policy == "given":
-        return _open_prompts(settings).label_set
-    overseer: MaskRCNNOverseer = _models(settings)[0]
-    return overseer.label_set
+    if settings.policy == "given" and settings.prompts is not None:
+        return _open_prompts(settings.prompts, settings.labels).label_set
+    return overseer_labels(settings.overseer)
 
 
-def _open_prompts(settings: AnnotateSettings) -> AnnotationSet | MaskFolder:
-    if settings.prompts is None:
-        raise UsageError("--policy given needs --prompts: true masks to start from")
-    labels = load_label_set(settings.labels) if settings.labels is not None else None
-    return open_masks(settings.prompts, labels)
+def _open_prompts(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder:
+    return open_masks(prompts, None if labels is None else load_label_set(labels))
 
 
 def _frames(
     video: VideoSource, settings: AnnotateSettings
 ) -> Generator[FrameAnnotation, None, None]:
+    """Load what the job needs, and return the frames to come.
+
+    Models and prompts are read here and not with the first frame, so that a bad one is
+    found before there is a set.
+    """
     overseer, tracker = _models(settings)
     batches = video.batches(_BATCH_FRAMES, settings.max_frames)
     if settings.policy == "framewise":
-        yield from annotate_framewise(batches, overseer)
-        return
-    given = Given(_given_prompts(video.info, settings)) if settings.prompts else None
+        return annotate_framewise(batches, overseer)
     tracker.reset()
-    if settings.policy == "given":
-        yield from annotate(batches, overseer=None, tracker=tracker, policy=_required(given))
-        return
-    if settings.policy == "first-frame":
-        policy: Any = FirstFrame()
-    else:
+    policy = _policy(video.info, settings)
+    return annotate(batches, overseer=overseer, tracker=tracker, policy=policy)
+
+
+def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
+    given = None
+    if settings.prompts is not None:
+        given = Given(_given_prompts(info, settings.prompts, settings))
+        if settings.policy == "given":
+            return given
+    policy: AdoptingPolicy = FirstFrame()
+    if settings.policy == "constellation":
         rules = ConstellationSettings(overseer_every=settings.overseer_every)
-        policy = Constellation(overseer.label_set, rules)
-    if given is not None:
-        policy = WithGivenPrompts(policy, given)
-    yield from annotate(batches, overseer=overseer, tracker=tracker, policy=policy)
+        policy = Constellation(overseer_labels(settings.overseer), rules)
+    return policy if given is None else WithGivenPrompts(policy, given)
 
 
-def _required(given: Given | None) -> Given:
-    if given is None:
-        raise UsageError("--policy given needs --prompts: true masks to start from")
-    return given
-
-
-def _given_prompts(info: VideoInfo, settings: AnnotateSettings) -> dict[int, tuple[Prompt, ...]]:
+def _given_prompts(
+    info: VideoInfo, masks: Path, settings: AnnotateSettings
+) -> dict[int, tuple[Prompt, ...]]:
     """Read the true masks of the prompt frames.
 
     Raises:
         InputError: the masks have another size, or a prompt frame is not among them.
     """
-    source = _open_prompts(settings)
+    source = _open_prompts(masks, settings.labels)
     prompts: dict[int, tuple[Prompt, ...]] = {}
     wanted = set(settings.prompt_frames)
     for frame in source.frames():
@@ -198,7 +202,7 @@ def _given_prompts(info: VideoInfo, settings: AnnotateSettings) -> dict[int, tup
             if track.rle.size != (info.height, info.width):
                 height, width = track.rle.size
                 raise InputError(
-                    f"{settings.prompts} has masks of {width}x{height}, {info.path} is "
+                    f"{masks} has masks of {width}x{height}, {info.path} is "
                     f"{info.width}x{info.height}; give masks of the video's size"
                 )
         prompts[frame.index] = tuple(
@@ -213,9 +217,7 @@ def _given_prompts(info: VideoInfo, settings: AnnotateSettings) -> dict[int, tup
         )
     missing = sorted(wanted - set(prompts))
     if missing:
-        raise InputError(
-            f"{settings.prompts} has no frame {missing[0]}; give --prompt-frames that it has"
-        )
+        raise InputError(f"{masks} has no frame {missing[0]}; give --prompt-frames that it has")
     return prompts
 
 

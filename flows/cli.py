@@ -149,16 +149,11 @@ def _settings(given: dict[str, Any]) -> Any:
     from flows.settings import AnnotateSettings
 
     try:
-        settings = AnnotateSettings(**given)
+        return AnnotateSettings(**given)
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
         raise UsageError(f"setting {name}: {problem['msg']}") from error
-    if settings.policy == "given" and settings.prompts is None:
-        raise UsageError("--policy given needs --prompts: true masks to start from")
-    if settings.prompts is not None and settings.policy not in ("given", "constellation"):
-        raise UsageError("--prompts goes with --policy given or constellation")
-    return settings
 
 
 def _frame_list(text: str) -> tuple[int, ...]:

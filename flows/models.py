@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer
+from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
 from pipeline.errors import ModelError, UsageError
+from pipeline.labels import LabelSet
 from tracking.tracker import Sam2Tracker
 from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
 
@@ -36,6 +37,15 @@ def open_overseer(name: str, device: torch.device) -> MaskRCNNOverseer:
         ModelError: it is unknown or does not load.
     """
     return load_overseer(_folder(name, "overseer"), device)
+
+
+def overseer_labels(name: str) -> LabelSet:
+    """Return the classes of an overseer by name or model folder; its weights are not loaded.
+
+    Raises:
+        ModelError: it is unknown.
+    """
+    return read_label_set(_folder(name, "overseer"))
 
 
 def open_tracker(name: str, device: torch.device) -> Sam2Tracker:

@@ -1,11 +1,12 @@
 """Settings of an annotation job, from the command line, the environment or a flow's parameters."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipeline.errors import UsageError
 from pipeline.policy import ConstellationSettings
 
 PolicyName = Literal["constellation", "first-frame", "framewise", "given"]
@@ -25,6 +26,10 @@ class AnnotateSettings(BaseSettings):
         labels: JSON file that says what the values in mask PNGs mean.
         device: auto, cpu or cuda.
         max_frames: stop after this many frames.
+
+    Raises:
+        UsageError: policy and prompts do not go together.
+        ValidationError: a field is of the wrong kind or out of range.
     """
 
     model_config = SettingsConfigDict(env_prefix="SCOPELINE_", frozen=True, extra="forbid")
@@ -38,6 +43,14 @@ class AnnotateSettings(BaseSettings):
     labels: Path | None = None
     device: str = "auto"
     max_frames: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_prompts(self) -> Self:
+        if self.policy == "given" and self.prompts is None:
+            raise UsageError("--policy given needs --prompts: true masks to start from")
+        if self.policy == "framewise" and self.prompts is not None:
+            raise UsageError("--policy framewise has no tracker to prompt; leave out --prompts")
+        return self
 
     def identity(self) -> dict[str, Any]:
         """Return what determines the result: all but the device."""

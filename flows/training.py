@@ -63,7 +63,8 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
             on_step=report,
         )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
-    overseer.save(job.out, _card("overseer", job, details))
+    options = f"--backbone {config.backbone} --batch-size {batch_size} "
+    overseer.save(job.out, _card("overseer", job, details, options))
     return job.out
 
 
@@ -114,7 +115,7 @@ def _step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[
     return report
 
 
-def _card(kind: str, job: TrainingJob, details: str) -> str:
+def _card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
     plan = job.plan
     return (
         f"# {kind}\n\n"
@@ -124,7 +125,7 @@ def _card(kind: str, job: TrainingJob, details: str) -> str:
         f"{details}"
         f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}\n"
         f"- labels: {CHOLECSEG8K.name}'s classes\n"
-        f"- made by: `scopeline train {kind} --data {job.data} --clips {job.clips} "
+        f"- made by: `scopeline train {kind} --data {job.data} {options}--clips {job.clips} "
         f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed}`\n"
         "- licence of the weights: Apache-2.0\n"
     )

@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -206,15 +205,7 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     Raises:
         ModelError: the folder holds no overseer, or its weights have other shapes.
     """
-    document = _read_description(folder)
-    try:
-        config = OverseerConfig(**document["network"])
-        label_set = LabelSet.from_json(document["labels"], str(folder / "model.json"))
-    except (KeyError, TypeError) as error:
-        raise ModelError(
-            f"{folder / 'model.json'} does not describe an overseer ({error}); "
-            "train one with `scopeline train overseer`"
-        ) from error
+    config, label_set = _read_description(folder)
     network = build_network(config, len(label_set.foreground))
     path = folder / "weights.safetensors"
     try:
@@ -234,7 +225,16 @@ def _as_float(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _read_description(folder: Path) -> dict[str, Any]:
+def read_label_set(folder: Path) -> LabelSet:
+    """Read which classes an overseer knows, without loading its weights.
+
+    Raises:
+        ModelError: the folder holds no overseer.
+    """
+    return _read_description(folder)[1]
+
+
+def _read_description(folder: Path) -> tuple[OverseerConfig, LabelSet]:
     path = folder / "model.json"
     try:
         document = json.loads(path.read_text())
@@ -248,7 +248,14 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"{path} does not describe an overseer; give a folder that "
             "`scopeline train overseer` wrote"
         )
-    return document
+    try:
+        config = OverseerConfig(**document["network"])
+        return config, LabelSet.from_json(document["labels"], str(path))
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path} does not describe an overseer ({error}); "
+            "train one with `scopeline train overseer`"
+        ) from error
 
 
 def _join_stuff(

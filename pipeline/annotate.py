@@ -1,6 +1,6 @@
 """The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ def annotate(
     overseer: Overseer | None,
     tracker: Tracker,
     policy: Policy,
-) -> Iterator[FrameAnnotation]:
+) -> Generator[FrameAnnotation, None, None]:
     """Annotate a video frame by frame; each frame is seen once and then dropped.
 
     Args:
@@ -89,7 +89,7 @@ def annotate(
 
 def annotate_framewise(
     batches: Iterable[FrameBatch], overseer: Overseer, score: float = 0.5
-) -> Iterator[FrameAnnotation]:
+) -> Generator[FrameAnnotation, None, None]:
     """Annotate each frame by the overseer alone: the baseline without a tracker.
 
     A detection keeps the track id of the detection of its class that it overlaps most in
@@ -130,7 +130,7 @@ class WithGivenPrompts:
 
     Args:
         policy: decides about everything else; it takes over the given tracks.
-        given: the given prompts; their track ids are out of the way of the policy's.
+        given: the given prompts.
     """
 
     def __init__(self, policy: "AdoptingPolicy", given: Given) -> None:

@@ -74,9 +74,21 @@ def intersections(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArra
     Returns:
         float64[N, M], in pixels.
     """
-    left = first.reshape(len(first), -1).astype(np.float32)
-    right = second.reshape(len(second), -1).astype(np.float32)
+    left, right = _flat(first).astype(np.float32), _flat(second).astype(np.float32)
     return np.asarray(left @ right.T, np.float64)
+
+
+def _flat(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Lay out masks bool[N, H, W] as rows bool[N, H * W]; N may be 0."""
+    return masks.reshape(len(masks), masks.shape[1] * masks.shape[2])
+
+
+def _areas(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.asarray(_flat(masks).sum(1), np.float64)
+
+
+def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), np.float64)
 
 
 def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -90,11 +102,7 @@ def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[n
         float64[N, M], 0..1; 0 where both masks are empty.
     """
     common = intersections(first, second)
-    areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
-    areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
-    union = areas_first[:, None] + areas_second[None, :] - common
-    iou = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-    return np.asarray(iou, np.float64)
+    return _share(common, _areas(first)[:, None] + _areas(second)[None, :] - common)
 
 
 def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -108,11 +116,7 @@ def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> N
         float64[N, M], 0..1; 0 where a mask is empty.
     """
     common = intersections(first, second)
-    areas_first = first.reshape(len(first), -1).sum(1, dtype=np.float64)
-    areas_second = second.reshape(len(second), -1).sum(1, dtype=np.float64)
-    smaller = np.minimum(areas_first[:, None], areas_second[None, :])
-    share = np.divide(common, smaller, out=np.zeros_like(common), where=smaller > 0)
-    return np.asarray(share, np.float64)
+    return _share(common, np.minimum(_areas(first)[:, None], _areas(second)[None, :]))
 
 
 def resolve_overlaps(masks: NDArray[np.bool_], priority: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -42,14 +42,16 @@ class Policy(Protocol):
 class FirstFrame:
     """Prompt once, on the first frame in which the overseer sees anything; then only track."""
 
-    def __init__(self, score: float = 0.5) -> None:
+    def __init__(self, score: float = 0.5, explain_iou: float = 0.3) -> None:
         self._score = score
+        self._explain_iou = explain_iou
+        self._started = False
         self._classes: dict[int, int] = {}
 
     def wants_overseer(self, frame_index: int) -> bool:
         """Return True until the tracks have started."""
         del frame_index
-        return not self._classes
+        return not self._started
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""
@@ -58,18 +60,26 @@ class FirstFrame:
     def decide(
         self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
     ) -> Decision:
-        """Start a track for each confident detection, once."""
-        del tracked
-        if self._classes or detections is None:
+        """Start a track for each confident detection that is not followed yet, once."""
+        if self._started or detections is None:
             return Decision()
+        overlap = iou_matrix(detections.masks, tracked.masks).max(1, initial=0.0)
         prompts = []
-        for number in np.flatnonzero(detections.scores >= self._score):
-            track_id = len(self._classes) + 1
-            self._classes[track_id] = int(detections.class_ids[number])
+        for number in np.flatnonzero(
+            (detections.scores >= self._score) & (overlap < self._explain_iou)
+        ):
+            track_id = next_track_id(self._classes)
+            self.adopt(track_id, int(detections.class_ids[number]), frame_index)
             prompts.append(
                 prompt_from(detections, int(number), frame_index, track_id, PromptReason.ENTERED)
             )
+        self._started = bool(prompts)
         return Decision(prompts=tuple(prompts))
+
+    def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
+        """Take over a track that somebody else started."""
+        del frame_index
+        self._classes[track_id] = class_id
 
 
 class Given:
@@ -275,7 +285,7 @@ class Constellation:
                 for earlier, shape in self._candidates
             )
             if score >= rules.enter_score or (score >= rules.confirm_score and seen_before):
-                track_id = len(self._classes) + 1
+                track_id = next_track_id(self._classes)
                 self.adopt(track_id, class_id, frame_index)
                 prompts.append(
                     prompt_from(detections, number, frame_index, track_id, PromptReason.ENTERED)
@@ -304,6 +314,11 @@ class Constellation:
                 del self._tracks[track_id]
                 ended.append(track_id)
         return ended
+
+
+def next_track_id(known: Mapping[int, int]) -> int:
+    """Return an id above all known ones, which may have been given from outside."""
+    return max(known, default=0) + 1
 
 
 def prompt_from(

@@ -15,6 +15,7 @@ from PIL import Image
 from flows import cli
 from pipeline.annotation_set import AnnotationSet
 from pipeline.masks import decode_mask
+from pipeline.records import PromptReason
 from samples.theatre.render import render
 
 CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
@@ -105,6 +106,30 @@ def test_framewise_and_first_frame(scopeline, scene, tmp_path):
         options = ("--policy", policy, "--max-frames", 3, "--out", out)
         assert scopeline("annotate", scene / "video.mp4", *options)[0] == 0
         assert AnnotationSet(out / "video.annset").manifest.settings["policy"] == policy
+
+
+def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch):
+    job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--max-frames", 2)
+    assert scopeline(*job)[0] == 0
+
+    def unexpected(*_):
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("flows.annotate_video._open_models", unexpected)
+    assert scopeline(*job)[0] == 0
+
+
+def test_given_masks_go_with_first_frame_but_not_with_framewise(scopeline, scene, tmp_path):
+    job = ("annotate", scene / "video.mp4", "--prompts", scene / "truth.annset")
+    out = tmp_path / "first"
+    code, _, err = scopeline(*job, "--policy", "first-frame", "--max-frames", 3, "--out", out)
+    assert code == 0, err
+    first = next(AnnotationSet(out / "video.annset").frames())
+    assert {prompt.reason for prompt in first.prompts} == {PromptReason.HUMAN}
+    code, _, err = scopeline(*job, "--policy", "framewise", "--out", tmp_path / "alone")
+    assert code == 2
+    assert "leave out --prompts" in err
+    assert not (tmp_path / "alone").exists()
 
 
 def test_given_masks_from_a_set_and_from_a_folder(scopeline, scene, tmp_path):

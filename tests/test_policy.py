@@ -140,6 +140,22 @@ def test_first_frame_prompts_once():
     assert not policy.wants_overseer(2)
 
 
+def test_first_frame_leaves_alone_what_is_followed_already():
+    policy = FirstFrame()
+    policy.adopt(9, GRASPER, 0)
+    assert policy.wants_overseer(0)
+    detections = seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9))
+    (prompt,) = policy.decide(1, detections, followed((9, LEFT, 1.0))).prompts
+    assert (prompt.track_id, prompt.class_id) == (10, LIVER)
+
+
+def test_new_tracks_keep_out_of_the_way_of_given_ids(policy):
+    policy.adopt(2, GRASPER, 0)
+    detections = seen((GRASPER, RIGHT, 0.9), (LIVER, LEFT, 0.9))
+    decision = policy.decide(1, detections, followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [3, 4]
+
+
 def test_given_prompts_on_its_frames_only():
     prompt = Prompt(frame_index=3, track_id=7, class_id=LIVER, reason=PromptReason.HUMAN, mask=LEFT)
     policy = Given({3: (prompt,)})

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 
 from pipeline.annotation_set import AnnotationSet
@@ -5,7 +7,7 @@ from pipeline.frames import open_video
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
 from samples.theatre import Theatre
-from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool, draw_clip
+from samples.theatre.clips import FIRST_TRAINING_SEED, _store_clip, clip_pool, draw_clip
 from samples.theatre.render import render
 
 
@@ -44,3 +46,13 @@ def test_a_pool_is_drawn_once_and_opened_again(tmp_path):
         assert np.array_equal(clip.images, expected.images)
         assert np.array_equal(clip.track_maps, expected.track_maps)
         assert clip.class_of_track == expected.class_of_track
+
+
+def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
+    options = {"frame_count": 2, "width": 96, "height": 64}
+    other = Path(_store_clip(FIRST_TRAINING_SEED, tmp_path, **options))
+    # The other run finishes after this one looked, so this one draws the clip as well.
+    seen = iter([False, True])
+    monkeypatch.setattr(Path, "exists", lambda _: next(seen))
+    assert _store_clip(FIRST_TRAINING_SEED, tmp_path, **options) == other
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]

@@ -44,8 +44,8 @@ class Stage:
 # Prompts first, then short motion, then long memory: training on long clips from the
 # start spends most of its time on frames that an untrained network has lost.
 CURRICULUM = (
-    Stage(until=0.45, frames=2, clips=5, tracks=2),
-    Stage(until=0.75, frames=4, clips=3, tracks=2),
+    Stage(until=0.35, frames=2, clips=5, tracks=2),
+    Stage(until=0.65, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -52,7 +53,13 @@ def _store_clip(seed: int, folder: Path, frame_count: int, width: int, height: i
     np.save(draft / "images.npy", clip.images)
     np.save(draft / "track_maps.npy", clip.track_maps)
     (draft / "tracks.json").write_text(json.dumps(clip.class_of_track))
-    draft.rename(path)
+    try:
+        draft.rename(path)
+    except OSError:
+        # Another process, such as the other model's training, has drawn the clip meanwhile.
+        if not path.exists():
+            raise
+        shutil.rmtree(draft)
     return path
 
 
