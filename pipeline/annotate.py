@@ -46,6 +46,9 @@ class Tracker(Protocol):
     def result(self) -> TrackedMasks:
         """Return the masks of all tracks in the current frame."""
 
+    def reset(self) -> None:
+        """Forget everything, to begin another video."""
+
 
 def annotate(
     batches: Iterable[FrameBatch],

@@ -285,15 +285,21 @@ class Constellation:
                 for earlier, shape in self._candidates
             )
             if score >= rules.enter_score or (score >= rules.confirm_score and seen_before):
-                track_id = next_track_id(self._classes)
-                self.adopt(track_id, class_id, frame_index)
-                prompts.append(
-                    prompt_from(detections, number, frame_index, track_id, PromptReason.ENTERED)
-                )
+                prompts.append(self._start(frame_index, detections, number))
             else:
                 candidates.append((class_id, mask))
         self._candidates = candidates
         return prompts
+
+    def _start(self, frame_index: int, detections: Detections, number: int) -> Prompt:
+        """Start a track; a stuff class that had one gets its old id, since it has only one."""
+        class_id = int(detections.class_ids[number])
+        reason, track_id = PromptReason.ENTERED, next_track_id(self._classes)
+        if self.label_set.is_stuff(class_id) and class_id in self._classes.values():
+            reason = PromptReason.RETURNED
+            track_id = next(known for known, owner in self._classes.items() if owner == class_id)
+        self.adopt(track_id, class_id, frame_index)
+        return prompt_from(detections, number, frame_index, track_id, reason)
 
     def _end(self, tracked: TrackedMasks, explained_rows: set[int]) -> list[int]:
         """End tracks that neither overseer nor tracker see, or that only the tracker sees."""

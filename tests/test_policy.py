@@ -115,6 +115,14 @@ def test_what_nobody_sees_ends(policy):
     assert policy.decide(3, *gone).ended == (1,)
 
 
+def test_stuff_that_returns_after_its_end_gets_its_id_back(policy):
+    start(policy, LIVER)
+    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
+    assert [policy.decide(frame, *gone).ended for frame in (1, 2, 3)] == [(), (), (1,)]
+    (prompt,) = policy.decide(4, seen((LIVER, RIGHT, 0.9)), followed()).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
+
+
 def test_a_track_that_only_the_tracker_sees_ends_later(policy):
     start(policy)
     alone = seen(), followed((1, LEFT, 1.0))

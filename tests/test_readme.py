@@ -19,7 +19,7 @@ from samples.theatre.render import render
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 # Real training takes hours; the options are appended and the last one counts.
-SHORTER = ["--steps", "1", "--clips", "1"]
+SHORTER = ["--steps", "1", "--clips", "1", "--validation-clips", "1"]
 
 
 def blocks(language):

@@ -1,6 +1,8 @@
 """Training: it learns, it stops and goes on, and the commands write models that load."""
 
+import re
 from contextlib import suppress
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.training import TrainingPlan, learning_rate_at, train
+from pipeline.training_curves import last_scores, read_record
 from tracking.train import mask_losses
 from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
@@ -49,6 +52,43 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path):
     resumed, seen = fit_a_line(tmp_path / "parts", 60)
     assert seen[0] == 30
     assert resumed.weight.item() == pytest.approx(whole.weight.item(), abs=1e-6)
+
+
+def test_in_bfloat16_the_network_computes_coarsely_but_its_weights_stay_fine(tmp_path):
+    model = nn.Linear(4, 1)
+    computed_in = []
+
+    def losses(step):
+        answer = model(torch.ones(2, 4))
+        computed_in.append(answer.dtype)
+        return {"square": (answer - 1).square().mean()}
+
+    plan = TrainingPlan(steps=2, learning_rate=0.1, precision="bfloat16")
+    train(model=model, plan=plan, losses_of_step=losses, folder=tmp_path, on_step=lambda *_: None)
+    assert computed_in == [torch.bfloat16] * 2
+    assert model.weight.dtype == torch.float32
+
+
+def test_validation_happens_now_and_then_and_at_the_end(tmp_path):
+    model = nn.Linear(1, 1)
+    scores = iter([0.25, 0.5, 0.75])
+    train(
+        model=model,
+        plan=TrainingPlan(steps=5, learning_rate=0.1, validate_every=2),
+        losses_of_step=lambda _: {"loss": model.weight.square().sum()},
+        folder=tmp_path,
+        on_step=lambda *_: None,
+        validate=lambda: {"j": next(scores)},
+    )
+    record = read_record(tmp_path / "validation.csv")
+    assert record["step"].tolist() == [1, 3, 4]
+    assert record["j"].tolist() == [0.25, 0.5, 0.75]
+    assert last_scores(tmp_path) == {"j": 0.75}
+
+
+def test_of_a_repeated_step_the_later_counts(tmp_path):
+    (tmp_path / "losses.csv").write_text("step,loss\n0,3\n1,2\n1,1.5\n2,1\n")
+    assert read_record(tmp_path / "losses.csv")["loss"].tolist() == [3, 1.5, 1]
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
@@ -112,6 +152,7 @@ def test_training_without_a_known_class_is_refused(tmp_path):
     with pytest.raises(InputError, match="no object of label set"):
         train_overseer(
             clips=[clip],
+            validation_clips=[clip],
             label_set=CHOLECSEG8K,
             config=OverseerConfig(channels=16),
             plan=TrainingPlan(steps=1, learning_rate=1e-4),
@@ -121,24 +162,37 @@ def test_training_without_a_known_class_is_refused(tmp_path):
         )
 
 
+def assert_is_a_drawing(path):
+    assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = TrainingPlan(steps=2, learning_rate=1e-4)
-    return TrainingJob(data="theatre", out=tmp_path / "model", clips=2, plan=plan)
+    return TrainingJob(
+        data="theatre", out=tmp_path / "model", clips=2, validation_clips=1, plan=plan
+    )
 
 
 def test_an_overseer_is_trained_on_the_theatre(job):
     config = OverseerConfig(channels=16, image_size=128)
     folder = train_overseer_job(job, config=config, batch_size=1)
     assert load_overseer(folder, torch.device("cpu")).config == config
-    assert "scopeline train overseer" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "scopeline train overseer" in card
+    assert re.search(r"MAP 0\.\d+, AP50 0\.\d+", card)
+    assert_is_a_drawing(folder / "training.svg")
 
 
 def test_a_tracker_is_trained_on_the_theatre(job):
     folder = train_tracker_job(job)
     assert load_network(folder).image_size == 256
-    assert "Apache-2.0" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "Apache-2.0" in card
+    for measured in ("mask held still", "mask warped by optical flow", "training.svg"):
+        assert re.search(rf"{measured}.*: J 0\.\d+", card)
+    assert_is_a_drawing(folder / "training.svg")
 
 
 def test_other_data_is_refused(job):

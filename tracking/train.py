@@ -20,7 +20,9 @@ from torch import Tensor
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, train
 from tracking.sam2_model import SMALL_CONFIG, build_network, normalize_images
+from tracking.tracker import Sam2Tracker
 from tracking.training_prompts import make_prompts
+from tracking.validation import region_similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ CURRICULUM = (
 )
 
 _MIN_AREA_SHARE = 0.0008
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +291,7 @@ class ClipTrainer:
 def train_tracker(
     *,
     clips: Sequence[LabelledClip],
+    validation_clips: Sequence[LabelledClip],
     plan: TrainingPlan,
     folder: Path,
     on_step: Callable[[int, dict[str, float]], None],
@@ -296,9 +300,10 @@ def train_tracker(
 
     Args:
         clips: labelled clips of equal length, at least as long as the curriculum's longest.
+        validation_clips: others, to measure on now and then.
         plan: how long and how fast.
-        folder: receives the checkpoint, the losses and the cached features; an unfinished
-            run in it goes on.
+        folder: receives the checkpoint, the losses, the scores and the cached features; an
+            unfinished run in it goes on.
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -315,15 +320,26 @@ def train_tracker(
     network.image_encoder.trunk.backbone.load_imagenet_weights()
     freeze([network.image_encoder.trunk])
     cache = FeatureCache(network, clips, folder / "features")
-    network.train()
-    network.image_encoder.trunk.eval()
-    # Its gradient is never needed, its batch norm never moves.
+    _prepare_to_train(network)
     trainer = ClipTrainer(network, clips, cache, plan)
+
+    def validate() -> dict[str, float]:
+        scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
+        _prepare_to_train(network)
+        return scores
+
     train(
         model=network,
         plan=plan,
         losses_of_step=trainer.losses_of_step,
         folder=folder,
         on_step=on_step,
+        validate=validate,
     )
     return network.eval()
+
+
+def _prepare_to_train(network: SAM2Base) -> None:
+    network.train()
+    # Its gradient is never needed, its batch norm never moves.
+    network.image_encoder.trunk.eval()

@@ -1,0 +1,71 @@
+"""The picture of a training: its losses and its scores on clips that it did not learn from."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from pipeline.training import LOSSES, VALIDATION
+
+_SMOOTHED_POINTS = 200
+
+
+def read_record(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Read a record of a training: `step` and its values, each float64[N] in order of steps.
+
+    A run that was stopped repeats the steps after its last checkpoint; the later ones count.
+    """
+    with path.open(newline="") as file:
+        by_step = {int(row["step"]): row for row in csv.DictReader(file)}
+    rows = [by_step[step] for step in sorted(by_step)]
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def last_scores(folder: Path) -> dict[str, float]:
+    """Return the scores of the last validation of the run in a folder, by name."""
+    record = read_record(folder / VALIDATION)
+    return {name: float(values[-1]) for name, values in record.items() if name != "step"}
+
+
+def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> None:
+    """Draw the curves of the run in a folder.
+
+    Args:
+        folder: holds the run's records.
+        picture: file to write, SVG.
+        baselines: scores 0..1 to compare with, drawn as level lines.
+    """
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    loss_axes, score_axes = figure.subplots(1, 2)
+    losses = read_record(folder / LOSSES)
+    steps = losses.pop("step")
+    for name, values in losses.items():
+        loss_axes.plot(*_smoothed(steps, values), label=name)
+    loss_axes.set(title="loss", xlabel="step", yscale="log")
+    scores = read_record(folder / VALIDATION)
+    steps = scores.pop("step")
+    for name, values in scores.items():
+        score_axes.plot(steps, values, marker="o", label=name)
+    for number, (name, score) in enumerate(baselines.items()):
+        score_axes.axhline(score, color="grey", linestyle=("--", ":")[number % 2], label=name)
+    score_axes.set(title="on unseen clips", xlabel="step", ylim=(0, 1))
+    for axes in (loss_axes, score_axes):
+        axes.legend(fontsize="small")
+        axes.grid(alpha=0.3)
+    draft = picture.with_name(f".{picture.name}.tmp")
+    figure.savefig(draft, format="svg")
+    draft.replace(picture)
+
+
+def _smoothed(
+    steps: NDArray[np.float64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average neighbouring steps, so that at most `_SMOOTHED_POINTS` remain."""
+    groups = min(len(steps), _SMOOTHED_POINTS)
+    means = [
+        np.array([part.mean() for part in np.array_split(series, groups)])
+        for series in (steps, values)
+    ]
+    return means[0], means[1]

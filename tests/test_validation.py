@@ -1,0 +1,65 @@
+"""Scores of a training: what is perfect scores 1, what is blind scores 0."""
+
+import numpy as np
+import pytest
+
+from overseer.validation import mask_precision
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import CHOLECSEG8K
+from pipeline.records import Detections
+from tracking.baselines import HeldMasks
+from tracking.validation import region_similarity
+
+GRASPER, LIVER = 5, 2
+
+
+def clip(step_px=0):
+    """Four frames of a square of 20 pixels that moves, over an organ that stays."""
+    track_maps = np.zeros((4, 64, 96), np.uint8)
+    track_maps[:, 40:, :] = LIVER
+    for frame, track_map in enumerate(track_maps):
+        track_map[10:30, 10 + step_px * frame : 30 + step_px * frame] = 101
+    images = np.repeat(track_maps[..., None], 3, -1)
+    return LabelledClip(
+        images=images, track_maps=track_maps, class_of_track={101: GRASPER, LIVER: LIVER}
+    )
+
+
+class Reads:
+    """An overseer that reads the class from the picture, and may miss a class."""
+
+    label_set = CHOLECSEG8K
+
+    def __init__(self, *track_ids):
+        self._track_ids = track_ids
+
+    def detect(self, images):
+        classes = {101: GRASPER, LIVER: LIVER}
+        return [
+            Detections.from_masks(
+                class_ids=np.array([classes[t] for t in self._track_ids], np.int64),
+                scores=np.full(len(self._track_ids), 0.9, np.float32),
+                masks=np.stack([image[..., 0] == t for t in self._track_ids]),
+            )
+            for image in images
+        ]
+
+
+def test_masks_that_stay_right_score_one():
+    assert region_similarity(HeldMasks(), [clip(), clip()]) == 1
+
+
+def test_a_mask_left_behind_scores_by_hand():
+    # Common columns 15, 10, 5 of 25, 30, 35; the organ is right throughout.
+    moved = np.mean([15 / 25, 10 / 30, 5 / 35])
+    assert region_similarity(HeldMasks(), [clip(step_px=5)]) == pytest.approx((1 + moved) / 2)
+
+
+def test_an_overseer_that_sees_all_is_precise():
+    scores = mask_precision(Reads(101, LIVER), [clip(step_px=3)], 3)
+    assert scores == {"map": pytest.approx(1), "ap50": pytest.approx(1)}
+
+
+def test_an_overseer_that_misses_a_class_is_half_as_precise():
+    scores = mask_precision(Reads(LIVER), [clip()], 2)
+    assert scores == {"map": pytest.approx(0.5), "ap50": pytest.approx(0.5)}
