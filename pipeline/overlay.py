@@ -32,6 +32,7 @@ class OverlayPainter:
             text_thickness=thickness if scale > 1 else 1,
             text_padding=max(round(4 * scale), 2),
             text_position=sv.Position.CENTER_OF_MASS,
+            smart_position=True,
         )
         self._scale = scale
 
