@@ -24,7 +24,16 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flows.model_commands import JsonOption, screen, train_app, weights_app
+from flows.model_commands import (
+    FamilyChoice,
+    FamilyOption,
+    JsonOption,
+    LookChoice,
+    LookOption,
+    screen,
+    train_app,
+    weights_app,
+)
 from pipeline.errors import ScopelineError, UsageError
 
 app = typer.Typer(
@@ -182,8 +191,11 @@ def render(
     frames: Annotated[int, typer.Option(min=1, help="Length in frames at 25 frames/s.")],
     out: Annotated[Path, typer.Option(help="Folder for video.mp4 and truth.annset.")],
     size: Annotated[str, typer.Option(metavar="WxH", help="Even numbers.")] = "480x270",
+    look: LookOption = LookChoice.laparoscopic,
+    family: FamilyOption = FamilyChoice.plain,
 ) -> None:
     """Render a scene of the simulated theatre with its exact truth."""
+    from samples.theatre.looks import Scenery
     from samples.theatre.render import render as render_scene
 
     width, height = _size(size)
@@ -195,6 +207,7 @@ def render(
             width=width,
             height=height,
             folder=out,
+            scenery=Scenery(looks=(look.value,), family=family.value),
             on_frame=lambda: advance(next(done), frames),
         )
     screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)

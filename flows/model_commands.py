@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -33,7 +33,31 @@ class PrecisionChoice(StrEnum):
     bfloat16 = "bfloat16"
 
 
+class LookChoice(StrEnum):
+    """The kinds of operation that the theatre plays."""
+
+    laparoscopic = "laparoscopic"
+    cataract = "cataract"
+    robotic = "robotic"
+
+
+class FamilyChoice(StrEnum):
+    """Where the theatre's textures and instruments come from."""
+
+    plain = "plain"
+    training = "training"
+    heldout = "heldout"
+
+
 DataOption = Annotated[str, typer.Option(help="`theatre`: the simulated operating theatre.")]
+LookOption = Annotated[LookChoice, typer.Option(help="Kind of operation.")]
+FamilyOption = Annotated[
+    FamilyChoice,
+    typer.Option(
+        help="plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
+        "textures and instruments that the other does not have."
+    ),
+]
 ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 ValidationOption = Annotated[
@@ -54,9 +78,11 @@ def train_overseer(
     data: DataOption,
     out: ModelOutOption,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
-    clips: ClipsOption = 420,
+    clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
-    steps: StepsOption = 1700,
+    look: LookOption = LookChoice.laparoscopic,
+    family: FamilyOption = FamilyChoice.plain,
+    steps: StepsOption = 6000,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
@@ -66,11 +92,18 @@ def train_overseer(
     from flows.training import TrainingJob, train_overseer_job
     from overseer.mask_rcnn import OverseerConfig
     from pipeline.training import TrainingPlan
+    from samples.theatre.looks import Scenery
 
-    plan = TrainingPlan(
-        steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+    job = TrainingJob(
+        data=data,
+        out=out,
+        clips=clips,
+        validation_clips=validation_clips,
+        scenery=Scenery(looks=(look.value,), family=family.value),
+        plan=TrainingPlan(
+            steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+        ),
     )
-    job = TrainingJob(data=data, out=out, clips=clips, validation_clips=validation_clips, plan=plan)
     config = OverseerConfig(backbone=backbone.value)
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
@@ -81,9 +114,14 @@ def train_overseer(
 def train_tracker(
     data: DataOption,
     out: ModelOutOption,
-    clips: ClipsOption = 420,
+    clips: ClipsOption = 600,
     validation_clips: ValidationOption = 8,
-    steps: StepsOption = 2200,
+    looks: Annotated[
+        list[LookChoice] | None,
+        typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
+    ] = None,
+    family: FamilyOption = FamilyChoice.plain,
+    steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
@@ -91,11 +129,19 @@ def train_tracker(
     """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
     from flows.training import TrainingJob, train_tracker_job
     from pipeline.training import TrainingPlan
+    from samples.theatre.looks import LookName, Scenery
 
-    plan = TrainingPlan(
-        steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+    chosen = [look.value for look in looks or [LookChoice.laparoscopic]]
+    job = TrainingJob(
+        data=data,
+        out=out,
+        clips=clips,
+        validation_clips=validation_clips,
+        scenery=Scenery(looks=cast("tuple[LookName, ...]", tuple(chosen)), family=family.value),
+        plan=TrainingPlan(
+            steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+        ),
     )
-    job = TrainingJob(data=data, out=out, clips=clips, validation_clips=validation_clips, plan=plan)
     screen.print(str(train_tracker_job(job)))
 
 

@@ -12,10 +12,10 @@ from overseer.mask_rcnn import OverseerConfig
 from overseer.train import train_overseer
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import CHOLECSEG8K
 from pipeline.training import TrainingPlan
 from pipeline.training_curves import draw_training, last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
+from samples.theatre.looks import LOOKS, Scenery
 from tracking.baselines import FlowMasks, HeldMasks
 from tracking.sam2_model import SMALL_CONFIG
 from tracking.train import train_tracker
@@ -42,6 +42,7 @@ class TrainingJob:
         out: model folder to write; its subfolder `.training` keeps the unfinished run.
         clips: theatre scenes to draw clips from.
         validation_clips: other scenes, to measure on now and then.
+        scenery: what the scenes look like.
         plan: steps, learning rate and seed.
     """
 
@@ -49,6 +50,7 @@ class TrainingJob:
     out: Path
     clips: int
     validation_clips: int
+    scenery: Scenery
     plan: TrainingPlan
 
 
@@ -58,11 +60,12 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     Raises:
         UsageError: the data is not known.
     """
+    label_set = LOOKS[job.scenery.looks[0]].label_set
     with Progress(console=Console(stderr=True)) as progress:
         overseer = train_overseer(
             clips=_training_clips(job, progress),
             validation_clips=_validation_clips(job, progress),
-            label_set=CHOLECSEG8K,
+            label_set=label_set,
             config=config,
             plan=job.plan,
             batch_size=batch_size,
@@ -70,6 +73,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
             on_step=_step_reporter(job, progress),
         )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
+    details += f"- labels: {label_set.name}'s classes\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
     overseer.save(job.out, _card("overseer", job, details, options))
     draw_training(_run_folder(job), job.out / _CURVES, {})
@@ -134,6 +138,7 @@ def _theatre_clips(
         frame_count=_CLIP_FRAMES,
         width=width,
         height=height,
+        scenery=job.scenery,
         on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
     )
 
@@ -151,19 +156,21 @@ def _step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[
 def _card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
     plan = job.plan
     scores = last_scores(_run_folder(job)).items()
+    looks = " ".join(f"--look {look}" for look in job.scenery.looks)
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores)
     return (
         f"# {kind}\n\n"
         f"- data: {job.clips} clips of {_CLIP_FRAMES} frames of the simulated theatre "
-        f"(`samples/theatre`, seeds from {FIRST_TRAINING_SEED}); nothing else\n"
+        f"(`samples/theatre`, {job.scenery.family} family, {', '.join(job.scenery.looks)}, "
+        f"seeds from {FIRST_TRAINING_SEED}); nothing else\n"
         f"- backbone: {_BACKBONE_LICENCE}\n"
         f"{details}"
         f"- on {job.validation_clips} clips of other seeds (from {_FIRST_VALIDATION_SEED}), "
         f"curve in {_CURVES}: {measured}\n"
         f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
         f"computed in {plan.precision}\n"
-        f"- labels: {CHOLECSEG8K.name}'s classes\n"
-        f"- made by: `scopeline train {kind} --data {job.data} {options}--clips {job.clips} "
+        f"- made by: `scopeline train {kind} --data {job.data} {options}{looks} "
+        f"--family {job.scenery.family} --clips {job.clips} "
         f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed} "
         f"--precision {plan.precision}`\n"
         "- licence of the weights: Apache-2.0\n"

@@ -194,3 +194,23 @@ def _cholecseg8k() -> LabelSet:
 
 CHOLECSEG8K = _cholecseg8k()
 """The 13 classes of CholecSeg8k (arXiv 2012.12453) with the values of its watershed masks."""
+
+
+def _cadis() -> LabelSet:
+    names = ("Pupil", "Surgical tape", "Hand", "Eye retractors", "Iris", "Skin", "Cornea")
+    stuff = tuple(
+        LabelClass(id=number, name=name, kind="stuff", color=default_color(number), value=number)
+        for number, name in enumerate(names)
+    )
+    instrument = LabelClass(id=7, name="Instrument", kind="thing", color=default_color(7), value=7)
+    return LabelSet(name="CaDIS", classes=(*stuff, instrument))
+
+
+CADIS = _cadis()
+"""The 8 classes of CaDIS' experiment I (arXiv 1906.11586): all instruments are one class."""
+
+INSTRUMENTS = LabelSet(
+    name="instruments",
+    classes=(LabelClass(id=1, name="Instrument", kind="thing", color=(0, 255, 0), value=255),),
+)
+"""Instruments and nothing else, as binary tool masks have them."""

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
@@ -8,6 +9,7 @@ from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
 from samples.theatre import Theatre
 from samples.theatre.clips import FIRST_TRAINING_SEED, _store_clip, clip_pool, draw_clip
+from samples.theatre.looks import PLAIN_SCENERY, Scenery
 from samples.theatre.render import render
 
 
@@ -49,10 +51,33 @@ def test_a_pool_is_drawn_once_and_opened_again(tmp_path):
 
 
 def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
-    options = {"frame_count": 2, "width": 96, "height": 64}
+    options = {"frame_count": 2, "width": 96, "height": 64, "scenery": PLAIN_SCENERY}
     other = Path(_store_clip(FIRST_TRAINING_SEED, tmp_path, **options))
     # The other run finishes after this one looked, so this one draws the clip as well.
     seen = iter([False, True])
     monkeypatch.setattr(Path, "exists", lambda _: next(seen))
     assert _store_clip(FIRST_TRAINING_SEED, tmp_path, **options) == other
     assert [path.name for path in tmp_path.iterdir()] == [other.name]
+
+
+def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
+    scenery = Scenery(looks=("cataract",), family="heldout")
+    render(seed=40, frame_count=60, width=96, height=64, folder=tmp_path, scenery=scenery)
+    truth = AnnotationSet(tmp_path / "truth.annset")
+    theatre = Theatre(
+        seed=40, width=96, height=64, frame_count=60, look="cataract", family="heldout"
+    )
+    assert truth.label_set.name == "CaDIS"
+    assert truth.manifest.settings["family"] == "heldout"
+    for annotation in truth.frames():
+        frame = theatre.frame(annotation.index)
+        assert annotation.flags == frame.flags
+        for track in annotation.tracks:
+            assert track.presence == pytest.approx(frame.visible_share[track.track_id], abs=1e-6)
+
+
+def test_seeds_take_turns_with_the_looks():
+    scenery = Scenery(looks=("laparoscopic", "robotic"), family="training")
+    assert [scenery.look(seed) for seed in range(3)] == ["laparoscopic", "robotic", "laparoscopic"]
+    clip = draw_clip(seed=100_001, frame_count=2, width=96, height=64, scenery=scenery)
+    assert set(clip.class_of_track.values()) <= {1}

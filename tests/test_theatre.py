@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.labels import CHOLECSEG8K
 from samples.theatre import Theatre
-from samples.theatre.instruments import GRASPER, L_HOOK
+from samples.theatre.effects import Effects, draw_effects
+from samples.theatre.looks import FAMILIES, LOOKS, draw_noise, draw_style
 from samples.theatre.scene import FIRST_INSTRUMENT_TRACK
 
 
@@ -29,7 +30,7 @@ def test_tracks_have_the_classes_of_cholecseg8k():
             class_id = theatre.tracks[int(track_id)]
             assert class_id in CHOLECSEG8K
             is_thing = track_id >= FIRST_INSTRUMENT_TRACK
-            assert is_thing == (class_id in (GRASPER, L_HOOK))
+            assert is_thing == (CHOLECSEG8K[class_id].kind == "thing")
 
 
 def test_instruments_enter_leave_and_return():
@@ -75,3 +76,114 @@ def test_unusable_sizes_and_indices_are_refused():
         Theatre(seed=1, width=32, height=32, frame_count=5)
     with pytest.raises(IndexError, match="frame 60"):
         small(1).frame(60)
+
+
+def scene(effects=None, seed=3, look="laparoscopic", family="training", frame_count=75):
+    return Theatre(
+        seed=seed,
+        width=160,
+        height=96,
+        frame_count=frame_count,
+        look=look,
+        family=family,
+        effects=effects,
+    )
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_look_speaks_its_own_label_set(look, family):
+    theatre = scene(seed=7, look=look, family=family)
+    assert theatre.label_set is LOOKS[look].label_set
+    shown = set()
+    for index in (0, 37, 74):
+        frame = theatre.frame(index)
+        again = scene(seed=7, look=look, family=family).frame(index)
+        assert np.array_equal(frame.image, again.image)
+        shown |= set(np.unique(frame.track_map).tolist()) - {0}
+    assert shown
+    assert all(theatre.tracks[track_id] in theatre.label_set for track_id in shown)
+
+
+def test_the_robotic_look_is_grey():
+    image = scene(Effects(), look="robotic").frame(5).image
+    assert np.ptp(image.astype(int), axis=2).max() <= 1
+
+
+def test_families_share_neither_textures_nor_makers():
+    random = np.random.default_rng(0)
+    made = {
+        family: (
+            {draw_noise(random, family) for _ in range(20)},
+            {draw_style(random, family, 1.0) for _ in range(20)},
+        )
+        for family in ("training", "heldout")
+    }
+    for training, heldout in zip(made["training"], made["heldout"], strict=True):
+        assert not training & heldout
+    # Held-out jaws are curved, which no instrument of the training family is.
+    assert all(style.jaw_bend for style in made["heldout"][1])
+    assert not any(style.jaw_bend for style in made["training"][1])
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        {"exposure_swing": 0.8},
+        {"smoke": 0.9},
+        {"fog": 0.5},
+        {"drops": 6},
+        {"shutter": 1.0},
+        {"reflection": 0.6},
+        {"push": 0.08},
+        {"incisions": 3},
+        {"bleeding": 0.2},
+        {"jpeg_quality": 15},
+    ],
+    ids=lambda effect: next(iter(effect)),
+)
+def test_an_effect_changes_the_picture_of_the_same_scene(effect):
+    without, with_effect = scene(Effects()), scene(Effects(**effect))
+    differences = [
+        np.abs(without.frame(i).image.astype(int) - with_effect.frame(i).image).mean()
+        for i in range(10, 75, 16)
+    ]
+    assert max(differences) > 0.2
+
+
+def test_a_scene_without_effects_is_drawn_from_the_same_seed_as_a_plain_one():
+    drawn = draw_effects(np.random.default_rng(1))
+    assert drawn == draw_effects(np.random.default_rng(1))
+    assert scene(family="plain").effects == Effects()
+
+
+def test_truth_is_empty_outside_the_body_and_cuts_are_flagged():
+    theatre = scene(Effects(exits_per_minute=20, cuts_per_minute=20), frame_count=400)
+    frames = [theatre.frame(index) for index in range(0, 400, 2)]
+    outside = [frame for frame in frames if "out_of_body" in frame.flags]
+    assert 0 < len(outside) < len(frames)
+    assert all(not frame.track_map.any() and not frame.visible_share for frame in outside)
+    flagged = [i for i in range(400) if "cut" in theatre.frame(i).flags]
+    starts = [round(shot.start_s * 25 + 0.499) for shot in theatre._timeline.shots[1:]]
+    assert flagged == starts
+
+
+def test_what_a_swab_hides_has_a_visible_share_of_less_than_one():
+    theatre = scene(Effects(swabs=3), frame_count=100)
+    shares = [theatre.frame(index).visible_share for index in range(100)]
+    bare = [scene(Effects(), frame_count=100).frame(i).visible_share for i in range(0, 100, 10)]
+    lowest = {t: min(s.get(t, 1.0) for s in shares) for t in shares[0]}
+    assert any(lowest[t] < 0.5 * min(s.get(t, 1.0) for s in bare) for t in lowest)
+    assert all(0 <= share <= 1 for frame in shares for share in frame.values())
+
+
+def test_twins_look_alike_and_move_apart():
+    for seed in range(20):
+        tools = scene(Effects(twins=1), seed=seed)._instruments
+        if len(tools) >= 2:
+            first, second = tools[:2]
+            assert first._width == second._width
+            assert np.array_equal(first._shaft_color, second._shaft_color)
+            assert not np.array_equal(first._approach, second._approach)
+            return
+    pytest.fail("no scene of twenty has two instruments")

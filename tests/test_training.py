@@ -17,6 +17,7 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import last_scores, read_record
+from samples.theatre.looks import PLAIN_SCENERY
 from tracking.train import mask_losses
 from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
@@ -171,7 +172,12 @@ def job(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     plan = TrainingPlan(steps=2, learning_rate=1e-4)
     return TrainingJob(
-        data="theatre", out=tmp_path / "model", clips=2, validation_clips=1, plan=plan
+        data="theatre",
+        out=tmp_path / "model",
+        clips=2,
+        validation_clips=1,
+        scenery=PLAIN_SCENERY,
+        plan=plan,
     )
 
 

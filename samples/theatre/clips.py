@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from pipeline.labelled_clip import LabelledClip
+from samples.theatre.looks import PLAIN_SCENERY, Scenery
 from samples.theatre.scene import Theatre
 
 # Training draws from these seeds on; all smaller seeds stay unseen, for tests and figures.
@@ -23,7 +24,14 @@ _SCENE_FRAMES = 250
 _STRIDES = (1, 1, 2, 3, 4, 6)
 
 
-def draw_clip(*, seed: int, frame_count: int, width: int, height: int) -> LabelledClip:
+def draw_clip(
+    *,
+    seed: int,
+    frame_count: int,
+    width: int,
+    height: int,
+    scenery: Scenery = PLAIN_SCENERY,
+) -> LabelledClip:
     """Draw a short clip from somewhere within the scene of a seed.
 
     Raises:
@@ -32,7 +40,14 @@ def draw_clip(*, seed: int, frame_count: int, width: int, height: int) -> Labell
     random = np.random.default_rng([seed, 0xC11B])
     stride = int(random.choice(_STRIDES))
     scene_frames = max(_SCENE_FRAMES, frame_count * stride)
-    theatre = Theatre(seed=seed, width=width, height=height, frame_count=scene_frames)
+    theatre = Theatre(
+        seed=seed,
+        width=width,
+        height=height,
+        frame_count=scene_frames,
+        look=scenery.look(seed),
+        family=scenery.family,
+    )
     start = int(random.integers(0, scene_frames - (frame_count - 1) * stride))
     frames = [theatre.frame(start + number * stride) for number in range(frame_count)]
     return LabelledClip(
@@ -42,13 +57,17 @@ def draw_clip(*, seed: int, frame_count: int, width: int, height: int) -> Labell
     )
 
 
-def _store_clip(seed: int, folder: Path, frame_count: int, width: int, height: int) -> Path:
-    path = folder / f"clip-{seed}"
+def _store_clip(
+    seed: int, folder: Path, frame_count: int, width: int, height: int, scenery: Scenery
+) -> Path:
+    path = folder / f"{scenery.family}-{scenery.look(seed)}-{seed}"
     if path.exists():
         return path
     cv2.setNumThreads(1)
-    clip = draw_clip(seed=seed, frame_count=frame_count, width=width, height=height)
-    draft = folder / f".clip-{seed}-{os.getpid()}"
+    clip = draw_clip(
+        seed=seed, frame_count=frame_count, width=width, height=height, scenery=scenery
+    )
+    draft = folder / f".{path.name}-{os.getpid()}"
     draft.mkdir(parents=True, exist_ok=True)
     np.save(draft / "images.npy", clip.images)
     np.save(draft / "track_maps.npy", clip.track_maps)
@@ -79,6 +98,7 @@ def clip_pool(
     frame_count: int,
     width: int,
     height: int,
+    scenery: Scenery = PLAIN_SCENERY,
     workers: int = 2,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[LabelledClip]:
@@ -93,13 +113,21 @@ def clip_pool(
         frame_count: frames in each clip.
         width: frame width in pixels.
         height: frame height in pixels.
+        scenery: what the scenes look like.
         workers: processes that draw.
         on_progress: is called with (clips done, clips in all).
     """
     seeds = list(seeds)
     folder = folder / f"{width}x{height}x{frame_count}"
     folder.mkdir(parents=True, exist_ok=True)
-    store = partial(_store_clip, folder=folder, frame_count=frame_count, width=width, height=height)
+    store = partial(
+        _store_clip,
+        folder=folder,
+        frame_count=frame_count,
+        width=width,
+        height=height,
+        scenery=scenery,
+    )
     clips = []
     # Forking a process in which torch has threads can leave the child waiting for ever.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:

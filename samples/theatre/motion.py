@@ -1,5 +1,6 @@
 """How things move: smooth random curves, camera motion, breathing, comings and goings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -112,11 +113,27 @@ class Deformation:
         return np.asarray(self._strength * (0.6 * field + 0.5 * offset), np.float32)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """Tissue that gives way around a point of the frame.
+
+    Attributes:
+        center: float64[2], (x, y) in frame pixels.
+        shift_px: float64[2], by how much the tissue there is moved, in frame pixels.
+        radius_px: how far around it is moved along.
+    """
+
+    center: NDArray[np.float64]
+    shift_px: NDArray[np.float64]
+    radius_px: float
+
+
 def sampling_maps(
     frame_to_canvas: NDArray[np.float64],
     displacement: NDArray[np.float32],
     frame_size: tuple[int, int],
     canvas_size: tuple[int, int],
+    pushes: Sequence[Push] = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Build the maps with which `cv2.remap` draws a deformed canvas into a frame.
 
@@ -131,6 +148,10 @@ def sampling_maps(
     xs = (np.arange(coarse_width) + 0.5) * width / coarse_width - 0.5
     ys = (np.arange(coarse_height) + 0.5) * height / coarse_height - 0.5
     grid_x, grid_y = np.meshgrid(xs, ys)
+    for push in pushes:
+        distance = np.hypot(grid_x - push.center[0], grid_y - push.center[1])
+        share = np.exp(-0.5 * (distance / push.radius_px) ** 2)
+        grid_x, grid_y = grid_x - share * push.shift_px[0], grid_y - share * push.shift_px[1]
     a = frame_to_canvas
     canvas_x = (a[0, 0] * grid_x + a[0, 1] * grid_y + a[0, 2]).astype(np.float32)
     canvas_y = (a[1, 0] * grid_x + a[1, 1] * grid_y + a[1, 2]).astype(np.float32)

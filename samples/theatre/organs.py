@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samples.theatre.textures import TissueLook, smooth_noise, tissue_texture
+from samples.theatre.textures import Noise, TissueLook, smooth_noise, tissue_texture
 
 ABDOMINAL_WALL, LIVER, GASTROINTESTINAL_TRACT, FAT = 1, 2, 3, 4
 CONNECTIVE_TISSUE, BLOOD, CYSTIC_DUCT = 6, 7, 8
@@ -69,7 +69,7 @@ class TissueLayer:
     sway: float
 
 
-def _blob(
+def blob(
     random: np.random.Generator, size: tuple[int, int], center: NDArray[np.float64], radius: float
 ) -> NDArray[np.float32]:
     """Draw a rounded irregular shape; float32[H, W] coverage 0..1."""
@@ -122,13 +122,13 @@ def _shape(
     if class_id == LIVER_LIGAMENT:
         return _tube(random, size, center, random.uniform(0.06, 0.12) * height)
     if class_id == BLOOD:
-        return _blob(random, size, center, random.uniform(0.06, 0.14) * height)
+        return blob(random, size, center, random.uniform(0.06, 0.14) * height)
     if class_id == LIVER:
         # A lobe reaches in from one side and fills a good part of the view.
         edge = random.uniform(0, 2 * np.pi)
         middle = np.array([width, height]) * (0.5 + 0.3 * np.array([np.cos(edge), np.sin(edge)]))
-        return _blob(random, size, middle, random.uniform(0.28, 0.48) * height)
-    return _blob(random, size, center, random.uniform(0.14, 0.28) * height)
+        return blob(random, size, middle, random.uniform(0.28, 0.48) * height)
+    return blob(random, size, center, random.uniform(0.14, 0.28) * height)
 
 
 def _roundness(
@@ -147,14 +147,15 @@ def _paint(
     class_id: int,
     mask: NDArray[np.float32],
     light: NDArray[np.float64],
+    noise: Noise,
 ) -> NDArray[np.float32]:
     height, width = mask.shape
-    texture = tissue_texture(random, height, width, LOOKS[class_id])
+    texture = tissue_texture(random, height, width, LOOKS[class_id], noise)
     return texture * _roundness(mask, light, random.uniform(0.02, 0.05) * height)[..., None]
 
 
 def base_layer(
-    random: np.random.Generator, size: tuple[int, int], light: NDArray[np.float64]
+    random: np.random.Generator, size: tuple[int, int], light: NDArray[np.float64], noise: Noise
 ) -> TissueLayer:
     """Draw the sheet behind everything: abdominal wall with fat, bowel and more on it.
 
@@ -162,10 +163,11 @@ def base_layer(
         random: source of randomness.
         size: (width, height) of the canvas in pixels.
         light: direction of the light in the image plane, unit vector (x, y).
+        noise: draws the fine structure of the textures.
     """
     width, height = size
     class_map = np.full((height, width), ABDOMINAL_WALL, np.uint8)
-    color = tissue_texture(random, height, width, LOOKS[ABDOMINAL_WALL])
+    color = tissue_texture(random, height, width, LOOKS[ABDOMINAL_WALL], noise)
     for class_id, chance in _ON_BASE:
         if random.random() > chance:
             continue
@@ -174,14 +176,14 @@ def base_layer(
             mask = np.maximum(mask, _shape(random, class_id, size))
         shadow = cv2.GaussianBlur(mask, (0, 0), 0.012 * height)
         color *= (1 - 0.35 * shadow)[..., None]
-        painted = _paint(random, class_id, mask, light)
+        painted = _paint(random, class_id, mask, light, noise)
         color += mask[..., None] * (painted - color)
         class_map[mask > 0.5] = class_id
     return _layer(random, color, np.ones_like(color[..., 0]), class_map, 0.012)
 
 
 def floating_layers(
-    random: np.random.Generator, size: tuple[int, int], light: NDArray[np.float64]
+    random: np.random.Generator, size: tuple[int, int], light: NDArray[np.float64], noise: Noise
 ) -> list[TissueLayer]:
     """Draw the organs that move against the sheet behind them, back to front."""
     layers = []
@@ -189,7 +191,7 @@ def floating_layers(
         if random.random() > chance:
             continue
         mask = _shape(random, class_id, size)
-        color = _paint(random, class_id, mask, light)
+        color = _paint(random, class_id, mask, light, noise)
         class_map = np.full(mask.shape, class_id, np.uint8)
         layers.append(_layer(random, color, mask, class_map, float(random.uniform(0.015, 0.045))))
     return layers

@@ -2,16 +2,17 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.annotation_set import SUFFIX, AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo
-from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
+from samples.theatre.looks import PLAIN_SCENERY, Scenery
 from samples.theatre.scene import FRAME_RATE, Theatre, TheatreFrame
 
 
@@ -22,6 +23,7 @@ def render(
     width: int,
     height: int,
     folder: Path,
+    scenery: Scenery = PLAIN_SCENERY,
     on_frame: Callable[[], None] | None = None,
 ) -> None:
     """Write `video.mp4` (H.264) and `truth.annset` of a seed into a folder.
@@ -32,13 +34,21 @@ def render(
         width: in pixels, even.
         height: in pixels, even.
         folder: is made if need be.
+        scenery: what the scene looks like.
         on_frame: is called after each frame.
 
     Raises:
         OutputError: the folder cannot be written, or holds a truth set already.
         ValueError: the theatre cannot draw that size.
     """
-    theatre = Theatre(seed=seed, width=width, height=height, frame_count=frame_count)
+    theatre = Theatre(
+        seed=seed,
+        width=width,
+        height=height,
+        frame_count=frame_count,
+        look=scenery.look(seed),
+        family=scenery.family,
+    )
     video_path = folder / "video.mp4"
     truth: list[FrameAnnotation] = []
     with VideoWriter(video_path, rate=FRAME_RATE, width=width, height=height) as writer:
@@ -56,7 +66,13 @@ def render(
         frame_count=frame_count,
         rate=FRAME_RATE,
     )
-    manifest = new_manifest(info, CHOLECSEG8K, settings={"theatre_seed": seed})
+    settings = {
+        "theatre_seed": seed,
+        "look": scenery.look(seed),
+        "family": scenery.family,
+        "effects": asdict(theatre.effects),
+    }
+    manifest = new_manifest(info, theatre.label_set, settings=settings)
     with AnnotationSetWriter(folder / f"truth{SUFFIX}", manifest) as annotations:
         for annotation in truth:
             annotations.add(annotation)
@@ -73,9 +89,11 @@ def _truth(frame: TheatreFrame, tracks: dict[int, int]) -> FrameAnnotation:
                 class_id=tracks[track_id],
                 rle=encode_mask(frame.track_map == track_id),
                 quality=1.0,
-                presence=1.0,
+                # How much of it is visible, and not whether: that is certain here.
+                presence=frame.visible_share[track_id],
                 origin=Origin.HUMAN,
             )
             for track_id in visible
         ),
+        flags=frame.flags,
     )

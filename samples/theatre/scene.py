@@ -1,21 +1,31 @@
 """The simulated operating theatre: frames and exact masks from a seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samples.theatre.instruments import GRASPER, L_HOOK, Instrument, draw_part
-from samples.theatre.motion import Camera, Deformation, sampling_maps
-from samples.theatre.organs import TissueLayer, base_layer, floating_layers
+from pipeline.labels import LabelSet
+from samples.theatre.atmosphere import Smoke, WetLens, compress, smear
+from samples.theatre.effects import Effects, draw_effects
+from samples.theatre.instruments import Instrument, Kind, draw_part
+from samples.theatre.looks import LOOKS, FamilyName, LookName, draw_noise, draw_style
+from samples.theatre.motion import Camera, Deformation, Push, sampling_maps
+from samples.theatre.optics import Optics
+from samples.theatre.organs import TissueLayer
+from samples.theatre.swabs import Swab
 from samples.theatre.textures import smooth_noise
+from samples.theatre.timeline import Timeline, seen_in_shot
+from samples.theatre.wounds import Bleeding, Incision
 
 FRAME_RATE = 25.0
-# Stuff classes have one track each, numbered like the class; instruments count on from here.
+# Stuff classes have one track each, with small numbers; instruments count on from here.
 FIRST_INSTRUMENT_TRACK = 101
 _CANVAS_FACTOR = 1.7
+# A picture that is smeared over more than this share of its height counts as blurred.
+_BLURRED_SHARE = 0.035
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,16 +36,37 @@ class TheatreFrame:
         index: frame index, from 0.
         image: uint8[H, W, 3], RGB.
         track_map: uint8[H, W], the track seen at each pixel; 0 is no track (the black
-            surround of the endoscope).
+            surround of the endoscope, and what is not annotated).
+        visible_share: of each track in the picture, the share of its pixels that nothing
+            hides, 0..1; 0 for what is hidden whole.
+        flags: cut, out_of_body, blurred.
     """
 
     index: int
     image: NDArray[np.uint8]
     track_map: NDArray[np.uint8]
+    visible_share: dict[int, float]
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Canvas:
+    """A frame while it is drawn: what is in front hides what is behind."""
+
+    image: NDArray[np.float32]
+    track_map: NDArray[np.uint8]
+    wetness: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    areas: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+
+    def cover(self, tracks: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
+        """Put tracks uint8[H, W] in front where mask bool[H, W] is, and count their pixels."""
+        self.track_map[mask] = tracks[mask]
+        self.areas += np.bincount(tracks[mask & self.inside], minlength=256)
 
 
 class Theatre:
-    """A simulated laparoscopic scene that draws frames and exact masks from a seed.
+    """A simulated operation that draws frames and exact masks from a seed.
 
     Any frame can be drawn at any time: `frame(7)` gives the same picture whether or
     not frames 0 to 6 were drawn before.
@@ -46,12 +77,25 @@ class Theatre:
         height: frame height in pixels.
         frame_count: length of the scene in frames at 25 frames/s; instruments come
             and go within it.
+        look: the kind of operation.
+        family: where textures and instruments come from; `plain` scenes have no effects.
+        effects: what else happens; drawn from the seed if it is not given.
 
     Raises:
         ValueError: a size or the frame count is not usable.
     """
 
-    def __init__(self, *, seed: int, width: int, height: int, frame_count: int) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        width: int,
+        height: int,
+        frame_count: int,
+        look: LookName = "laparoscopic",
+        family: FamilyName = "plain",
+        effects: Effects | None = None,
+    ) -> None:
         if width < 64 or height < 64 or frame_count < 1:
             raise ValueError(
                 f"a theatre needs at least 64x64 pixels and 1 frame, not {width}x{height} "
@@ -60,20 +104,13 @@ class Theatre:
         self.seed = seed
         self.size = (width, height)
         self.frame_count = frame_count
-        random = np.random.default_rng([seed, 0x5C09E])
-        self._canvas = (int(_CANVAS_FACTOR * width), int(_CANVAS_FACTOR * height))
-        angle = random.uniform(0, 2 * np.pi)
-        light = np.array([np.cos(angle), np.sin(angle)])
-        self._layers = [
-            base_layer(random, self._canvas, light),
-            *floating_layers(random, self._canvas, light),
-        ]
-        self._deformations = [
-            Deformation(random, self._canvas, layer.sway) for layer in self._layers
-        ]
-        self._camera = Camera(random, float(random.uniform(0.15, 1.0)))
-        self._instruments = _random_instruments(random, frame_count / FRAME_RATE)
-        self._optics = _Optics(random, self.size, self._canvas)
+        self._look = LOOKS[look]
+        # Effects draw from a source of their own: without them a scene stays what it is.
+        extra = np.random.default_rng([seed, 0xEFFEC7])
+        drawn = draw_effects(extra) if family != "plain" else Effects()
+        self.effects = drawn if effects is None else effects
+        self._build_scene(np.random.default_rng([seed, 0x5C09E]), extra, family)
+        self._build_effects(extra)
         self._tracks = self._collect_tracks()
 
     @property
@@ -81,11 +118,83 @@ class Theatre:
         """Class id of each track id that the scene can show."""
         return dict(self._tracks)
 
+    @property
+    def label_set(self) -> LabelSet:
+        """The classes of the scene."""
+        return self._look.label_set
+
+    def _build_scene(
+        self, random: np.random.Generator, extra: np.random.Generator, family: FamilyName
+    ) -> None:
+        width, height = self.size
+        self._canvas_size = (int(_CANVAS_FACTOR * width), int(_CANVAS_FACTOR * height))
+        angle = random.uniform(0, 2 * np.pi)
+        light = np.array([np.cos(angle), np.sin(angle)])
+        noise = draw_noise(extra, family)
+        self._layers = self._look.layers(random, self._canvas_size, light, noise)
+        self._deformations = [
+            Deformation(random, self._canvas_size, layer.sway) for layer in self._layers
+        ]
+        self._camera = Camera(random, float(random.uniform(0.15, 1.0)))
+        self._instruments = self._draw_roster(random, extra, family)
+        self._optics = Optics(random, self.size, self._canvas_size)
+
+    def _build_effects(self, random: np.random.Generator) -> None:
+        effects, duration_s = self.effects, self.frame_count / FRAME_RATE
+        self._timeline = Timeline(random, effects, duration_s)
+        self._incisions = [
+            Incision(random, self._canvas_size, duration_s) for _ in range(effects.incisions)
+        ]
+        self._cut_layers = random.integers(len(self._layers), size=effects.incisions).tolist()
+        self._bleeding = None
+        if effects.bleeding:
+            self._bleeding = Bleeding(
+                random,
+                self._canvas_size,
+                duration_s,
+                effects.bleeding,
+                self._look.blood_track,
+            )
+            self._blood_sway = Deformation(random, self._canvas_size, 0.012)
+        self._swabs = [Swab(random, self.size, duration_s) for _ in range(effects.swabs)]
+        self._smoke = Smoke(random, self.size, effects.smoke)
+        self._lens = WetLens(random, self.size, effects)
+        self._outside = _draw_outside(random, self.size)
+
+    def _draw_roster(
+        self, random: np.random.Generator, extra: np.random.Generator, family: FamilyName
+    ) -> list[Instrument]:
+        kinds = list(self._look.class_of_kind)
+        roster: list[Kind] = [kinds[0]] * int(random.choice(4, p=[0.05, 0.35, 0.45, 0.15]))
+        if random.random() < 0.55:
+            roster.append(kinds[1])
+        random.shuffle(roster)
+        tools = [
+            Instrument(
+                random,
+                kind=kind,
+                class_id=self._look.class_of_kind[kind],
+                track_id=FIRST_INSTRUMENT_TRACK + number,
+                duration_s=self.frame_count / FRAME_RATE,
+                style=draw_style(extra, family, self._look.instrument_width),
+            )
+            for number, kind in enumerate(roster)
+        ]
+        for first, second in list(zip(tools[::2], tools[1::2], strict=False))[: self.effects.twins]:
+            second.look_like(first)
+        return tools
+
     def _collect_tracks(self) -> dict[int, int]:
         tracks = {}
+        class_of_tissue = self._look.class_of_tissue
         for layer in self._layers:
-            visible = layer.class_map[layer.alpha > 127]
-            tracks.update({int(class_id): int(class_id) for class_id in np.unique(visible)})
+            visible = np.unique(layer.class_map[layer.alpha > 127]).tolist()
+            tracks.update(
+                {track: class_of_tissue[track] for track in visible if track in class_of_tissue}
+            )
+        blood = self._look.blood_track
+        if self._bleeding is not None and blood:
+            tracks[blood] = class_of_tissue[blood]
         tracks.update({tool.track_id: tool.class_id for tool in self._instruments})
         return tracks
 
@@ -98,173 +207,194 @@ class Theatre:
         if not 0 <= index < self.frame_count:
             raise IndexError(f"frame {index} is not in 0..{self.frame_count - 1}")
         time_s = index / FRAME_RATE
-        image, track_map, wetness = self._draw_tissue(time_s)
-        image = self._optics.add_highlights(image, wetness, time_s)
-        self._draw_instruments(image, track_map, time_s)
         noise_source = np.random.default_rng([self.seed, index])
-        picture = self._optics.expose(image, track_map, time_s, noise_source)
-        return TheatreFrame(index=index, image=picture, track_map=track_map)
+        width, height = self.size
+        canvas = _Canvas(
+            image=np.zeros((height, width, 3), np.float32),
+            track_map=np.zeros((height, width), np.uint8),
+            wetness=np.zeros((height, width), np.float32),
+            inside=self._optics.inside,
+        )
+        flags = ["cut"] if index and self._timeline.is_cut(time_s, 1 / FRAME_RATE) else []
+        if self._timeline.shot(time_s).outside:
+            flags.append("out_of_body")
+            canvas.image = self._outside.copy()
+        elif self._draw_inside(canvas, time_s):
+            flags.append("blurred")
+        image = self._smoke.cover(canvas.image, time_s)
+        image = self._lens.look_through(image, time_s)
+        exposure = self._timeline.exposure(time_s)
+        picture = self._optics.expose(image, canvas.track_map, exposure, noise_source)
+        return TheatreFrame(
+            index=index,
+            image=self._develop(picture),
+            track_map=canvas.track_map,
+            visible_share=_visible_shares(canvas, self._tracks),
+            flags=tuple(flags),
+        )
 
     def __iter__(self) -> Iterator[TheatreFrame]:
         """Draw all frames in order."""
         return (self.frame(index) for index in range(self.frame_count))
 
-    def _draw_tissue(
-        self, time_s: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        camera = self._camera.frame_to_canvas(time_s, self.size, self._canvas)
-        width, height = self.size
-        image = np.zeros((height, width, 3), np.float32)
-        track_map = np.zeros((height, width), np.uint8)
-        wetness = np.zeros((height, width), np.float32)
-        for layer, deformation in zip(self._layers, self._deformations, strict=True):
-            maps = sampling_maps(camera, deformation.grid(time_s), self.size, self._canvas)
-            _composite(layer, maps, image, track_map, wetness)
-        return image, track_map, wetness
+    def _draw_inside(self, canvas: _Canvas, time_s: float) -> bool:
+        """Draw what is in the body; returns whether motion blurs it."""
+        self._draw_tissue(canvas, time_s)
+        canvas.image = self._optics.add_highlights(canvas.image, canvas.wetness, time_s)
+        motion_px = self._camera_motion(time_s)
+        canvas.image = smear(canvas.image, motion_px)
+        self._draw_instruments(canvas, time_s)
+        for swab in self._swabs:
+            swab.cover(canvas.image, canvas.track_map, time_s)
+        # Tissue without a class was drawn under the number that its sheet has.
+        canvas.track_map[~np.isin(canvas.track_map, list(self._tracks))] = 0
+        return float(np.hypot(*motion_px)) > _BLURRED_SHARE * self.size[1]
 
-    def _draw_instruments(
-        self, image: NDArray[np.float32], track_map: NDArray[np.uint8], time_s: float
-    ) -> None:
+    def _view(self, time_s: float) -> NDArray[np.float64]:
+        """Return the affine map from frame to canvas pixels, float64[2, 3]."""
+        view = self._camera.frame_to_canvas(time_s, self.size, self._canvas_size)
+        return seen_in_shot(view, self._timeline.shot(time_s), self.size)
+
+    def _camera_motion(self, time_s: float) -> NDArray[np.float64]:
+        """Return how far the picture's middle moves while the shutter is open, in pixels."""
+        if not self.effects.shutter:
+            return np.zeros(2)
+        half_s = 0.5 * self.effects.shutter / FRAME_RATE
+        middle = np.array(self.size) / 2
+        shot = self._timeline.shot(time_s)
+        places = []
+        for moment_s in (time_s - half_s, time_s + half_s):
+            view = self._camera.frame_to_canvas(moment_s, self.size, self._canvas_size)
+            view = seen_in_shot(view, shot, self.size)
+            places.append(view[:, :2] @ middle + view[:, 2])
+        moved = np.linalg.solve(self._view(time_s)[:, :2], places[0] - places[1])
+        return np.asarray(moved, np.float64)
+
+    def _draw_tissue(self, canvas: _Canvas, time_s: float) -> None:
+        view = self._view(time_s)
+        pushes = self._pushes(time_s)
+        for number, (layer, deformation) in enumerate(
+            zip(self._layers, self._deformations, strict=True)
+        ):
+            maps = sampling_maps(
+                view, deformation.grid(time_s), self.size, self._canvas_size, pushes
+            )
+            _composite(self._with_incisions(number, layer, time_s), maps, canvas)
+        blood = self._bleeding.layer(time_s) if self._bleeding is not None else None
+        if blood is not None:
+            grid = self._blood_sway.grid(time_s)
+            maps = sampling_maps(view, grid, self.size, self._canvas_size, pushes)
+            _composite(blood, maps, canvas)
+
+    def _with_incisions(self, number: int, layer: TissueLayer, time_s: float) -> TissueLayer:
+        color = layer.color
+        for incision, cut_layer in zip(self._incisions, self._cut_layers, strict=True):
+            if cut_layer == number:
+                color = incision.open(color, time_s)
+        return replace(layer, color=color) if color is not layer.color else layer
+
+    def _pushes(self, time_s: float) -> list[Push]:
+        """Return where instruments' tips push the tissue aside."""
+        pushes = []
+        height = self.size[1]
+        for tool in self._instruments if self.effects.push else ():
+            found = tool.tip(time_s, self.size)
+            if found is not None:
+                tip, along_shaft = found
+                shift_px = -along_shaft * self.effects.push * height
+                pushes.append(Push(center=tip, shift_px=shift_px, radius_px=0.13 * height))
+        return pushes
+
+    def _draw_instruments(self, canvas: _Canvas, time_s: float) -> None:
         for tool in self._instruments:
-            parts = tool.parts(time_s, self.size)
-            if not parts:
+            if tool.tip(time_s, self.size) is None:
                 continue
-            drawn = image.copy()
-            coverage = np.zeros(track_map.shape, np.float32)
-            for part in parts:
-                draw_part(drawn, coverage, part)
+            coverage, drawn = self._exposed_instrument(tool, canvas.image, time_s)
             if not coverage.any():
                 continue
+            image = canvas.image
             self._optics.cast_shadow(image, coverage)
             blend = coverage[..., None]
             np.copyto(image, drawn * blend + image * (1 - blend))
-            track_map[coverage > 0.5] = tool.track_id
+            track = np.full(coverage.shape, tool.track_id, np.uint8)
+            canvas.cover(track, coverage > 0.5)
+
+    def _exposed_instrument(
+        self, tool: Instrument, image: NDArray[np.float32], time_s: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Draw an instrument as it moves while the shutter is open.
+
+        Returns:
+            coverage float32[H, W], 0..1, and picture float32[H, W, 3].
+        """
+        moments = [time_s]
+        if self.effects.shutter:
+            half_s = 0.4 * self.effects.shutter / FRAME_RATE
+            ends = [tool.tip(time_s + offset_s, self.size) for offset_s in (-half_s, half_s)]
+            if all(ends) and np.hypot(*(ends[0][0] - ends[1][0])) > 1.5:  # type: ignore[index]
+                moments = [time_s - half_s, time_s, time_s + half_s]
+        coverages, pictures = [], []
+        for moment_s in moments:
+            coverage = np.zeros(image.shape[:2], np.float32)
+            drawn = image.copy()
+            for part in tool.parts(moment_s, self.size):
+                draw_part(drawn, coverage, part, self.effects.reflection)
+            coverages.append(coverage)
+            pictures.append(drawn)
+        if len(moments) == 1:
+            return coverages[0], pictures[0]
+        return np.mean(coverages, 0, np.float32), np.mean(pictures, 0, np.float32)
+
+    def _develop(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self._look.saturation < 1:
+            grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)[..., None]
+            share = self._look.saturation
+            picture = (share * picture + (1 - share) * grey).astype(np.uint8)
+        if self.effects.jpeg_quality:
+            picture = compress(picture, self.effects.jpeg_quality)
+        return picture
 
 
-def _random_instruments(random: np.random.Generator, duration_s: float) -> list[Instrument]:
-    class_ids = [GRASPER] * int(random.choice([0, 1, 2, 3], p=[0.05, 0.35, 0.45, 0.15]))
-    if random.random() < 0.55:
-        class_ids.append(L_HOOK)
-    random.shuffle(class_ids)
-    return [
-        Instrument(random, class_id, FIRST_INSTRUMENT_TRACK + number, duration_s)
-        for number, class_id in enumerate(class_ids)
-    ]
+def _visible_shares(canvas: _Canvas, tracks: dict[int, int]) -> dict[int, float]:
+    visible = np.bincount(canvas.track_map.ravel(), minlength=256)
+    return {
+        track_id: float(min(visible[track_id] / canvas.areas[track_id], 1.0))
+        for track_id in sorted(tracks)
+        if canvas.areas[track_id]
+    }
+
+
+def _draw_outside(random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Draw what a camera sees outside the body, out of focus; float32[H, W, 3]."""
+    width, height = size
+    color = random.uniform(0.15, 0.9, 3).astype(np.float32)
+    lights = 0.25 * smooth_noise(random, height, width, 0.5 * height, octaves=2)
+    tint = random.normal(0, 0.12, 3).astype(np.float32)
+    blotches = smooth_noise(random, height, width, 0.3 * height, octaves=2)[..., None] * tint
+    return np.asarray(np.clip(color + lights[..., None] + blotches, 0, 1), np.float32)
 
 
 def _composite(
-    layer: TissueLayer,
-    maps: tuple[NDArray[np.float32], NDArray[np.float32]],
-    image: NDArray[np.float32],
-    track_map: NDArray[np.uint8],
-    wetness: NDArray[np.float32],
+    layer: TissueLayer, maps: tuple[NDArray[np.float32], NDArray[np.float32]], canvas: _Canvas
 ) -> None:
     map_x, map_y = maps
 
-    def warp(canvas: NDArray[np.uint8], interpolation: int, border: int) -> NDArray[np.uint8]:
-        warped = cv2.remap(canvas, map_x, map_y, interpolation, borderMode=border)
+    def warp(sheet: NDArray[np.uint8], interpolation: int, border: int) -> NDArray[np.uint8]:
+        warped = cv2.remap(sheet, map_x, map_y, interpolation, borderMode=border)
         return np.asarray(warped, np.uint8)
 
     color = warp(layer.color, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
     wet = warp(layer.wetness, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
     classes = warp(layer.class_map, cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101)
     if layer.alpha.min() == 255:
-        np.multiply(color, np.float32(1 / 255), out=image)
-        np.copyto(track_map, classes)
-        np.multiply(wet, np.float32(1 / 255), out=wetness)
+        np.multiply(color, np.float32(1 / 255), out=canvas.image)
+        np.multiply(wet, np.float32(1 / 255), out=canvas.wetness)
+        canvas.cover(classes, np.ones(classes.shape, np.bool_))
         return
     alpha = warp(layer.alpha, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
     shadow = cv2.GaussianBlur(alpha, (0, 0), 0.015 * alpha.shape[0])
     blend = alpha.astype(np.float32)[..., None] / 255
-    image *= 1 - (0.4 / 255) * shadow.astype(np.float32)[..., None] * (1 - blend)
-    image += blend * (color.astype(np.float32) / 255 - image)
-    wetness += blend[..., 0] * (wet.astype(np.float32) / 255 - wetness)
-    opaque = alpha > 127
-    track_map[opaque] = classes[opaque]
-
-
-class _Optics:
-    """Light, lens and sensor: highlights, shadows, fall-off, surround, blur, colour and noise."""
-
-    def __init__(
-        self, random: np.random.Generator, size: tuple[int, int], canvas: tuple[int, int]
-    ) -> None:
-        width, height = size
-        self._size = size
-        ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-        center = np.array([width, height]) * (0.5 + random.uniform(-0.12, 0.12, 2))
-        radius = np.hypot(xs - center[0], ys - center[1]) / height
-        strength = random.uniform(0.5, 1.6)
-        self._falloff = np.asarray(1 / (1 + strength * radius**2), np.float32)
-        self._surround = self._draw_surround(random, xs, ys)
-        gain = random.uniform(0.95, 1.35) * (1 + random.normal(0, 0.05, 3))
-        self._gain = gain.astype(np.float32)
-        self._gamma = float(random.uniform(0.8, 1.15))
-        self._blur_px = float(random.uniform(0, 0.0028) * height)
-        self._noise_level = float(random.uniform(1.0, 5.0))
-        self._gloss_noise = self._draw_gloss_noise(random, canvas)
-        self._highlight = float(random.uniform(0.3, 1.0))
-        self._sparkle_speed = random.uniform(-12, 12, 2)
-        self._shadow_shift = random.uniform(-0.06, 0.06, 2) * height
-
-    @staticmethod
-    def _draw_gloss_noise(
-        random: np.random.Generator, canvas: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        width, height = canvas
-        fine = smooth_noise(random, height, width, 0.035 * height, octaves=3)
-        threshold = random.uniform(1.5, 2.1)
-        return np.asarray(np.clip((fine - threshold) * 1.8, 0, 1), np.float32)
-
-    @staticmethod
-    def _draw_surround(
-        random: np.random.Generator, xs: NDArray[np.float32], ys: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        height, width = xs.shape
-        if random.random() < 0.45:
-            return np.ones((height, width), np.float32)
-        center = np.array([width, height]) * (0.5 + random.uniform(-0.03, 0.03, 2))
-        radius = random.uniform(0.55, 0.80) * height
-        distance = np.hypot(xs - center[0], ys - center[1])
-        sharp = np.clip((radius - distance) / (0.006 * height) + 0.5, 0, 1)
-        return np.asarray(sharp, np.float32)
-
-    def add_highlights(
-        self, image: NDArray[np.float32], wetness: NDArray[np.float32], time_s: float
-    ) -> NDArray[np.float32]:
-        """Add specular highlights, which slide over the tissue as the scene moves."""
-        height, width = wetness.shape
-        room = (self._gloss_noise.shape[0] - height, self._gloss_noise.shape[1] - width)
-        shift = self._sparkle_speed * np.sin(0.7 * time_s) * height / 270
-        top = int(np.clip(room[0] / 2 + shift[1], 0, room[0]))
-        left = int(np.clip(room[1] / 2 + shift[0], 0, room[1]))
-        gloss = self._gloss_noise[top : top + height, left : left + width]
-        light = self._highlight * gloss * wetness * np.clip(1.6 * self._falloff - 0.2, 0, 1)
-        return np.asarray(image + (1 - image) * light[..., None], np.float32)
-
-    def cast_shadow(self, image: NDArray[np.float32], coverage: NDArray[np.float32]) -> None:
-        """Darken the tissue beside an instrument, in place."""
-        height, width = coverage.shape
-        small = cv2.resize(coverage, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-        shift = np.array([[1, 0, self._shadow_shift[0] / 4], [0, 1, self._shadow_shift[1] / 4]])
-        small = cv2.warpAffine(small, shift, (width // 4, height // 4))
-        soft = cv2.GaussianBlur(small, (0, 0), 0.012 * height + 0.3)
-        image *= (1 - 0.45 * cv2.resize(soft, (width, height)))[..., None]
-
-    def expose(
-        self,
-        image: NDArray[np.float32],
-        track_map: NDArray[np.uint8],
-        time_s: float,
-        noise_source: np.random.Generator,
-    ) -> NDArray[np.uint8]:
-        """Turn the lit scene into a sensor picture; clears the truth under the surround."""
-        light = (self._falloff * self._surround)[..., None] * self._gain
-        lit = np.clip(image * light, 0, 1)
-        if self._blur_px > 0.3:
-            lit = cv2.GaussianBlur(lit, (0, 0), self._blur_px)
-        track_map[self._surround < 0.5] = 0
-        levels: NDArray[np.float32] = 255 * np.asarray(cv2.pow(lit, self._gamma), np.float32)
-        noise = np.empty((*track_map.shape, 3), np.float32)
-        noise_source.standard_normal(out=noise, dtype=np.float32)
-        return np.clip(levels + self._noise_level * noise, 0, 255).astype(np.uint8)
+    canvas.image *= 1 - (0.4 / 255) * shadow.astype(np.float32)[..., None] * (1 - blend)
+    canvas.image += blend * (color.astype(np.float32) / 255 - canvas.image)
+    canvas.wetness += blend[..., 0] * (wet.astype(np.float32) / 255 - canvas.wetness)
+    canvas.cover(classes, alpha > 127)

@@ -4,6 +4,7 @@ All textures are float32 RGB images in 0..1, drawn once for a scene's canvas and
 then only warped, so their cost does not grow with the number of frames.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatImage = NDArray[np.float32]
+
+
+Noise = Callable[[np.random.Generator, int, int, float], FloatImage]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +66,26 @@ def smooth_noise(
     return np.asarray((total - total.mean()) / (total.std() + 1e-6), np.float32)
 
 
+def ridged_noise(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
+    """Draw noise with sharp ridges, as folded tissue has; mean 0, standard deviation 1."""
+    ridges = -np.abs(smooth_noise(random, height, width, 1.6 * cell))
+    return np.asarray((ridges - ridges.mean()) / (ridges.std() + 1e-6), np.float32)
+
+
+def grainy_noise(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
+    """Draw noise of separate bright grains; mean 0, standard deviation 1."""
+    grains = np.exp(1.2 * smooth_noise(random, height, width, 0.7 * cell, octaves=2))
+    grains = np.minimum(grains, 8)
+    return np.asarray((grains - grains.mean()) / (grains.std() + 1e-6), np.float32)
+
+
+def stippled_noise(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
+    """Draw noise of round dimples at random places; mean 0, standard deviation 1."""
+    dimples = lobule_pattern(random, height, width, max(1.5 * cell, 2.0))
+    dimples += 0.3 * smooth_noise(random, height, width, 4 * cell)
+    return np.asarray((dimples - dimples.mean()) / (dimples.std() + 1e-6), np.float32)
+
+
 def lobule_pattern(random: np.random.Generator, height: int, width: int, cell: float) -> FloatImage:
     """Draw a pattern of round lobules divided by dark seams, as fat has.
 
@@ -108,9 +132,20 @@ def draw_vessels(random: np.random.Generator, texture: FloatImage, count: int) -
 
 
 def tissue_texture(
-    random: np.random.Generator, height: int, width: int, look: TissueLook
+    random: np.random.Generator,
+    height: int,
+    width: int,
+    look: TissueLook,
+    noise: Noise = smooth_noise,
 ) -> FloatImage:
     """Draw the texture of one tissue over a whole canvas.
+
+    Args:
+        random: source of randomness.
+        height: in pixels.
+        width: in pixels.
+        look: colours and patterns.
+        noise: draws the fine structure.
 
     Returns:
         float32[height, width, 3], RGB, 0..1.
@@ -118,7 +153,7 @@ def tissue_texture(
     drift = random.normal(0, look.color_spread, 3)
     color = (np.array(look.color) + drift) * random.uniform(0.8, 1.2)
     cell = look.grain_scale * height * random.uniform(0.7, 1.5)
-    brightness: FloatImage = 1 + look.grain * smooth_noise(random, height, width, cell)
+    brightness: FloatImage = 1 + look.grain * noise(random, height, width, cell)
     brightness += 0.12 * smooth_noise(random, height, width, 0.25 * height, octaves=2)
     if look.lobules:
         lobules = lobule_pattern(random, height, width, 2.2 * cell)
