@@ -30,6 +30,7 @@ from flows.model_commands import (
     JsonOption,
     LookChoice,
     LookOption,
+    PhotographsOption,
     screen,
     train_app,
     weights_app,
@@ -193,9 +194,10 @@ def render(
     size: Annotated[str, typer.Option(metavar="WxH", help="Even numbers.")] = "480x270",
     look: LookOption = LookChoice.laparoscopic,
     family: FamilyOption = FamilyChoice.plain,
+    photographs: PhotographsOption = None,
 ) -> None:
     """Render a scene of the simulated theatre with its exact truth."""
-    from samples.theatre.looks import Scenery
+    from samples.theatre.looks import Scenery, find_looks
     from samples.theatre.render import render as render_scene
 
     width, height = _size(size)
@@ -207,7 +209,7 @@ def render(
             width=width,
             height=height,
             folder=out,
-            scenery=Scenery(looks=(look.value,), family=family.value),
+            scenery=Scenery(looks=find_looks([look.value], photographs), family=family.value),
             on_frame=lambda: advance(next(done), frames),
         )
     screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)

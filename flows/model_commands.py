@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -39,6 +39,7 @@ class LookChoice(StrEnum):
     laparoscopic = "laparoscopic"
     cataract = "cataract"
     robotic = "robotic"
+    photographs = "photographs"
 
 
 class FamilyChoice(StrEnum):
@@ -57,6 +58,9 @@ FamilyOption = Annotated[
         help="plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
         "textures and instruments that the other does not have."
     ),
+]
+PhotographsOption = Annotated[
+    Path | None, typer.Option(help="Folder of pictures for --look photographs.")
 ]
 ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
@@ -82,6 +86,7 @@ def train_overseer(
     validation_clips: ValidationOption = 8,
     look: LookOption = LookChoice.laparoscopic,
     family: FamilyOption = FamilyChoice.plain,
+    photographs: PhotographsOption = None,
     steps: StepsOption = 6000,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
     learning_rate: RateOption = 3e-4,
@@ -92,14 +97,14 @@ def train_overseer(
     from flows.training import TrainingJob, train_overseer_job
     from overseer.mask_rcnn import OverseerConfig
     from pipeline.training import TrainingPlan
-    from samples.theatre.looks import Scenery
+    from samples.theatre.looks import Scenery, find_looks
 
     job = TrainingJob(
         data=data,
         out=out,
         clips=clips,
         validation_clips=validation_clips,
-        scenery=Scenery(looks=(look.value,), family=family.value),
+        scenery=Scenery(looks=find_looks([look.value], photographs), family=family.value),
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
@@ -121,6 +126,7 @@ def train_tracker(
         typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
     ] = None,
     family: FamilyOption = FamilyChoice.plain,
+    photographs: PhotographsOption = None,
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
@@ -129,7 +135,7 @@ def train_tracker(
     """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
     from flows.training import TrainingJob, train_tracker_job
     from pipeline.training import TrainingPlan
-    from samples.theatre.looks import LookName, Scenery
+    from samples.theatre.looks import Scenery, find_looks
 
     chosen = [look.value for look in looks or [LookChoice.laparoscopic]]
     job = TrainingJob(
@@ -137,7 +143,7 @@ def train_tracker(
         out=out,
         clips=clips,
         validation_clips=validation_clips,
-        scenery=Scenery(looks=cast("tuple[LookName, ...]", tuple(chosen)), family=family.value),
+        scenery=Scenery(looks=find_looks(chosen, photographs), family=family.value),
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),

@@ -15,7 +15,7 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan
 from pipeline.training_curves import draw_training, last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
-from samples.theatre.looks import LOOKS, Scenery
+from samples.theatre.looks import Scenery
 from tracking.baselines import FlowMasks, HeldMasks
 from tracking.sam2_model import SMALL_CONFIG
 from tracking.train import train_tracker
@@ -60,7 +60,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     Raises:
         UsageError: the data is not known.
     """
-    label_set = LOOKS[job.scenery.looks[0]].label_set
+    label_set = job.scenery.looks[0].label_set
     with Progress(console=Console(stderr=True)) as progress:
         overseer = train_overseer(
             clips=_training_clips(job, progress),
@@ -156,12 +156,13 @@ def _step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[
 def _card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
     plan = job.plan
     scores = last_scores(_run_folder(job)).items()
-    looks = " ".join(f"--look {look}" for look in job.scenery.looks)
+    names = [look.name for look in job.scenery.looks]
+    looks = " ".join(f"--look {name}" for name in names)
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores)
     return (
         f"# {kind}\n\n"
         f"- data: {job.clips} clips of {_CLIP_FRAMES} frames of the simulated theatre "
-        f"(`samples/theatre`, {job.scenery.family} family, {', '.join(job.scenery.looks)}, "
+        f"(`samples/theatre`, {job.scenery.family} family, {', '.join(names)}, "
         f"seeds from {FIRST_TRAINING_SEED}); nothing else\n"
         f"- backbone: {_BACKBONE_LICENCE}\n"
         f"{details}"

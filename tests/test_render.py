@@ -9,7 +9,7 @@ from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
 from samples.theatre import Theatre
 from samples.theatre.clips import FIRST_TRAINING_SEED, _store_clip, clip_pool, draw_clip
-from samples.theatre.looks import PLAIN_SCENERY, Scenery
+from samples.theatre.looks import CATARACT, LAPAROSCOPIC, PLAIN_SCENERY, ROBOTIC, Scenery
 from samples.theatre.render import render
 
 
@@ -61,12 +61,10 @@ def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
 
 
 def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
-    scenery = Scenery(looks=("cataract",), family="heldout")
+    scenery = Scenery(looks=(CATARACT,), family="heldout")
     render(seed=40, frame_count=60, width=96, height=64, folder=tmp_path, scenery=scenery)
     truth = AnnotationSet(tmp_path / "truth.annset")
-    theatre = Theatre(
-        seed=40, width=96, height=64, frame_count=60, look="cataract", family="heldout"
-    )
+    theatre = Theatre(seed=40, width=96, height=64, frame_count=60, look=CATARACT, family="heldout")
     assert truth.label_set.name == "CaDIS"
     assert truth.manifest.settings["family"] == "heldout"
     for annotation in truth.frames():
@@ -77,7 +75,11 @@ def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
 
 
 def test_seeds_take_turns_with_the_looks():
-    scenery = Scenery(looks=("laparoscopic", "robotic"), family="training")
-    assert [scenery.look(seed) for seed in range(3)] == ["laparoscopic", "robotic", "laparoscopic"]
+    scenery = Scenery(looks=(LAPAROSCOPIC, ROBOTIC), family="training")
+    assert [scenery.look(seed).name for seed in (0, 1, 2)] == [
+        "laparoscopic",
+        "robotic",
+        "laparoscopic",
+    ]
     clip = draw_clip(seed=100_001, frame_count=2, width=96, height=64, scenery=scenery)
     assert set(clip.class_of_track.values()) <= {1}

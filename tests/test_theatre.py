@@ -1,12 +1,22 @@
 """The theatre: the same seed gives the same scene, and the truth is exact."""
 
+import cv2
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError, UsageError
 from pipeline.labels import CHOLECSEG8K
 from samples.theatre import Theatre
 from samples.theatre.effects import Effects, draw_effects
-from samples.theatre.looks import FAMILIES, LOOKS, draw_noise, draw_style
+from samples.theatre.looks import (
+    FAMILIES,
+    LAPAROSCOPIC,
+    LOOKS,
+    ROBOTIC,
+    draw_noise,
+    draw_style,
+    find_looks,
+)
 from samples.theatre.scene import FIRST_INSTRUMENT_TRACK
 
 
@@ -78,7 +88,7 @@ def test_unusable_sizes_and_indices_are_refused():
         small(1).frame(60)
 
 
-def scene(effects=None, seed=3, look="laparoscopic", family="training", frame_count=75):
+def scene(effects=None, seed=3, look=LAPAROSCOPIC, family="training", frame_count=75):
     return Theatre(
         seed=seed,
         width=160,
@@ -90,11 +100,11 @@ def scene(effects=None, seed=3, look="laparoscopic", family="training", frame_co
     )
 
 
-@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("look", LOOKS.values(), ids=list(LOOKS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_look_speaks_its_own_label_set(look, family):
     theatre = scene(seed=7, look=look, family=family)
-    assert theatre.label_set is LOOKS[look].label_set
+    assert theatre.label_set is look.label_set
     shown = set()
     for index in (0, 37, 74):
         frame = theatre.frame(index)
@@ -106,7 +116,7 @@ def test_every_look_speaks_its_own_label_set(look, family):
 
 
 def test_the_robotic_look_is_grey():
-    image = scene(Effects(), look="robotic").frame(5).image
+    image = scene(Effects(), look=ROBOTIC).frame(5).image
     assert np.ptp(image.astype(int), axis=2).max() <= 1
 
 
@@ -187,3 +197,29 @@ def test_twins_look_alike_and_move_apart():
             assert not np.array_equal(first._approach, second._approach)
             return
     pytest.fail("no scene of twenty has two instruments")
+
+
+def test_cut_outs_of_photographs_move_in_front_of_another(tmp_path):
+    random = np.random.default_rng(2)
+    for name in ("a.jpg", "b.png"):
+        noise = random.integers(0, 255, (12, 20, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / name), cv2.resize(noise, (320, 200)))
+    (look,) = find_looks(["photographs"], tmp_path)
+    theatre = scene(Effects(), seed=4, look=look)
+    first, later = theatre.frame(0), theatre.frame(60)
+    tracks = [track for track in theatre.tracks if track < 101]
+    assert len(tracks) >= 2
+    shown = [t for t in tracks if (first.track_map == t).any() and (later.track_map == t).any()]
+    assert shown
+    middles = [[np.argwhere(f.track_map == t).mean(0) for t in shown] for f in (first, later)]
+    assert np.abs(np.subtract(*middles)).max() > 2
+    assert {theatre.tracks[t] for t in shown} == {1}
+
+
+def test_looks_that_cannot_be_had_are_named(tmp_path):
+    with pytest.raises(UsageError, match="needs --photographs"):
+        find_looks(["photographs"], None)
+    with pytest.raises(UsageError, match="unknown look kitchen"):
+        find_looks(["kitchen"], None)
+    with pytest.raises(InputError, match="holds no photographs"):
+        find_looks(["photographs"], tmp_path)

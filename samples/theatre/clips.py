@@ -60,7 +60,7 @@ def draw_clip(
 def _store_clip(
     seed: int, folder: Path, frame_count: int, width: int, height: int, scenery: Scenery
 ) -> Path:
-    path = folder / f"{scenery.family}-{scenery.look(seed)}-{seed}"
+    path = folder / f"{scenery.family}-{scenery.look(seed).name}-{seed}"
     if path.exists():
         return path
     cv2.setNumThreads(1)

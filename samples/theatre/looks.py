@@ -1,16 +1,25 @@
 """The kinds of operation that the theatre plays, and the families that it is furnished from."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import UsageError
 from pipeline.labels import CADIS, CHOLECSEG8K, INSTRUMENTS, LabelSet
 from samples.theatre.eye import FIRST_TRACK, eye_layers
 from samples.theatre.instruments import PLAIN_STYLE, InstrumentStyle, Kind
 from samples.theatre.organs import BLOOD, TissueLayer, base_layer, floating_layers
+from samples.theatre.photographs import (
+    CUT_OUT_TRACKS,
+    CUT_OUTS,
+    cut_out_layers,
+    find_pictures,
+)
 from samples.theatre.textures import (
     Noise,
     grainy_noise,
@@ -19,7 +28,6 @@ from samples.theatre.textures import (
     stippled_noise,
 )
 
-LookName = Literal["laparoscopic", "cataract", "robotic"]
 FamilyName = Literal["plain", "training", "heldout"]
 FAMILIES: tuple[FamilyName, ...] = get_args(FamilyName)
 LayerPainter = Callable[
@@ -32,6 +40,7 @@ class Look:
     """A kind of operation.
 
     Attributes:
+        name: what it is called.
         label_set: its classes.
         layers: paints its tissue, back to front.
         class_of_tissue: class id of each tissue track; what is missing is not annotated.
@@ -41,6 +50,7 @@ class Look:
         saturation: of the picture, 0 (grey) .. 1.
     """
 
+    name: str
     label_set: LabelSet
     layers: LayerPainter
     class_of_tissue: Mapping[int, int]
@@ -59,34 +69,81 @@ def _abdomen(
     ]
 
 
-LOOKS: dict[LookName, Look] = {
-    "laparoscopic": Look(
-        label_set=CHOLECSEG8K,
-        layers=_abdomen,
-        class_of_tissue={
-            label.id: label.id for label in CHOLECSEG8K.foreground if label.kind == "stuff"
-        },
-        class_of_kind={"grasper": 5, "hook": 9},
-        blood_track=BLOOD,
-    ),
-    "cataract": Look(
-        label_set=CADIS,
-        layers=eye_layers,
-        class_of_tissue={
-            label.id + FIRST_TRACK: label.id for label in CADIS.classes if label.kind == "stuff"
-        },
-        class_of_kind={"probe": 7, "grasper": 7},
-        instrument_width=0.6,
-    ),
-    "robotic": Look(
-        label_set=INSTRUMENTS,
-        layers=_abdomen,
-        class_of_tissue={},
-        class_of_kind={"grasper": 1, "hook": 1},
-        instrument_width=1.6,
-        saturation=0.0,
-    ),
-}
+LAPAROSCOPIC = Look(
+    name="laparoscopic",
+    label_set=CHOLECSEG8K,
+    layers=_abdomen,
+    class_of_tissue={
+        label.id: label.id for label in CHOLECSEG8K.foreground if label.kind == "stuff"
+    },
+    class_of_kind={"grasper": 5, "hook": 9},
+    blood_track=BLOOD,
+)
+CATARACT = Look(
+    name="cataract",
+    label_set=CADIS,
+    layers=eye_layers,
+    class_of_tissue={
+        label.id + FIRST_TRACK: label.id for label in CADIS.classes if label.kind == "stuff"
+    },
+    class_of_kind={"probe": 7, "grasper": 7},
+    instrument_width=0.6,
+)
+ROBOTIC = Look(
+    name="robotic",
+    label_set=INSTRUMENTS,
+    layers=_abdomen,
+    class_of_tissue={},
+    class_of_kind={"grasper": 1, "hook": 1},
+    instrument_width=1.6,
+    saturation=0.0,
+)
+LOOKS = {look.name: look for look in (LAPAROSCOPIC, CATARACT, ROBOTIC)}
+
+
+PHOTOGRAPHS = "photographs"
+
+
+def find_looks(names: Sequence[str], photographs: Path | None) -> tuple[Look, ...]:
+    """Return looks by their names.
+
+    Args:
+        names: of `LOOKS`, or `photographs`.
+        photographs: folder of pictures, which only the look of that name needs.
+
+    Raises:
+        UsageError: a name is unknown, or there is no folder of photographs.
+        InputError: the folder holds no pictures.
+    """
+    return tuple(_find_look(name, photographs) for name in names)
+
+
+def _find_look(name: str, photographs: Path | None) -> Look:
+    if name == PHOTOGRAPHS:
+        if photographs is None:
+            raise UsageError("--look photographs needs --photographs: a folder of pictures")
+        return photograph_look(photographs)
+    if name not in LOOKS:
+        raise UsageError(f"unknown look {name}; choose one of {', '.join([*LOOKS, PHOTOGRAPHS])}")
+    return LOOKS[name]
+
+
+def photograph_look(folder: Path) -> Look:
+    """Return a look whose sheets are cut out of photographs: no operation, but for tracking.
+
+    It teaches a tracker what no drawing has: real textures, and outlines of every kind.
+
+    Raises:
+        InputError: the folder holds no pictures.
+    """
+    pictures = find_pictures(folder)
+    return Look(
+        name=PHOTOGRAPHS,
+        label_set=CUT_OUTS,
+        layers=partial(cut_out_layers, pictures),
+        class_of_tissue=dict.fromkeys(CUT_OUT_TRACKS, 1),
+        class_of_kind={"grasper": 1, "probe": 1},
+    )
 
 
 def draw_noise(random: np.random.Generator, family: FamilyName) -> Noise:
@@ -138,10 +195,10 @@ class Scenery:
         family: where textures and instruments come from; `plain` scenes have no effects.
     """
 
-    looks: tuple[LookName, ...] = ("laparoscopic",)
+    looks: tuple[Look, ...] = (LAPAROSCOPIC,)
     family: FamilyName = "plain"
 
-    def look(self, seed: int) -> LookName:
+    def look(self, seed: int) -> Look:
         """Return the kind of operation that a seed shows."""
         return self.looks[seed % len(self.looks)]
 

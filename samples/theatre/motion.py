@@ -113,6 +113,51 @@ class Deformation:
         return np.asarray(self._strength * (0.6 * field + 0.5 * offset), np.float32)
 
 
+class Travel:
+    """A sheet that moves, turns and grows as a whole, as an object in front of a scene does.
+
+    Args:
+        random: source of randomness.
+        canvas_size: (width, height) in pixels.
+        center: (x, y) in canvas pixels, about which it turns.
+        reach: how far it moves, as a fraction of the canvas height.
+    """
+
+    def __init__(
+        self,
+        random: np.random.Generator,
+        canvas_size: tuple[int, int],
+        center: NDArray[np.float64],
+        reach: float,
+    ) -> None:
+        self._canvas_size = canvas_size
+        self._center = center
+        self._reach_px = reach * canvas_size[1]
+        self._way = [SmoothCurve(random, 12, 2) for _ in "xy"]
+        self._turn = SmoothCurve(random, 12, 2.5)
+        self._growth = SmoothCurve(random, 14, 3)
+        self._turn_reach = float(random.uniform(0, 0.6))
+        self._growth_reach = float(random.uniform(0, 0.25))
+
+    def grid(self, time_s: float, rows: int, columns: int) -> NDArray[np.float32]:
+        """Return the displacement at a time on a coarse grid over the canvas.
+
+        Returns:
+            float32[rows, columns, 2]: displacement (x, y) in canvas pixels.
+        """
+        width, height = self._canvas_size
+        xs = np.linspace(0, width, columns) - self._center[0]
+        ys = np.linspace(0, height, rows) - self._center[1]
+        x, y = np.meshgrid(xs, ys)
+        way_x, way_y = (self._reach_px * curve(time_s) for curve in self._way)
+        angle = self._turn_reach * self._turn(time_s)
+        scale = np.exp(self._growth_reach * self._growth(time_s))
+        cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+        x_from = cosine * (x - way_x) - sine * (y - way_y)
+        y_from = sine * (x - way_x) + cosine * (y - way_y)
+        return np.stack([x_from - x, y_from - y], -1).astype(np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
     """Tissue that gives way around a point of the frame.

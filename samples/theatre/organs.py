@@ -60,6 +60,7 @@ class TissueLayer:
         class_map: uint8[H, W], the class of each pixel.
         wetness: uint8[H, W], strength of specular highlights.
         sway: strength of its own motion as a fraction of the canvas height.
+        travel: how far it moves about as a whole, as a fraction of the canvas height.
     """
 
     color: NDArray[np.uint8]
@@ -67,6 +68,7 @@ class TissueLayer:
     class_map: NDArray[np.uint8]
     wetness: NDArray[np.uint8]
     sway: float
+    travel: float = 0.0
 
 
 def blob(

@@ -68,7 +68,7 @@ def render(
     )
     settings = {
         "theatre_seed": seed,
-        "look": scenery.look(seed),
+        "look": scenery.look(seed).name,
         "family": scenery.family,
         "effects": asdict(theatre.effects),
     }

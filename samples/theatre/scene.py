@@ -11,8 +11,8 @@ from pipeline.labels import LabelSet
 from samples.theatre.atmosphere import Smoke, WetLens, compress, smear
 from samples.theatre.effects import Effects, draw_effects
 from samples.theatre.instruments import Instrument, Kind, draw_part
-from samples.theatre.looks import LOOKS, FamilyName, LookName, draw_noise, draw_style
-from samples.theatre.motion import Camera, Deformation, Push, sampling_maps
+from samples.theatre.looks import LAPAROSCOPIC, FamilyName, Look, draw_noise, draw_style
+from samples.theatre.motion import Camera, Deformation, Push, Travel, sampling_maps
 from samples.theatre.optics import Optics
 from samples.theatre.organs import TissueLayer
 from samples.theatre.swabs import Swab
@@ -92,7 +92,7 @@ class Theatre:
         width: int,
         height: int,
         frame_count: int,
-        look: LookName = "laparoscopic",
+        look: Look = LAPAROSCOPIC,
         family: FamilyName = "plain",
         effects: Effects | None = None,
     ) -> None:
@@ -104,7 +104,7 @@ class Theatre:
         self.seed = seed
         self.size = (width, height)
         self.frame_count = frame_count
-        self._look = LOOKS[look]
+        self._look = look
         # Effects draw from a source of their own: without them a scene stays what it is.
         extra = np.random.default_rng([seed, 0xEFFEC7])
         drawn = draw_effects(extra) if family != "plain" else Effects()
@@ -142,6 +142,12 @@ class Theatre:
     def _build_effects(self, random: np.random.Generator) -> None:
         effects, duration_s = self.effects, self.frame_count / FRAME_RATE
         self._timeline = Timeline(random, effects, duration_s)
+        self._travels = [
+            Travel(random, self._canvas_size, _middle(layer), layer.travel)
+            if layer.travel
+            else None
+            for layer in self._layers
+        ]
         self._incisions = [
             Incision(random, self._canvas_size, duration_s) for _ in range(effects.incisions)
         ]
@@ -273,12 +279,13 @@ class Theatre:
     def _draw_tissue(self, canvas: _Canvas, time_s: float) -> None:
         view = self._view(time_s)
         pushes = self._pushes(time_s)
-        for number, (layer, deformation) in enumerate(
-            zip(self._layers, self._deformations, strict=True)
+        for number, (layer, deformation, travel) in enumerate(
+            zip(self._layers, self._deformations, self._travels, strict=True)
         ):
-            maps = sampling_maps(
-                view, deformation.grid(time_s), self.size, self._canvas_size, pushes
-            )
+            grid = deformation.grid(time_s)
+            if travel is not None:
+                grid = grid + travel.grid(time_s, *grid.shape[:2])
+            maps = sampling_maps(view, grid, self.size, self._canvas_size, pushes)
             _composite(self._with_incisions(number, layer, time_s), maps, canvas)
         blood = self._bleeding.layer(time_s) if self._bleeding is not None else None
         if blood is not None:
@@ -353,6 +360,12 @@ class Theatre:
         if self.effects.jpeg_quality:
             picture = compress(picture, self.effects.jpeg_quality)
         return picture
+
+
+def _middle(layer: TissueLayer) -> NDArray[np.float64]:
+    """Return the middle of a sheet's opaque part, (x, y) in canvas pixels."""
+    rows, columns = np.nonzero(layer.alpha > 127)
+    return np.array([columns.mean(), rows.mean()])
 
 
 def _visible_shares(canvas: _Canvas, tracks: dict[int, int]) -> dict[int, float]:
