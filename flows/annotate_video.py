@@ -12,6 +12,7 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from flows.given_prompts import open_given, read_given_prompts
 from flows.models import (
     choose_device,
     describe_model,
@@ -22,15 +23,13 @@ from flows.models import (
 from flows.settings import AnnotateSettings
 from pipeline.annotate import AdoptingPolicy, WithGivenPrompts, annotate, annotate_framewise
 from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import OutputError
 from pipeline.exports import export
 from pipeline.frames import VideoInfo, VideoSource, open_video
-from pipeline.labels import LabelSet, load_label_set
+from pipeline.labels import LabelSet
 from pipeline.manifest import Manifest
-from pipeline.mask_folder import MaskFolder, open_masks
-from pipeline.masks import decode_mask
 from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given, Policy
-from pipeline.records import FrameAnnotation, Prompt, PromptReason
+from pipeline.records import FrameAnnotation
 
 _BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
@@ -146,12 +145,8 @@ def _models(settings: AnnotateSettings) -> tuple[Any, Any]:
 
 def _label_set(settings: AnnotateSettings) -> LabelSet:
     if settings.policy == "given" and settings.prompts is not None:
-        return _open_prompts(settings.prompts, settings.labels).label_set
+        return open_given(settings.prompts, settings.labels).label_set
     return overseer_labels(settings.overseer)
-
-
-def _open_prompts(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder:
-    return open_masks(prompts, None if labels is None else load_label_set(labels))
 
 
 def _frames(
@@ -174,7 +169,14 @@ def _frames(
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
     given = None
     if settings.prompts is not None:
-        given = Given(_given_prompts(info, settings.prompts, settings))
+        given = Given(
+            read_given_prompts(
+                open_given(settings.prompts, settings.labels),
+                info,
+                frames=settings.prompt_frames,
+                kind=settings.prompt_kind,
+            )
+        )
         if settings.policy == "given":
             return given
     policy: AdoptingPolicy = FirstFrame()
@@ -182,43 +184,6 @@ def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
         rules = ConstellationSettings(overseer_every=settings.overseer_every)
         policy = Constellation(overseer_labels(settings.overseer), rules)
     return policy if given is None else WithGivenPrompts(policy, given)
-
-
-def _given_prompts(
-    info: VideoInfo, masks: Path, settings: AnnotateSettings
-) -> dict[int, tuple[Prompt, ...]]:
-    """Read the true masks of the prompt frames.
-
-    Raises:
-        InputError: the masks have another size, or a prompt frame is not among them.
-    """
-    source = _open_prompts(masks, settings.labels)
-    prompts: dict[int, tuple[Prompt, ...]] = {}
-    wanted = set(settings.prompt_frames)
-    for frame in source.frames():
-        if frame.index not in wanted:
-            continue
-        for track in frame.tracks:
-            if track.rle.size != (info.height, info.width):
-                height, width = track.rle.size
-                raise InputError(
-                    f"{masks} has masks of {width}x{height}, {info.path} is "
-                    f"{info.width}x{info.height}; give masks of the video's size"
-                )
-        prompts[frame.index] = tuple(
-            Prompt(
-                frame_index=frame.index,
-                track_id=track.track_id,
-                class_id=track.class_id,
-                reason=PromptReason.HUMAN,
-                mask=decode_mask(track.rle),
-            )
-            for track in frame.tracks
-        )
-    missing = sorted(wanted - set(prompts))
-    if missing:
-        raise InputError(f"{masks} has no frame {missing[0]}; give --prompt-frames that it has")
-    return prompts
 
 
 @task(name="probe video")

@@ -58,6 +58,14 @@ class PolicyChoice(StrEnum):
     given = "given"
 
 
+class PromptKindChoice(StrEnum):
+    """What `annotate` makes of a true mask."""
+
+    mask = "mask"
+    box = "box"
+    points = "points"
+
+
 class ExportFormat(StrEnum):
     """The formats that `export` knows."""
 
@@ -87,7 +95,13 @@ def annotate(
         Path | None, typer.Option(help="True masks: an annotation set or a folder of PNGs.")
     ] = None,
     prompt_frames: Annotated[
-        str | None, typer.Option(help="Frames of --prompts to use, such as 0,30,60.")
+        str | None,
+        typer.Option(
+            help="Frames of --prompts to use, such as 0,30,60; first: each object's first."
+        ),
+    ] = None,
+    prompt_kind: Annotated[
+        PromptKindChoice | None, typer.Option(help="Hint that is made of a true mask.")
     ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
@@ -107,6 +121,7 @@ def annotate(
         "overseer_every": overseer_every,
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
+        "prompt_kind": None if prompt_kind is None else prompt_kind.value,
         "labels": labels,
         "device": device,
         "max_frames": max_frames,
@@ -166,13 +181,17 @@ def _settings(given: dict[str, Any]) -> Any:
         raise UsageError(f"setting {name}: {problem['msg']}") from error
 
 
-def _frame_list(text: str) -> tuple[int, ...]:
+def _frame_list(text: str) -> tuple[int, ...] | str:
+    if text == "first":
+        return text
     try:
         frames = tuple(int(part) for part in text.split(","))
     except ValueError:
         frames = (-1,)
     if min(frames) < 0:
-        raise UsageError(f"--prompt-frames {text} is not a list of frame numbers such as 0,30,60")
+        raise UsageError(
+            f"--prompt-frames {text} is neither a list of frame numbers such as 0,30,60 nor first"
+        )
     return frames
 
 
@@ -252,7 +271,9 @@ def evaluate(
     console = Console()
     console.print(table)
     console.print(
-        "  ".join(f"{key} {result[key]:.3f}" for key in ("j", "f", "j_and_f", "miou", "dice"))
+        "  ".join(
+            f"{key} {result[key]:.3f}" for key in ("j", "f", "j_and_f", "miou", "dice", "presence")
+        )
     )
 
 

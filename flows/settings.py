@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.errors import UsageError
 from pipeline.policy import ConstellationSettings
 
@@ -22,7 +23,8 @@ class AnnotateSettings(BaseSettings):
         policy: when to prompt.
         overseer_every: the overseer looks at each Nth frame.
         prompts: annotation set or folder of mask PNGs with true masks to prompt with.
-        prompt_frames: the frames of `prompts` that are used.
+        prompt_frames: the frames of `prompts` that are used, or `first` for each object's first.
+        prompt_kind: hint that is made of a mask of `prompts`.
         labels: JSON file that says what the values in mask PNGs mean.
         device: auto, cpu or cuda.
         max_frames: stop after this many frames.
@@ -39,7 +41,8 @@ class AnnotateSettings(BaseSettings):
     policy: PolicyName = "constellation"
     overseer_every: int = Field(default=ConstellationSettings().overseer_every, ge=1)
     prompts: Path | None = None
-    prompt_frames: tuple[int, ...] = (0,)
+    prompt_frames: PromptFrames = (0,)
+    prompt_kind: PromptKind = "mask"
     labels: Path | None = None
     device: str = "auto"
     max_frames: int | None = Field(default=None, ge=1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
@@ -62,6 +63,28 @@ def boxes_of_masks(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
         if len(columns):
             boxes[number] = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     return boxes
+
+
+def points_in_mask(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
+    """Choose points that are spread over a mask: centres of k-means clusters of its pixels.
+
+    Args:
+        mask: bool[H, W], not empty.
+        count: how many; fewer where the mask has fewer pixels.
+
+    Returns:
+        float32[P, 2] of x, y in pixels, each in the middle of a pixel of the mask.
+    """
+    pixels = np.argwhere(mask)[:, ::-1].astype(np.float32)
+    count = min(count, len(pixels))
+    # k-means draws its first centres at random; the same mask shall give the same points.
+    cv2.setRNGSeed(0)
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
+    sample = pixels[:: max(len(pixels) // 2000, 1)]
+    labels = np.zeros((len(sample), 1), np.int32)
+    _, _, centers = cv2.kmeans(sample, count, labels, criteria, 2, cv2.KMEANS_PP_CENTERS)
+    nearest = [int(np.square(pixels - center).sum(1).argmin()) for center in centers]
+    return np.asarray(pixels[nearest] + 0.5, np.float32)
 
 
 def intersections(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:

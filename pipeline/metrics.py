@@ -21,6 +21,9 @@ from pipeline.records import FrameAnnotation
 
 # DAVIS: the boundary may be off by this share of the picture's diagonal.
 _BOUNDARY_TOLERANCE = 0.008
+# How long an object must have been hidden, and how soon its track must have it again.
+_HIDDEN_FRAMES = (10, 30)
+_FOUND_WITHIN_FRAMES, _FOUND_IOU = 5, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,10 @@ class Evaluation:
         miou: mean of the classes' IoU, over the classes that are in the truth.
         dice: likewise of Dice.
         per_class: by class id, for all classes in the truth or in the set.
+        presence: share of (object, frame) pairs in which the matched track shows exactly
+            where the object does, 0..1.
+        found_again: share of the times that an object came back after 10 to 30 hidden frames
+            and its track had it again (IoU above 0.5) within 5 frames; None if there were none.
         frames: frames compared.
         objects: true objects.
         unmatched_tracks: tracks of the set that match no true object.
@@ -63,6 +70,8 @@ class Evaluation:
     miou: float
     dice: float
     per_class: dict[int, ClassScore]
+    presence: float
+    found_again: float | None
     frames: int
     objects: int
     unmatched_tracks: int
@@ -99,11 +108,12 @@ def evaluate(
         )
     _check_sizes(pairs)
     matches, objects, tracks = _match_objects(pairs)
-    scores = [_object_score(pairs, truth_id, matches.get(truth_id)) for truth_id in objects]
+    courses = [_course(pairs, truth_id, matches.get(truth_id)) for truth_id in objects]
+    returns = [found for course in courses for found in course.found_again()]
     per_class = _class_scores(pairs, label_set)
     true_classes = {track.class_id for _, true in pairs for track in true.tracks}
-    j = _mean([score[0] for score in scores])
-    f = _mean([score[1] for score in scores])
+    j = _mean([course.over_its_frames(course.iou) for course in courses])
+    f = _mean([course.over_its_frames(course.boundary) for course in courses])
     return Evaluation(
         j=j,
         f=f,
@@ -111,6 +121,8 @@ def evaluate(
         miou=_mean([per_class[class_id].iou for class_id in true_classes]),
         dice=_mean([per_class[class_id].dice for class_id in true_classes]),
         per_class=per_class,
+        presence=_mean([right for course in courses for right in course.presence_right()]),
+        found_again=_mean(returns) if returns else None,
         frames=len(pairs),
         objects=len(objects),
         unmatched_tracks=len(tracks - set(matches.values())),
@@ -187,21 +199,59 @@ def _match_objects(pairs: _Pairs) -> tuple[dict[int, int], list[int], set[int]]:
     return matches, rows, tracks
 
 
-def _object_score(pairs: _Pairs, truth_id: int, track_id: int | None) -> tuple[float, float]:
-    regions: list[float] = []
-    boundaries: list[float] = []
-    for found, true in pairs:
-        true_rle = _rle_of(true, truth_id)
-        rle = None if track_id is None else _rle_of(found, track_id)
-        if true_rle is None and rle is None:
-            continue
-        if true_rle is None or rle is None:
-            regions.append(0.0)
-            boundaries.append(0.0)
-            continue
-        regions.append(float(coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]))
-        boundaries.append(boundary_accuracy(decode_mask(rle), decode_mask(true_rle)))
-    return _mean(regions), _mean(boundaries)
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """How one object goes through a video, frame by frame.
+
+    Attributes:
+        shows: bool[T], whether the object shows.
+        followed: bool[T], whether its matched track shows.
+        iou: float64[T], of the two where both show, else 0.
+        boundary: float64[T], DAVIS' F where both show, else 0.
+    """
+
+    shows: NDArray[np.bool_]
+    followed: NDArray[np.bool_]
+    iou: NDArray[np.float64]
+    boundary: NDArray[np.float64]
+
+    def over_its_frames(self, values: NDArray[np.float64]) -> float:
+        """Return the mean of values float64[T] over the frames where either shows."""
+        return _mean(values[self.shows | self.followed].tolist())
+
+    def presence_right(self) -> list[float]:
+        return list((self.shows == self.followed).astype(float))
+
+    def found_again(self) -> list[float]:
+        """Say for each return after 10 to 30 hidden frames whether the track had it again."""
+        changes = np.flatnonzero(np.diff(self.shows.astype(np.int8))) + 1
+        leaves = [frame for frame in changes if not self.shows[frame]]
+        returns = [frame for frame in changes if self.shows[frame]]
+        if returns and (not leaves or returns[0] < leaves[0]):
+            del returns[0]
+        return [
+            float(self.iou[back : back + _FOUND_WITHIN_FRAMES].max() > _FOUND_IOU)
+            for gone, back in zip(leaves, returns, strict=False)
+            if _HIDDEN_FRAMES[0] <= back - gone <= _HIDDEN_FRAMES[1]
+        ]
+
+
+def _course(pairs: _Pairs, truth_id: int, track_id: int | None) -> _Course:
+    both = [
+        (_rle_of(true, truth_id), None if track_id is None else _rle_of(found, track_id))
+        for found, true in pairs
+    ]
+    iou, boundary = np.zeros(len(both)), np.zeros(len(both))
+    for number, (true_rle, rle) in enumerate(both):
+        if true_rle is not None and rle is not None:
+            iou[number] = coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]
+            boundary[number] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
+    return _Course(
+        shows=np.array([true_rle is not None for true_rle, _ in both]),
+        followed=np.array([rle is not None for _, rle in both]),
+        iou=iou,
+        boundary=boundary,
+    )
 
 
 def _rle_of(frame: FrameAnnotation, track_id: int) -> RLE | None:

@@ -122,10 +122,14 @@ def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch
 def test_given_masks_go_with_first_frame_but_not_with_framewise(scopeline, scene, tmp_path):
     job = ("annotate", scene / "video.mp4", "--prompts", scene / "truth.annset")
     out = tmp_path / "first"
-    code, _, err = scopeline(*job, "--policy", "first-frame", "--max-frames", 3, "--out", out)
+    kind = ("--prompt-frames", "first", "--prompt-kind", "box")
+    options = ("--policy", "first-frame", "--max-frames", 3, "--out", out)
+    code, _, err = scopeline(*job, *kind, *options)
     assert code == 0, err
     first = next(AnnotationSet(out / "video.annset").frames())
-    assert {prompt.reason for prompt in first.prompts} == {PromptReason.HUMAN}
+    assert {(prompt.reason, prompt.kind) for prompt in first.prompts} == {
+        (PromptReason.HUMAN, "box")
+    }
     code, _, err = scopeline(*job, "--policy", "framewise", "--out", tmp_path / "alone")
     assert code == 2
     assert "leave out --prompts" in err
@@ -202,6 +206,7 @@ def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_
         (("annotate", "VIDEO", "--out", "VIDEO"), 1, "cannot be written"),
         (("annotate", "VIDEO", "--out", "OUT", "--policy", "given"), 2, "--prompts"),
         (("annotate", "VIDEO", "--out", "OUT", "--policy", "wild"), 2, "wild"),
+        (("annotate", "VIDEO", "--out", "OUT", "--prompt-frames", "1,x"), 2, "0,30,60 nor first"),
         (("annotate", "VIDEO", "--out", "OUT", "--device", "tpu"), 2, "unknown device tpu"),
         (("annotate", "VIDEO", "--out", "OUT", "--overseer-every", "0"), 2, "overseer-every"),
         (("annotate", "VIDEO", "VIDEO", "--out", "OUT"), 2, "two videos are named"),

@@ -1,7 +1,7 @@
 """Masks: encoding read back by pycocotools, overlaps against set arithmetic."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
@@ -12,6 +12,7 @@ from pipeline.masks import (
     decode_mask,
     encode_mask,
     iou_matrix,
+    points_in_mask,
     resolve_overlaps,
     rle_area,
     rle_box,
@@ -66,3 +67,13 @@ def test_containment_of_a_part_is_one():
     part[3:5, 3:5] = True
     assert containment_matrix(whole[None], part[None])[0, 0] == 1.0
     assert iou_matrix(whole[None], part[None])[0, 0] == 4 / 36
+
+
+@settings(max_examples=40, deadline=None)
+@given(arrays(bool, (12, 17)), st.integers(1, 6))
+def test_points_lie_in_the_mask_and_are_the_same_each_time(mask, count):
+    assume(mask.any())
+    points = points_in_mask(mask, count)
+    assert len(points) == min(count, mask.sum())
+    assert all(mask[int(y), int(x)] for x, y in points)
+    assert np.array_equal(points, points_in_mask(mask, count))

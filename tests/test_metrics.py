@@ -76,3 +76,32 @@ def test_nothing_to_compare_is_an_error(labels):
     big = annotated_frame(0, t1_c1=rectangle(0, 0, 9, 9, (64, 96)))
     with pytest.raises(InputError, match="48x32"):
         evaluate([big], [annotated_frame(0, t1_c1=LEFT)], labels)
+
+
+def with_gap(name, hidden, length=40):
+    """An object that hides over a span of frames."""
+    return [
+        annotated_frame(i) if hidden[0] <= i < hidden[1] else annotated_frame(i, **{name: LEFT})
+        for i in range(length)
+    ]
+
+
+def test_presence_counts_each_frame_in_which_both_agree(labels):
+    truth = with_gap("t1_c1", (10, 20))
+    late = with_gap("t1_c1", (12, 24))
+    # Frames 10, 11 are false alarms, 20 to 23 are misses.
+    assert evaluate(late, truth, labels).presence == pytest.approx(34 / 40)
+
+
+def test_an_object_that_comes_back_must_be_found_within_five_frames(labels):
+    truth = with_gap("t1_c1", (10, 25))
+    assert evaluate(truth, truth, labels).found_again == 1
+    soon, late = with_gap("t1_c1", (10, 29)), with_gap("t1_c1", (10, 30))
+    assert evaluate(soon, truth, labels).found_again == 1
+    assert evaluate(late, truth, labels).found_again == 0
+
+
+def test_short_and_long_absences_are_not_returns(labels):
+    for hidden in ((10, 15), (2, 38), (25, 40), (0, 20)):
+        truth = with_gap("t1_c1", hidden)
+        assert evaluate(truth, truth, labels).found_again is None

@@ -1,0 +1,120 @@
+"""Prompts from true masks that a user gives: which frames, and as what kind of hint."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
+from pipeline.frames import VideoInfo
+from pipeline.labels import load_label_set
+from pipeline.mask_folder import MaskFolder, open_masks
+from pipeline.masks import boxes_of_masks, decode_mask, points_in_mask, rle_area
+from pipeline.records import FrameAnnotation, Prompt, PromptReason, TrackAnnotation
+
+PromptKind = Literal["mask", "box", "points"]
+PromptFrames = tuple[int, ...] | Literal["first"]
+
+# What shows less than this share of the picture has not properly entered yet.
+_ENTERED_AREA_SHARE = 0.001
+_POINT_COUNT = 5
+
+
+def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder:
+    """Open true masks: an annotation set, or a folder of mask PNGs.
+
+    Raises:
+        InputError: they are missing or damaged, or hold a value without a meaning.
+    """
+    return open_masks(prompts, None if labels is None else load_label_set(labels))
+
+
+def read_given_prompts(
+    source: AnnotationSet | MaskFolder,
+    info: VideoInfo,
+    *,
+    frames: PromptFrames,
+    kind: PromptKind,
+) -> dict[int, tuple[Prompt, ...]]:
+    """Make prompts of true masks.
+
+    Args:
+        source: true masks.
+        info: the video that is prompted.
+        frames: the frames whose masks are used; `first` uses each object's first mask that
+            covers at least 0.1 % of the picture.
+        kind: hint that is made of a mask: itself, its tight box, or 5 points in it.
+
+    Returns:
+        The prompts of each frame.
+
+    Raises:
+        InputError: the masks have another size, or a prompt frame is not among them.
+    """
+    chosen = _first_masks(source) if frames == "first" else _masks_of_frames(source, frames)
+    prompts: dict[int, tuple[Prompt, ...]] = {}
+    for frame_index, tracks in chosen:
+        for track in tracks:
+            _check_size(source.path, track, info)
+        prompts[frame_index] = tuple(_prompt(frame_index, track, kind) for track in tracks)
+    if frames != "first":
+        missing = sorted(set(frames) - set(prompts))
+        if missing:
+            raise InputError(
+                f"{source.path} has no frame {missing[0]}; give --prompt-frames that it has"
+            )
+    return prompts
+
+
+_Chosen = Iterator[tuple[int, list[TrackAnnotation]]]
+
+
+def _masks_of_frames(source: AnnotationSet | MaskFolder, frames: tuple[int, ...]) -> _Chosen:
+    return ((frame.index, list(frame.tracks)) for frame in source.frames() if frame.index in frames)
+
+
+def _first_masks(source: AnnotationSet | MaskFolder) -> _Chosen:
+    known: set[int] = set()
+    for frame in source.frames():
+        tracks = [track for track in _entered(frame) if track.track_id not in known]
+        known |= {track.track_id for track in tracks}
+        if tracks:
+            yield frame.index, tracks
+
+
+def _entered(frame: FrameAnnotation) -> Iterator[TrackAnnotation]:
+    for track in frame.tracks:
+        height, width = track.rle.size
+        if rle_area(track.rle) >= _ENTERED_AREA_SHARE * height * width:
+            yield track
+
+
+def _check_size(path: Path, track: TrackAnnotation, info: VideoInfo) -> None:
+    height, width = track.rle.size
+    if (height, width) != (info.height, info.width):
+        raise InputError(
+            f"{path} has masks of {width}x{height}, {info.path} is "
+            f"{info.width}x{info.height}; give masks of the video's size"
+        )
+
+
+def _prompt(frame_index: int, track: TrackAnnotation, kind: PromptKind) -> Prompt:
+    mask = decode_mask(track.rle)
+    return Prompt(
+        frame_index=frame_index,
+        track_id=track.track_id,
+        class_id=track.class_id,
+        reason=PromptReason.HUMAN,
+        mask=mask if kind == "mask" else None,
+        box=boxes_of_masks(mask[None])[0] if kind == "box" else None,
+        points=_points_on_object(mask) if kind == "points" else None,
+    )
+
+
+def _points_on_object(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return float32[P, 3]: x, y and 1, which says that the point is on the object."""
+    points = points_in_mask(mask, _POINT_COUNT)
+    return np.concatenate([points, np.ones((len(points), 1), np.float32)], 1)

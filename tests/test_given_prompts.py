@@ -1,0 +1,65 @@
+"""Prompts from true masks: of which frames, and as what kind of hint."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from flows.given_prompts import open_given, read_given_prompts
+from pipeline.annotation_set import AnnotationSetWriter, new_manifest
+from pipeline.errors import InputError
+from pipeline.records import PromptReason
+from tests.conftest import annotated_frame, rectangle
+
+LEFT = rectangle(4, 4, 14, 14)
+RIGHT = rectangle(24, 4, 34, 14)
+SPECK = rectangle(24, 4, 25, 5)
+
+
+@pytest.fixture
+def given(tmp_path, clip_info, labels):
+    """Track 1 shows from frame 0, track 2 enters as a speck on frame 1 and is whole on 2."""
+    path = tmp_path / "true.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        writer.add(annotated_frame(0, t1_c1=LEFT))
+        writer.add(annotated_frame(1, t1_c1=LEFT, t2_c2=SPECK))
+        writer.add(annotated_frame(2, t1_c1=LEFT, t2_c2=RIGHT))
+        writer.add(annotated_frame(3, t1_c1=LEFT, t2_c2=RIGHT))
+    return open_given(path, None)
+
+
+def test_masks_of_the_named_frames(given, clip_info):
+    prompts = read_given_prompts(given, clip_info, frames=(0, 2), kind="mask")
+    assert {frame: [p.track_id for p in of_frame] for frame, of_frame in prompts.items()} == {
+        0: [1],
+        2: [1, 2],
+    }
+    assert np.array_equal(prompts[2][1].mask, RIGHT)
+    assert prompts[2][1].reason is PromptReason.HUMAN
+    assert prompts[2][1].class_id == 2
+
+
+def test_first_waits_until_an_object_has_entered(given, clip_info, monkeypatch):
+    monkeypatch.setattr("flows.given_prompts._ENTERED_AREA_SHARE", 0.01)
+    prompts = read_given_prompts(given, clip_info, frames="first", kind="mask")
+    assert {frame: [p.track_id for p in of_frame] for frame, of_frame in prompts.items()} == {
+        0: [1],
+        2: [2],
+    }
+
+
+def test_a_mask_becomes_its_box_or_points_in_it(given, clip_info):
+    (box,) = read_given_prompts(given, clip_info, frames=(0,), kind="box")[0]
+    assert box.kind == "box"
+    assert box.box.tolist() == [4, 4, 14, 14]
+    (points,) = read_given_prompts(given, clip_info, frames=(0,), kind="points")[0]
+    assert points.points.shape == (5, 3)
+    assert all(LEFT[int(y), int(x)] for x, y, _ in points.points)
+    assert set(points.points[:, 2]) == {1}
+
+
+def test_what_does_not_fit_is_named(given, clip_info):
+    with pytest.raises(InputError, match="has no frame 9"):
+        read_given_prompts(given, clip_info, frames=(0, 9), kind="mask")
+    with pytest.raises(InputError, match="masks of 48x32, clip.mp4 is 96x32"):
+        read_given_prompts(given, replace(clip_info, width=96), frames="first", kind="mask")
