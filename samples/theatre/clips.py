@@ -40,14 +40,7 @@ def draw_clip(
     random = np.random.default_rng([seed, 0xC11B])
     stride = int(random.choice(_STRIDES))
     scene_frames = max(_SCENE_FRAMES, frame_count * stride)
-    theatre = Theatre(
-        seed=seed,
-        width=width,
-        height=height,
-        frame_count=scene_frames,
-        look=scenery.look(seed),
-        family=scenery.family,
-    )
+    theatre = Theatre.of(scenery, seed=seed, width=width, height=height, frame_count=scene_frames)
     start = int(random.integers(0, scene_frames - (frame_count - 1) * stride))
     frames = [theatre.frame(start + number * stride) for number in range(frame_count)]
     return LabelledClip(

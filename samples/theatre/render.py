@@ -41,14 +41,7 @@ def render(
         OutputError: the folder cannot be written, or holds a truth set already.
         ValueError: the theatre cannot draw that size.
     """
-    theatre = Theatre(
-        seed=seed,
-        width=width,
-        height=height,
-        frame_count=frame_count,
-        look=scenery.look(seed),
-        family=scenery.family,
-    )
+    theatre = Theatre.of(scenery, seed=seed, width=width, height=height, frame_count=frame_count)
     video_path = folder / "video.mp4"
     truth: list[FrameAnnotation] = []
     with VideoWriter(video_path, rate=FRAME_RATE, width=width, height=height) as writer:

@@ -1,7 +1,7 @@
 """The simulated operating theatre: frames and exact masks from a seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.labels import LabelSet
 from samples.theatre.atmosphere import Smoke, WetLens, compress, smear
+from samples.theatre.canvas import Canvas
 from samples.theatre.effects import Effects, draw_effects
 from samples.theatre.instruments import Instrument, Kind, draw_part
-from samples.theatre.looks import LAPAROSCOPIC, FamilyName, Look, draw_noise, draw_style
+from samples.theatre.looks import LAPAROSCOPIC, FamilyName, Look, Scenery, draw_noise, draw_style
 from samples.theatre.motion import Camera, Deformation, Push, Travel, sampling_maps
 from samples.theatre.optics import Optics
 from samples.theatre.organs import TissueLayer
@@ -47,22 +48,6 @@ class TheatreFrame:
     track_map: NDArray[np.uint8]
     visible_share: dict[int, float]
     flags: tuple[str, ...] = ()
-
-
-@dataclass(slots=True)
-class _Canvas:
-    """A frame while it is drawn: what is in front hides what is behind."""
-
-    image: NDArray[np.float32]
-    track_map: NDArray[np.uint8]
-    wetness: NDArray[np.float32]
-    inside: NDArray[np.bool_]
-    areas: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
-
-    def cover(self, tracks: NDArray[np.uint8], mask: NDArray[np.bool_]) -> None:
-        """Put tracks uint8[H, W] in front where mask bool[H, W] is, and count their pixels."""
-        self.track_map[mask] = tracks[mask]
-        self.areas += np.bincount(tracks[mask & self.inside], minlength=256)
 
 
 class Theatre:
@@ -112,6 +97,20 @@ class Theatre:
         self._build_scene(np.random.default_rng([seed, 0x5C09E]), extra, family)
         self._build_effects(extra)
         self._tracks = self._collect_tracks()
+
+    @classmethod
+    def of(
+        cls, scenery: Scenery, *, seed: int, width: int, height: int, frame_count: int
+    ) -> "Theatre":
+        """Play the scene that a seed has in a scenery."""
+        return cls(
+            seed=seed,
+            width=width,
+            height=height,
+            frame_count=frame_count,
+            look=scenery.look(seed),
+            family=scenery.family,
+        )
 
     @property
     def tracks(self) -> dict[int, int]:
@@ -215,7 +214,7 @@ class Theatre:
         time_s = index / FRAME_RATE
         noise_source = np.random.default_rng([self.seed, index])
         width, height = self.size
-        canvas = _Canvas(
+        canvas = Canvas(
             image=np.zeros((height, width, 3), np.float32),
             track_map=np.zeros((height, width), np.uint8),
             wetness=np.zeros((height, width), np.float32),
@@ -235,7 +234,7 @@ class Theatre:
             index=index,
             image=self._develop(picture),
             track_map=canvas.track_map,
-            visible_share=_visible_shares(canvas, self._tracks),
+            visible_share=canvas.visible_shares(self._tracks),
             flags=tuple(flags),
         )
 
@@ -243,7 +242,7 @@ class Theatre:
         """Draw all frames in order."""
         return (self.frame(index) for index in range(self.frame_count))
 
-    def _draw_inside(self, canvas: _Canvas, time_s: float) -> bool:
+    def _draw_inside(self, canvas: Canvas, time_s: float) -> bool:
         """Draw what is in the body; returns whether motion blurs it."""
         self._draw_tissue(canvas, time_s)
         canvas.image = self._optics.add_highlights(canvas.image, canvas.wetness, time_s)
@@ -276,7 +275,7 @@ class Theatre:
         moved = np.linalg.solve(self._view(time_s)[:, :2], places[0] - places[1])
         return np.asarray(moved, np.float64)
 
-    def _draw_tissue(self, canvas: _Canvas, time_s: float) -> None:
+    def _draw_tissue(self, canvas: Canvas, time_s: float) -> None:
         view = self._view(time_s)
         pushes = self._pushes(time_s)
         for number, (layer, deformation, travel) in enumerate(
@@ -286,12 +285,12 @@ class Theatre:
             if travel is not None:
                 grid = grid + travel.grid(time_s, *grid.shape[:2])
             maps = sampling_maps(view, grid, self.size, self._canvas_size, pushes)
-            _composite(self._with_incisions(number, layer, time_s), maps, canvas)
+            canvas.lay(self._with_incisions(number, layer, time_s), maps)
         blood = self._bleeding.layer(time_s) if self._bleeding is not None else None
         if blood is not None:
             grid = self._blood_sway.grid(time_s)
             maps = sampling_maps(view, grid, self.size, self._canvas_size, pushes)
-            _composite(blood, maps, canvas)
+            canvas.lay(blood, maps)
 
     def _with_incisions(self, number: int, layer: TissueLayer, time_s: float) -> TissueLayer:
         color = layer.color
@@ -312,7 +311,7 @@ class Theatre:
                 pushes.append(Push(center=tip, shift_px=shift_px, radius_px=0.13 * height))
         return pushes
 
-    def _draw_instruments(self, canvas: _Canvas, time_s: float) -> None:
+    def _draw_instruments(self, canvas: Canvas, time_s: float) -> None:
         for tool in self._instruments:
             if tool.tip(time_s, self.size) is None:
                 continue
@@ -368,15 +367,6 @@ def _middle(layer: TissueLayer) -> NDArray[np.float64]:
     return np.array([columns.mean(), rows.mean()])
 
 
-def _visible_shares(canvas: _Canvas, tracks: dict[int, int]) -> dict[int, float]:
-    visible = np.bincount(canvas.track_map.ravel(), minlength=256)
-    return {
-        track_id: float(min(visible[track_id] / canvas.areas[track_id], 1.0))
-        for track_id in sorted(tracks)
-        if canvas.areas[track_id]
-    }
-
-
 def _draw_outside(random: np.random.Generator, size: tuple[int, int]) -> NDArray[np.float32]:
     """Draw what a camera sees outside the body, out of focus; float32[H, W, 3]."""
     width, height = size
@@ -385,29 +375,3 @@ def _draw_outside(random: np.random.Generator, size: tuple[int, int]) -> NDArray
     tint = random.normal(0, 0.12, 3).astype(np.float32)
     blotches = smooth_noise(random, height, width, 0.3 * height, octaves=2)[..., None] * tint
     return np.asarray(np.clip(color + lights[..., None] + blotches, 0, 1), np.float32)
-
-
-def _composite(
-    layer: TissueLayer, maps: tuple[NDArray[np.float32], NDArray[np.float32]], canvas: _Canvas
-) -> None:
-    map_x, map_y = maps
-
-    def warp(sheet: NDArray[np.uint8], interpolation: int, border: int) -> NDArray[np.uint8]:
-        warped = cv2.remap(sheet, map_x, map_y, interpolation, borderMode=border)
-        return np.asarray(warped, np.uint8)
-
-    color = warp(layer.color, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
-    wet = warp(layer.wetness, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
-    classes = warp(layer.class_map, cv2.INTER_NEAREST, cv2.BORDER_REFLECT_101)
-    if layer.alpha.min() == 255:
-        np.multiply(color, np.float32(1 / 255), out=canvas.image)
-        np.multiply(wet, np.float32(1 / 255), out=canvas.wetness)
-        canvas.cover(classes, np.ones(classes.shape, np.bool_))
-        return
-    alpha = warp(layer.alpha, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
-    shadow = cv2.GaussianBlur(alpha, (0, 0), 0.015 * alpha.shape[0])
-    blend = alpha.astype(np.float32)[..., None] / 255
-    canvas.image *= 1 - (0.4 / 255) * shadow.astype(np.float32)[..., None] * (1 - blend)
-    canvas.image += blend * (color.astype(np.float32) / 255 - canvas.image)
-    canvas.wetness += blend[..., 0] * (wet.astype(np.float32) / 255 - canvas.wetness)
-    canvas.cover(classes, alpha > 127)
