@@ -1,5 +1,6 @@
 """When to prompt: a policy looks at what overseer and tracker see, and decides."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -124,6 +125,10 @@ class ConstellationSettings:
         confirm_score: a detection this sure starts a track when two looks in a row show it.
         explain_iou: a detection with this IoU to a track of its class is that track.
         explain_containment: or with this share of the smaller inside the larger, for things.
+        other_class_iou: a detection of another class with this IoU to a track is that track too,
+            and votes for the other class.
+        reclassify_margin: a track changes its class when the scores of all detections of
+            another class sum up to this many times those of its own.
         drift_iou: an explained detection below this IoU contradicts the track.
         drift_score: only detections this sure can contradict or refresh a track.
         drift_looks: contradictions in a row until the track is prompted again.
@@ -139,6 +144,8 @@ class ConstellationSettings:
     confirm_score: float = 0.45
     explain_iou: float = 0.3
     explain_containment: float = 0.6
+    other_class_iou: float = 0.6
+    reclassify_margin: float = 1.5
     drift_iou: float = 0.5
     drift_score: float = 0.7
     drift_looks: int = 2
@@ -151,10 +158,11 @@ class ConstellationSettings:
 
 @dataclass(slots=True)
 class _Follow:
-    """What the policy knows of one track."""
+    """What the policy knows of one track; `votes` are sums of scores by class."""
 
     class_id: int
     last_prompt: int
+    votes: dict[int, float]
     contradictions: int = 0
     looks_unseen: int = 0
     looks_unsupported: int = 0
@@ -184,9 +192,14 @@ class Constellation:
         return self._classes[track_id]
 
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
-        """Take over a track that somebody else started."""
+        """Take over a track that somebody else started, and whose class is certain."""
+        self._follow(track_id, class_id, frame_index, score=math.inf)
+
+    def _follow(self, track_id: int, class_id: int, frame_index: int, score: float) -> None:
         self._classes[track_id] = class_id
-        self._tracks[track_id] = _Follow(class_id=class_id, last_prompt=frame_index)
+        self._tracks[track_id] = _Follow(
+            class_id=class_id, last_prompt=frame_index, votes={class_id: score}
+        )
 
     def decide(
         self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
@@ -209,25 +222,32 @@ class Constellation:
         )
 
     def _explain(self, detections: Detections, tracked: TrackedMasks) -> dict[int, int]:
-        """Match detections to tracks of their class, each at most once: {detection: row}."""
+        """Match detections to tracks, each at most once, of the same class first.
+
+        Returns:
+            The row in `tracked` of each detection that a track explains.
+        """
         if not len(detections) or not len(tracked):
             return {}
+        rules = self.settings
         iou = iou_matrix(detections.masks, tracked.masks)
         containment = containment_matrix(detections.masks, tracked.masks)
         track_classes = [self._classes[int(track_id)] for track_id in tracked.track_ids]
-        pairs: list[tuple[float, int, int]] = []
+        pairs: list[tuple[bool, float, int, int]] = []
         for number, class_id in enumerate(detections.class_ids):
             stuff = self.label_set.is_stuff(int(class_id))
             for row, track_class in enumerate(track_classes):
                 overlaps = (
-                    iou[number, row] >= self.settings.explain_iou
-                    or containment[number, row] >= self.settings.explain_containment
+                    iou[number, row] >= rules.explain_iou
+                    or containment[number, row] >= rules.explain_containment
                 )
+                same = bool(track_class == class_id)
                 # A stuff class has one track, so it explains the class wherever it is.
-                if track_class == class_id and (overlaps or stuff):
-                    pairs.append((float(iou[number, row]), number, row))
+                explains = overlaps or stuff if same else iou[number, row] >= rules.other_class_iou
+                if explains:
+                    pairs.append((same, float(iou[number, row]), number, row))
         matches: dict[int, int] = {}
-        for _, number, row in sorted(pairs, reverse=True):
+        for _, _, number, row in sorted(pairs, reverse=True):
             if number not in matches and row not in matches.values():
                 matches[number] = row
         return matches
@@ -245,6 +265,9 @@ class Constellation:
         track_id = int(tracked.track_ids[row])
         track = self._tracks[track_id]
         track.looks_unseen = track.looks_unsupported = 0
+        if self._vote(track, int(detections.class_ids[number]), float(detections.scores[number])):
+            self._classes[track_id] = track.class_id
+            return self._confirm(frame_index, tracked, row, PromptReason.RECLASSIFIED)
         agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
         sure = detections.scores[number] >= rules.drift_score
         if sure and agreement < rules.drift_iou:
@@ -258,17 +281,34 @@ class Constellation:
             return prompt_from(detections, number, frame_index, track_id, reason)
         due = frame_index - track.last_prompt >= rules.refresh_every
         if sure and due and agreement >= rules.refresh_iou:
-            track.last_prompt = frame_index
-            # What both agree on: the tracker's outline, which is the finer one.
-            return Prompt(
-                frame_index=frame_index,
-                track_id=track_id,
-                class_id=track.class_id,
-                reason=PromptReason.REFRESHED,
-                mask=tracked.masks[row],
-                score=float(tracked.quality[row]),
-            )
+            return self._confirm(frame_index, tracked, row, PromptReason.REFRESHED)
         return None
+
+    def _confirm(
+        self, frame_index: int, tracked: TrackedMasks, row: int, reason: PromptReason
+    ) -> Prompt:
+        """Prompt a track with its own mask, whose outline is finer than the overseer's."""
+        track_id = int(tracked.track_ids[row])
+        track = self._tracks[track_id]
+        track.last_prompt = frame_index
+        return Prompt(
+            frame_index=frame_index,
+            track_id=track_id,
+            class_id=track.class_id,
+            reason=reason,
+            mask=tracked.masks[row],
+            score=float(tracked.quality[row]),
+        )
+
+    def _vote(self, track: _Follow, class_id: int, score: float) -> bool:
+        """Count a detection's class; returns whether the track changed to it."""
+        track.votes[class_id] = track.votes.get(class_id, 0.0) + score
+        needed = self.settings.reclassify_margin * track.votes[track.class_id]
+        taken = self.label_set.is_stuff(class_id) and class_id in self._classes.values()
+        if class_id == track.class_id or taken or track.votes[class_id] <= needed:
+            return False
+        track.class_id = class_id
+        return True
 
     def _enter(self, frame_index: int, detections: Detections, explained: set[int]) -> list[Prompt]:
         """Start tracks for detections that no track explains."""
@@ -298,7 +338,7 @@ class Constellation:
         if self.label_set.is_stuff(class_id) and class_id in self._classes.values():
             reason = PromptReason.RETURNED
             track_id = next(known for known, owner in self._classes.items() if owner == class_id)
-        self.adopt(track_id, class_id, frame_index)
+        self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
         return prompt_from(detections, number, frame_index, track_id, reason)
 
     def _end(self, tracked: TrackedMasks, explained_rows: set[int]) -> list[int]:

@@ -70,6 +70,31 @@ def test_an_explained_detection_starts_nothing(policy):
     assert decision.ended == ()
 
 
+def test_a_track_takes_the_class_that_prevails(policy):
+    start(policy)
+    other = seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0))
+    assert policy.decide(1, *other).prompts == ()
+    assert policy.class_of(1) == GRASPER
+    (prompt,) = policy.decide(2, *other).prompts
+    assert (prompt.reason, prompt.class_id) == (PromptReason.RECLASSIFIED, LIVER)
+    assert policy.class_of(1) == LIVER
+
+
+def test_a_given_class_is_certain(policy):
+    policy.adopt(1, GRASPER, 0)
+    for frame in range(1, 6):
+        policy.decide(frame, seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert policy.class_of(1) == GRASPER
+
+
+def test_stuff_never_gets_a_second_track_by_reclassification(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9)), followed())
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    for frame in range(1, 6):
+        policy.decide(frame, seen((LIVER, LEFT, 0.9)), both)
+    assert policy.class_of(1) == GRASPER
+
+
 def test_two_instances_are_two_tracks(policy):
     decision = policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
     assert [prompt.track_id for prompt in decision.prompts] == [1, 2]
