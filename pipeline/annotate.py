@@ -1,6 +1,8 @@
 """The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +23,9 @@ from pipeline.records import (
     TrackedMasks,
 )
 
+# A draft's tracks get their classes when it is finished: until then the votes go on.
+_CLASS_NOT_DECIDED = -1
+
 
 class Overseer(Protocol):
     """Sees objects in single frames."""
@@ -32,13 +37,26 @@ class Overseer(Protocol):
 
 
 class Tracker(Protocol):
-    """Carries masks through time."""
+    """Carries masks through time.
+
+    Attributes:
+        look_back: how many frames before the current one `back_fill` may change.
+    """
+
+    look_back: int
 
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Take the next frame uint8[H, W, 3], RGB, and follow all tracks into it."""
 
     def prompt(self, prompts: Sequence[Prompt]) -> None:
         """Start or correct tracks on the current frame."""
+
+    def back_fill(self, track_ids: Sequence[int]) -> Sequence[tuple[int, TrackedMasks]]:
+        """Follow tracks prompted on the current frame back through the frames before.
+
+        Returns:
+            (frame index, masks of all tracks) of each frame that changed.
+        """
 
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks."""
@@ -59,6 +77,9 @@ def annotate(
 ) -> Generator[FrameAnnotation, None, None]:
     """Annotate a video frame by frame; each frame is seen once and then dropped.
 
+    Frames are given out once nothing can change them: a track that starts is followed back
+    for as many frames as the tracker keeps.
+
     Args:
         batches: the frames in order.
         overseer: looks at the frames that the policy wants seen; None if it wants none.
@@ -69,6 +90,7 @@ def annotate(
         One annotation for each frame, in order.
     """
     journal = _PromptJournal()
+    waiting: deque[_Draft] = deque()
     for batch in batches:
         seen = _look(batch, overseer, policy)
         for row, index in enumerate(batch.indices.tolist()):
@@ -80,14 +102,73 @@ def annotate(
                 tracker.end(decision.ended)
                 tracker.prompt(decision.prompts)
                 tracked = tracker.result()
-            prompts = journal.record(decision.prompts)
-            yield FrameAnnotation(
+            draft = _Draft(
                 index=index,
                 time_s=float(batch.times[row]),
-                tracks=_track_annotations(tracked, policy, journal, decision.prompts),
                 overseer_ran=detections is not None,
-                prompts=prompts,
+                prompts=journal.record(decision.prompts),
             )
+            draft.take(tracked, _origins(decision.prompts), journal.last)
+            waiting.append(draft)
+            if decision.back_filled:
+                _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
+            if len(waiting) > tracker.look_back:
+                yield waiting.popleft().finish(policy)
+    yield from (draft.finish(policy) for draft in waiting)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A frame that may still change."""
+
+    index: int
+    time_s: float
+    overseer_ran: bool
+    prompts: tuple[PromptRecord, ...]
+    tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
+
+    def take(
+        self, tracked: TrackedMasks, origins: Mapping[int, Origin], last_prompt: Mapping[int, int]
+    ) -> None:
+        """Take over masks; a track that the frame has already keeps its origin and prompt."""
+        known, self.tracks = self.tracks, {}
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            if not tracked.masks[row].any():
+                continue
+            before = known.get(track_id)
+            self.tracks[track_id] = TrackAnnotation(
+                track_id=track_id,
+                class_id=_CLASS_NOT_DECIDED,
+                rle=encode_mask(tracked.masks[row]),
+                quality=float(tracked.quality[row]),
+                presence=float(tracked.presence[row]),
+                origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),
+                prompt_id=before.prompt_id if before else last_prompt[track_id],
+            )
+
+    def finish(self, policy: Policy) -> FrameAnnotation:
+        """Return the frame as it is stored; classes are what the policy now knows."""
+        return FrameAnnotation(
+            index=self.index,
+            time_s=self.time_s,
+            tracks=tuple(
+                replace(track, class_id=policy.class_of(track_id))
+                for track_id, track in sorted(self.tracks.items())
+            ),
+            overseer_ran=self.overseer_ran,
+            prompts=self.prompts,
+        )
+
+
+def _back_fill(
+    waiting: Sequence[_Draft],
+    changed: Sequence[tuple[int, TrackedMasks]],
+    journal: "_PromptJournal",
+) -> None:
+    drafts = {draft.index: draft for draft in waiting}
+    for index, tracked in changed:
+        new = set(tracked.track_ids.tolist()) - set(drafts[index].tracks)
+        drafts[index].take(tracked, dict.fromkeys(new, Origin.BACK_FILLED), journal.last)
 
 
 def annotate_framewise(
@@ -232,29 +313,9 @@ def _look(batch: FrameBatch, overseer: Overseer | None, policy: Policy) -> dict[
     return {int(batch.indices[row]): found for row, found in zip(rows, seen, strict=True)}
 
 
-def _track_annotations(
-    tracked: TrackedMasks, policy: Policy, journal: _PromptJournal, prompts: Sequence[Prompt]
-) -> tuple[TrackAnnotation, ...]:
-    prompted = {prompt.track_id: prompt.reason for prompt in prompts}
-    tracks = []
-    for row, track_id in enumerate(tracked.track_ids.tolist()):
-        if not tracked.masks[row].any():
-            continue
-        tracks.append(
-            TrackAnnotation(
-                track_id=track_id,
-                class_id=policy.class_of(track_id),
-                rle=encode_mask(tracked.masks[row]),
-                quality=float(tracked.quality[row]),
-                presence=float(tracked.presence[row]),
-                origin=_origin(prompted.get(track_id)),
-                prompt_id=journal.last[track_id],
-            )
-        )
-    return tuple(tracks)
-
-
-def _origin(reason: PromptReason | None) -> Origin:
-    if reason is None:
-        return Origin.PROPAGATED
-    return Origin.HUMAN if reason is PromptReason.HUMAN else Origin.PROMPT
+def _origins(prompts: Sequence[Prompt]) -> dict[int, Origin]:
+    """Return where the masks of prompted tracks come from."""
+    return {
+        prompt.track_id: Origin.HUMAN if prompt.reason is PromptReason.HUMAN else Origin.PROMPT
+        for prompt in prompts
+    }

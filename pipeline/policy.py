@@ -19,10 +19,12 @@ class Decision:
     Attributes:
         prompts: hints to give to the tracker.
         ended: tracks to stop following.
+        back_filled: prompted tracks to follow back into the frames before.
     """
 
     prompts: tuple[Prompt, ...] = ()
     ended: tuple[int, ...] = ()
+    back_filled: tuple[int, ...] = ()
 
 
 class Policy(Protocol):
@@ -219,6 +221,7 @@ class Constellation:
         return Decision(
             prompts=(*corrections, *entered),
             ended=tuple(track_id for track_id in ended if track_id not in started),
+            back_filled=tuple(prompt.track_id for prompt in entered),
         )
 
     def _explain(self, detections: Detections, tracked: TrackedMasks) -> dict[int, int]:

@@ -1,9 +1,12 @@
 """The loop, with a tiny real tracker and an overseer that sees what the truth says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import tracking
 from pipeline.annotate import WithGivenPrompts, annotate, annotate_framewise
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
@@ -12,6 +15,9 @@ from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReaso
 from samples.theatre import Theatre
 from tracking.sam2_model import build_network
 from tracking.tracker import Sam2Tracker
+from tracking.weights import load_network
+
+SHIPPED_TRACKER = Path(tracking.__file__).parent / "models" / "scopeline"
 
 
 class SeesTheTruth:
@@ -96,6 +102,39 @@ def test_framewise_needs_no_tracker_and_keeps_ids(theatre):
     assert all(len(classes) == 1 for classes in by_class.values())
     shown = {t for frame in theatre for t in np.unique(frame.track_map) if t}
     assert len(by_class) <= 2 * len(shown)
+
+
+class BlindAtFirst(SeesTheTruth):
+    """Sees nothing in the first frame that it is asked for."""
+
+    def detect(self, images):
+        seen = super().detect(images)
+        if self.looks == len(images):
+            nothing = np.zeros((0, *images.shape[1:3]), bool)
+            seen[0] = Detections.from_masks(
+                class_ids=np.zeros(0, np.int64), scores=np.zeros(0, np.float32), masks=nothing
+            )
+        return seen
+
+
+def test_what_is_seen_late_is_followed_back(theatre):
+    tracker = Sam2Tracker(load_network(SHIPPED_TRACKER), torch.device("cpu"))
+    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=6))
+    overseer = BlindAtFirst(theatre)
+    frames = list(annotate(batches(theatre, 12), overseer=overseer, tracker=tracker, policy=policy))
+    assert [frame.index for frame in frames] == list(range(12))
+    assert not frames[0].prompts
+    prompted = {prompt.track_id: prompt.prompt_id for prompt in frames[6].prompts}
+    assert prompted
+    before = [track for frame in frames[:6] for track in frame.tracks]
+    assert len(before) > 6
+    for track in before:
+        assert track.origin is Origin.BACK_FILLED
+        assert track.prompt_id == prompted[track.track_id]
+        assert track.class_id == policy.class_of(track.track_id)
+    for frame in frames[:6]:
+        total = sum(decode_mask(track.rle).astype(int) for track in frame.tracks)
+        assert np.max(total) <= 1
 
 
 def human_prompt(frame_index):

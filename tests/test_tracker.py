@@ -1,14 +1,18 @@
 """The streaming tracker against the official predictor, and its own promises."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+import tracking
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
+from tracking.weights import load_network
 
 CPU = torch.device("cpu")
 
@@ -171,3 +175,65 @@ def test_a_prompt_for_another_frame_is_refused(predictor, frames):
         tracker.prompt([mask_prompt(5, 1, square_mask(frames))])
     with pytest.raises(ValueError, match="frame 4"):
         tracker.track(4, frames[0])
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The network that ships: a random one mostly says that nothing is visible."""
+    return load_network(Path(tracking.__file__).parent / "models" / "scopeline")
+
+
+def first_object(seed=5, frame_count=12):
+    """A moving scene and the true mask of its largest object in each frame."""
+    theatre = Theatre(seed=seed, width=160, height=96, frame_count=frame_count)
+    drawn = list(theatre)
+    track_id = int(np.bincount(drawn[0].track_map[drawn[0].track_map > 0]).argmax())
+    return [frame.image for frame in drawn], [frame.track_map == track_id for frame in drawn]
+
+
+def test_following_back_equals_following_a_reversed_video(trained):
+    images, masks = first_object()
+    backwards = Sam2Tracker(trained, CPU)
+    for index, image in enumerate(images):
+        backwards.track(index, image)
+    backwards.prompt([mask_prompt(11, 4, masks[11])])
+    found = dict(backwards.back_fill([4]))
+    assert sorted(found) == list(range(11))
+
+    reversed_video = Sam2Tracker(trained, CPU)
+    for index, image in enumerate(reversed(images)):
+        reversed_video.track(index, image)
+        if index == 0:
+            reversed_video.prompt([mask_prompt(0, 4, masks[11])])
+        else:
+            assert np.array_equal(reversed_video.result().masks, found[11 - index].masks)
+
+
+def test_following_back_leaves_the_frames_to_come_as_they_are(trained):
+    images, masks = first_object()
+    results = []
+    for fill in (True, False):
+        tracker = Sam2Tracker(trained, CPU)
+        for index, image in enumerate(images):
+            tracker.track(index, image)
+            if index == 2:
+                tracker.prompt([mask_prompt(2, 1, ~masks[2])])
+            if index == 6:
+                tracker.prompt([mask_prompt(6, 2, masks[6])])
+                changed = tracker.back_fill([2]) if fill else []
+                # Frames 2 to 5 have both tracks, the ones before only the new one.
+                assert all(1 in masks.track_ids for i, masks in changed if i >= 2)
+        results.append(tracker.result())
+    assert np.array_equal(results[0].masks, results[1].masks)
+
+
+def test_following_back_stops_where_the_track_already_is_and_where_frames_end(trained):
+    images, masks = first_object()
+    tracker = Sam2Tracker(trained, CPU, look_back=3)
+    for index, image in enumerate(images):
+        tracker.track(index, image)
+        if index in (6, 11):
+            tracker.prompt([mask_prompt(index, 1, masks[index])])
+    assert tracker.back_fill([1]) == []
+    tracker.prompt([mask_prompt(11, 2, masks[11])])
+    assert [index for index, _ in tracker.back_fill([2])] == [10, 9, 8]

@@ -17,6 +17,8 @@ from pipeline.records import Prompt, TrackedMasks
 class HeldMasks:
     """Holds each track's last prompted mask still."""
 
+    look_back = 0
+
     def __init__(self) -> None:
         self._frame_size = (0, 0)
         self._frame_index = -1
@@ -41,6 +43,11 @@ class HeldMasks:
                     f"{self._frame_index}; this tracker starts from masks of the current frame"
                 )
             self._shares[prompt.track_id] = prompt.mask.astype(np.float32)
+
+    def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
+        """Follow nothing back: frames that have passed are not kept."""
+        del track_ids
+        return []
 
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks."""

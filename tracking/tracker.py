@@ -5,8 +5,8 @@ Built on the `sam2` package's `SAM2Base` network (Ravi et al., arXiv 2408.00714)
 other and replaces a track's memory when it is prompted again.
 """
 
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,48 +17,14 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from pipeline.records import Prompt, TrackedMasks
+from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
 from tracking.memory import FrameMemory, GatheredMemories, MemoryBank
 from tracking.memory_attention import attend_to_memories
 from tracking.sam2_model import normalize_images
 
 _POINTER_AGE_SCALE = 15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _FrameFeatures:
-    """Features of one frame, flattened as SAM-2 wants them: float32[hw, 1, C] a level."""
-
-    vision: list[Tensor]
-    positions: list[Tensor]
-    sizes: list[tuple[int, int]]
-
-    def rows(self, count: int) -> list[Tensor]:
-        return [level.expand(-1, count, -1) for level in self.vision]
-
-    def high_resolution(self, count: int) -> list[Tensor]:
-        return [
-            level.permute(1, 2, 0).reshape(1, -1, *size).expand(count, -1, -1, -1)
-            for level, size in zip(self.vision[:-1], self.sizes[:-1], strict=True)
-        ]
-
-    def coarse(self, count: int) -> Tensor:
-        level = self.vision[-1].permute(1, 2, 0).reshape(1, -1, *self.sizes[-1])
-        return level.expand(count, -1, -1, -1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackOutput:
-    """What the network says of one track in the current frame.
-
-    Attributes:
-        logits: float32[h, w], mask before the sigmoid at a quarter of the network's input.
-        quality: predicted IoU 0..1.
-        presence: probability of being visible 0..1.
-    """
-
-    logits: Tensor
-    quality: float
-    presence: float
+# An object that is prompted was mostly there a moment before: one second at 25 frames/s.
+_LOOK_BACK_FRAMES = 25
 
 
 class Sam2Tracker:
@@ -70,16 +36,21 @@ class Sam2Tracker:
     Args:
         network: a SAM-2 network.
         device: where it runs.
+        look_back: how many frames before the current one are kept for `back_fill`.
     """
 
-    def __init__(self, network: SAM2Base, device: torch.device) -> None:
+    def __init__(
+        self, network: SAM2Base, device: torch.device, look_back: int = _LOOK_BACK_FRAMES
+    ) -> None:
+        self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
         self._bank = MemoryBank()
         self._frame_index = -1
         self._frame_size = (0, 0)
-        self._features: _FrameFeatures | None = None
+        self._features: FrameFeatures | None = None
         self._outputs: dict[int, TrackOutput] = {}
+        self._past: deque[PastFrame] = deque(maxlen=look_back)
         self._memory_position = self._constant_memory_position()
 
     @property
@@ -105,6 +76,12 @@ class Sam2Tracker:
         """
         if frame_index <= self._frame_index:
             raise ValueError(f"frame {frame_index} comes after frame {self._frame_index}")
+        if self._features is not None:
+            self._past.append(
+                PastFrame(
+                    frame_index=self._frame_index, features=self._features, outputs=self._outputs
+                )
+            )
         self._frame_index = frame_index
         self._frame_size = (image.shape[0], image.shape[1])
         tensor = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
@@ -112,7 +89,7 @@ class Sam2Tracker:
         self._outputs = {}
         track_ids = self._bank.track_ids
         if track_ids:
-            self._follow(track_ids)
+            self._outputs = self._follow(self._features, self._bank, track_ids, frame_index)
 
     @torch.inference_mode()
     def prompt(self, prompts: Sequence[Prompt]) -> None:
@@ -134,6 +111,37 @@ class Sam2Tracker:
             if prompt.mask is None:
                 self._prompt_points(prompt)
 
+    @torch.inference_mode()
+    def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
+        """Follow tracks that were prompted on the current frame back through the frames before.
+
+        A track is followed for as long as it is visible, and not into frames that it is in
+        already. What is remembered for the frames to come is not touched.
+
+        Args:
+            track_ids: tracks with a prompt on the current frame.
+
+        Returns:
+            (frame index, masks of all tracks) of each frame that changed, the latest first.
+        """
+        following = list(track_ids)
+        scratch = MemoryBank()
+        for track_id in following:
+            scratch[track_id].remember_prompted(self._bank[track_id].prompted[-1])
+        changed = []
+        for past in reversed(self._past):
+            following = [track_id for track_id in following if track_id not in past.outputs]
+            if not following:
+                break
+            # Time runs mirrored: a frame before the prompt is as old as one after it.
+            mirrored_index = 2 * self._frame_index - past.frame_index
+            outputs = self._follow(past.features, scratch, following, mirrored_index)
+            following = [track_id for track_id in following if outputs[track_id].is_visible]
+            past.outputs.update({track_id: outputs[track_id] for track_id in following})
+            if following:
+                changed.append((past.frame_index, self._to_masks(past.outputs)))
+        return changed
+
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks and forget them."""
         for track_id in track_ids:
@@ -146,6 +154,7 @@ class Sam2Tracker:
         self._frame_index = -1
         self._features = None
         self._outputs = {}
+        self._past.clear()
 
     @torch.inference_mode()
     def result(self) -> TrackedMasks:
@@ -153,11 +162,14 @@ class Sam2Tracker:
 
         A pixel that several tracks claim goes to the one with the highest logit.
         """
+        return self._to_masks(self._outputs)
+
+    def _to_masks(self, outputs: dict[int, TrackOutput]) -> TrackedMasks:
         height, width = self._frame_size
-        track_ids = sorted(self._outputs)
+        track_ids = sorted(outputs)
         if not track_ids:
             return TrackedMasks.empty(height, width)
-        logits = torch.stack([self._outputs[track_id].logits for track_id in track_ids])
+        logits = torch.stack([outputs[track_id].logits for track_id in track_ids])
         enlarged = F.interpolate(
             logits[:, None], (height, width), mode="bilinear", align_corners=False
         )[:, 0]
@@ -167,8 +179,8 @@ class Sam2Tracker:
         return TrackedMasks(
             track_ids=np.array(track_ids, np.int64),
             masks=masks.cpu().numpy(),
-            quality=np.array([self._outputs[t].quality for t in track_ids], np.float32),
-            presence=np.array([self._outputs[t].presence for t in track_ids], np.float32),
+            quality=np.array([outputs[t].quality for t in track_ids], np.float32),
+            presence=np.array([outputs[t].presence for t in track_ids], np.float32),
         )
 
     def _constant_memory_position(self) -> Tensor:
@@ -179,38 +191,46 @@ class Sam2Tracker:
             encoded: Tensor = self._network.memory_encoder.position_encoding(dummy)
         return encoded[0].flatten(1).T
 
-    def _encode(self, image: Tensor) -> _FrameFeatures:
+    def _encode(self, image: Tensor) -> FrameFeatures:
         backbone = self._network.forward_image(image)
         _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
-        return _FrameFeatures(vision=vision, positions=positions, sizes=sizes)
+        if self._features is not None:
+            # They are the same for every frame, and need not be kept for each.
+            positions = self._features.positions
+        return FrameFeatures(vision=vision, positions=positions, sizes=sizes)
 
-    def _follow(self, track_ids: list[int]) -> None:
-        features = self._current_features()
-        conditioned = self._condition_on_memory(track_ids)
+    def _follow(
+        self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
+    ) -> dict[int, TrackOutput]:
+        """Follow tracks of a bank into a frame, and remember in the bank what is found."""
+        conditioned = self._condition_on_memory(features, bank, track_ids, frame_index)
         heads = self._network._forward_sam_heads(
             backbone_features=conditioned,
             high_res_features=features.high_resolution(len(track_ids)),
             multimask_output=self._network._use_multimask(False, None),
         )
         _, _, ious, low_res, high_res, pointers, presence = heads
-        memories = self._encode_memories(high_res, presence, prompted=False)
+        memories = self._encode_memories(features, high_res, presence, prompted=False)
         quality = ious.amax(1)
+        outputs = {}
         for row, track_id in enumerate(track_ids):
             memory = FrameMemory(
-                frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
+                frame_index=frame_index, features=memories[row], pointer=pointers[row]
             )
-            self._bank[track_id].remember_tracked(memory)
-            self._outputs[track_id] = TrackOutput(
+            bank[track_id].remember_tracked(memory)
+            outputs[track_id] = TrackOutput(
                 logits=low_res[row, 0],
                 quality=float(quality[row].clamp(0, 1)),
                 presence=float(presence[row, 0].sigmoid()),
             )
+        return outputs
 
-    def _condition_on_memory(self, track_ids: list[int]) -> Tensor:
-        features = self._current_features()
+    def _condition_on_memory(
+        self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
+    ) -> Tensor:
         batch = len(track_ids)
         memory, position, pointer_tokens, valid = self._memory_tokens(
-            self._bank.gather(track_ids, self._frame_index)
+            bank.gather(track_ids, frame_index)
         )
         conditioned = attend_to_memories(
             self._network.memory_attention,
@@ -269,7 +289,9 @@ class Sam2Tracker:
         if is_new:
             conditioned = features.coarse(1) + network.no_mem_embed.view(1, -1, 1, 1)
         else:
-            conditioned = self._condition_on_memory([prompt.track_id])
+            conditioned = self._condition_on_memory(
+                features, self._bank, [prompt.track_id], self._frame_index
+            )
         heads = network._forward_sam_heads(
             backbone_features=conditioned,
             point_inputs=inputs,
@@ -290,7 +312,8 @@ class Sam2Tracker:
     ) -> None:
         size = self._network.image_size
         high_res = F.interpolate(low_res, (size, size), mode="bilinear", align_corners=False)
-        memories = self._encode_memories(high_res, presence, prompted=True)
+        features = self._current_features()
+        memories = self._encode_memories(features, high_res, presence, prompted=True)
         for row, prompt in enumerate(prompts):
             memory = FrameMemory(
                 frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
@@ -302,9 +325,10 @@ class Sam2Tracker:
                 presence=float(presence[row, 0].sigmoid()),
             )
 
-    def _encode_memories(self, high_res: Tensor, presence: Tensor, *, prompted: bool) -> Tensor:
+    def _encode_memories(
+        self, features: FrameFeatures, high_res: Tensor, presence: Tensor, *, prompted: bool
+    ) -> Tensor:
         """Return bfloat16[B, M, h, w]; half the room, and what SAM-2's predictor keeps."""
-        features = self._current_features()
         memories, _ = self._network._encode_new_memory(
             current_vision_feats=features.rows(len(high_res)),
             feat_sizes=features.sizes,
@@ -338,7 +362,7 @@ class Sam2Tracker:
             "point_labels": torch.from_numpy(labels)[None].to(self._device),
         }
 
-    def _current_features(self) -> _FrameFeatures:
+    def _current_features(self) -> FrameFeatures:
         if self._features is None:
             raise ValueError("there is no current frame; call track first")
         return self._features

@@ -1,0 +1,61 @@
+"""What the network has computed of one frame: its features, and what it says of each track."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+_VISIBLE_PRESENCE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFeatures:
+    """Features of one frame, flattened as SAM-2 wants them: float32[hw, 1, C] a level."""
+
+    vision: list[Tensor]
+    positions: list[Tensor]
+    sizes: list[tuple[int, int]]
+
+    def rows(self, count: int) -> list[Tensor]:
+        """Return each level for a number of tracks: float32[hw, count, C]."""
+        return [level.expand(-1, count, -1) for level in self.vision]
+
+    def high_resolution(self, count: int) -> list[Tensor]:
+        """Return all but the coarsest level as maps: float32[count, C, h, w]."""
+        return [
+            level.permute(1, 2, 0).reshape(1, -1, *size).expand(count, -1, -1, -1)
+            for level, size in zip(self.vision[:-1], self.sizes[:-1], strict=True)
+        ]
+
+    def coarse(self, count: int) -> Tensor:
+        """Return the coarsest level as a map: float32[count, C, h, w]."""
+        level = self.vision[-1].permute(1, 2, 0).reshape(1, -1, *self.sizes[-1])
+        return level.expand(count, -1, -1, -1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackOutput:
+    """What the network says of one track in the current frame.
+
+    Attributes:
+        logits: float32[h, w], mask before the sigmoid at a quarter of the network's input.
+        quality: predicted IoU 0..1.
+        presence: probability of being visible 0..1.
+    """
+
+    logits: Tensor
+    quality: float
+    presence: float
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the object is more likely visible than not, and has a mask."""
+        return self.presence >= _VISIBLE_PRESENCE and bool((self.logits > 0).any())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastFrame:
+    """A frame that a new track may still be followed back into."""
+
+    frame_index: int
+    features: FrameFeatures
+    outputs: dict[int, TrackOutput]
