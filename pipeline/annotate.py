@@ -1,13 +1,14 @@
 """The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
 from pipeline.policy import Decision, Given, Policy
@@ -88,9 +89,33 @@ def annotate(
 
     Yields:
         One annotation for each frame, in order.
+
+    Raises:
+        InputError: the frames end early; the annotations of those before come first.
     """
-    journal = _PromptJournal()
     waiting: deque[_Draft] = deque()
+    failure: InputError | None = None
+    try:
+        for _ in _draft_frames(batches, overseer, tracker, policy, waiting):
+            if len(waiting) > tracker.look_back:
+                yield waiting.popleft().finish(policy)
+    except InputError as error:
+        # The frames before a damaged one are as good as ever.
+        failure = error
+    yield from (draft.finish(policy) for draft in waiting)
+    if failure is not None:
+        raise failure
+
+
+def _draft_frames(
+    batches: Iterable[FrameBatch],
+    overseer: Overseer | None,
+    tracker: Tracker,
+    policy: Policy,
+    waiting: "deque[_Draft]",
+) -> Iterator[None]:
+    """Take frame after frame into the queue of those that may still change."""
+    journal = _PromptJournal()
     for batch in batches:
         seen = _look(batch, overseer, policy)
         for row, index in enumerate(batch.indices.tolist()):
@@ -112,9 +137,7 @@ def annotate(
             waiting.append(draft)
             if decision.back_filled:
                 _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
-            if len(waiting) > tracker.look_back:
-                yield waiting.popleft().finish(policy)
-    yield from (draft.finish(policy) for draft in waiting)
+            yield
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """The loop, with a tiny real tracker and an overseer that sees what the truth says."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 import tracking
 from pipeline.annotate import WithGivenPrompts, annotate, annotate_framewise
+from pipeline.errors import InputError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
 from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
@@ -79,6 +81,21 @@ def test_constellation_prompts_what_the_overseer_sees(theatre, tracker):
         best = max((mask & true).sum() / (mask | true).sum() for true in expected)
         assert best > 0.6
     assert all(track.prompt_id >= 0 for frame in frames for track in frame.tracks)
+
+
+def test_the_frames_before_a_damaged_one_are_not_lost(theatre, tracker):
+    def damaged():
+        yield from islice(batches(theatre), 2)
+        raise InputError("frame 10 is damaged")
+
+    tracker.reset()
+    frames = annotate(
+        damaged(), overseer=SeesTheTruth(theatre), tracker=tracker, policy=FirstFrame()
+    )
+    whole = list(islice(frames, 10))
+    assert [frame.index for frame in whole] == list(range(10))
+    with pytest.raises(InputError, match="frame 10"):
+        next(frames)
 
 
 def test_masks_of_a_frame_never_overlap(theatre, tracker):
