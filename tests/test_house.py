@@ -45,7 +45,7 @@ def test_the_wheel_holds_every_package():
 @pytest.mark.parametrize("folder", ["overseer/models/scopeline", "tracking/models/scopeline"])
 def test_the_models_that_ship_are_complete(folder):
     names = {path.name for path in (REPOSITORY / folder).iterdir()}
-    assert names == {"README.md", "model.json", "weights.safetensors"}
+    assert names == {"README.md", "model.json", "training.svg", "weights.safetensors"}
     assert "Apache-2.0" in (REPOSITORY / folder / "README.md").read_text()
 
 
