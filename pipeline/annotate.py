@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
+from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps, rle_area
 from pipeline.policy import Decision, Given, Policy
 from pipeline.records import (
     Detections,
@@ -156,13 +156,17 @@ class _Draft:
         """Take over masks; a track that the frame has already keeps its origin and prompt."""
         known, self.tracks = self.tracks, {}
         for row, track_id in enumerate(tracked.track_ids.tolist()):
-            if not tracked.masks[row].any():
+            area = np.count_nonzero(tracked.masks[row])
+            if not area:
                 continue
             before = known.get(track_id)
+            # New tracks take pixels from those that are there and give none, so what has kept
+            # its area has kept its mask.
+            unchanged = before is not None and rle_area(before.rle) == area
             self.tracks[track_id] = TrackAnnotation(
                 track_id=track_id,
                 class_id=_CLASS_NOT_DECIDED,
-                rle=encode_mask(tracked.masks[row]),
+                rle=before.rle if before and unchanged else encode_mask(tracked.masks[row]),
                 quality=float(tracked.quality[row]),
                 presence=float(tracked.presence[row]),
                 origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),

@@ -162,7 +162,6 @@ class ConstellationSettings:
 class _Follow:
     """What the policy knows of one track; `votes` are sums of scores by class."""
 
-    class_id: int
     last_prompt: int
     votes: dict[int, float]
     contradictions: int = 0
@@ -199,9 +198,7 @@ class Constellation:
 
     def _follow(self, track_id: int, class_id: int, frame_index: int, score: float) -> None:
         self._classes[track_id] = class_id
-        self._tracks[track_id] = _Follow(
-            class_id=class_id, last_prompt=frame_index, votes={class_id: score}
-        )
+        self._tracks[track_id] = _Follow(last_prompt=frame_index, votes={class_id: score})
 
     def decide(
         self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
@@ -268,8 +265,8 @@ class Constellation:
         track_id = int(tracked.track_ids[row])
         track = self._tracks[track_id]
         track.looks_unseen = track.looks_unsupported = 0
-        if self._vote(track, int(detections.class_ids[number]), float(detections.scores[number])):
-            self._classes[track_id] = track.class_id
+        class_id, score = int(detections.class_ids[number]), float(detections.scores[number])
+        if self._vote(track_id, class_id, score):
             return self._confirm(frame_index, tracked, row, PromptReason.RECLASSIFIED)
         agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
         sure = detections.scores[number] >= rules.drift_score
@@ -292,25 +289,25 @@ class Constellation:
     ) -> Prompt:
         """Prompt a track with its own mask, whose outline is finer than the overseer's."""
         track_id = int(tracked.track_ids[row])
-        track = self._tracks[track_id]
-        track.last_prompt = frame_index
+        self._tracks[track_id].last_prompt = frame_index
         return Prompt(
             frame_index=frame_index,
             track_id=track_id,
-            class_id=track.class_id,
+            class_id=self._classes[track_id],
             reason=reason,
             mask=tracked.masks[row],
             score=float(tracked.quality[row]),
         )
 
-    def _vote(self, track: _Follow, class_id: int, score: float) -> bool:
+    def _vote(self, track_id: int, class_id: int, score: float) -> bool:
         """Count a detection's class; returns whether the track changed to it."""
-        track.votes[class_id] = track.votes.get(class_id, 0.0) + score
-        needed = self.settings.reclassify_margin * track.votes[track.class_id]
+        votes, known = self._tracks[track_id].votes, self._classes[track_id]
+        votes[class_id] = votes.get(class_id, 0.0) + score
+        needed = self.settings.reclassify_margin * votes[known]
         taken = self.label_set.is_stuff(class_id) and class_id in self._classes.values()
-        if class_id == track.class_id or taken or track.votes[class_id] <= needed:
+        if class_id == known or taken or votes[class_id] <= needed:
             return False
-        track.class_id = class_id
+        self._classes[track_id] = class_id
         return True
 
     def _enter(self, frame_index: int, detections: Detections, explained: set[int]) -> list[Prompt]:

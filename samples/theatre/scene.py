@@ -18,7 +18,7 @@ from samples.theatre.optics import Optics
 from samples.theatre.organs import TissueLayer
 from samples.theatre.swabs import Swab
 from samples.theatre.textures import smooth_noise
-from samples.theatre.timeline import Timeline, seen_in_shot
+from samples.theatre.timeline import Shot, Timeline, seen_in_shot
 from samples.theatre.wounds import Bleeding, Incision
 
 FRAME_RATE = 25.0
@@ -255,10 +255,10 @@ class Theatre:
         canvas.track_map[~np.isin(canvas.track_map, list(self._tracks))] = 0
         return float(np.hypot(*motion_px)) > _BLURRED_SHARE * self.size[1]
 
-    def _view(self, time_s: float) -> NDArray[np.float64]:
+    def _view(self, time_s: float, shot: Shot) -> NDArray[np.float64]:
         """Return the affine map from frame to canvas pixels, float64[2, 3]."""
         view = self._camera.frame_to_canvas(time_s, self.size, self._canvas_size)
-        return seen_in_shot(view, self._timeline.shot(time_s), self.size)
+        return seen_in_shot(view, shot, self.size)
 
     def _camera_motion(self, time_s: float) -> NDArray[np.float64]:
         """Return how far the picture's middle moves while the shutter is open, in pixels."""
@@ -269,14 +269,13 @@ class Theatre:
         shot = self._timeline.shot(time_s)
         places = []
         for moment_s in (time_s - half_s, time_s + half_s):
-            view = self._camera.frame_to_canvas(moment_s, self.size, self._canvas_size)
-            view = seen_in_shot(view, shot, self.size)
+            view = self._view(moment_s, shot)
             places.append(view[:, :2] @ middle + view[:, 2])
-        moved = np.linalg.solve(self._view(time_s)[:, :2], places[0] - places[1])
+        moved = np.linalg.solve(self._view(time_s, shot)[:, :2], places[0] - places[1])
         return np.asarray(moved, np.float64)
 
     def _draw_tissue(self, canvas: Canvas, time_s: float) -> None:
-        view = self._view(time_s)
+        view = self._view(time_s, self._timeline.shot(time_s))
         pushes = self._pushes(time_s)
         for number, (layer, deformation, travel) in enumerate(
             zip(self._layers, self._deformations, self._travels, strict=True)
