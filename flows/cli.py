@@ -216,7 +216,7 @@ def render(
     photographs: PhotographsOption = None,
 ) -> None:
     """Render a scene of the simulated theatre with its exact truth."""
-    from samples.theatre.looks import Scenery, find_looks
+    from samples.theatre.looks import find_scenery
     from samples.theatre.render import render as render_scene
 
     width, height = _size(size)
@@ -228,7 +228,7 @@ def render(
             width=width,
             height=height,
             folder=out,
-            scenery=Scenery(looks=find_looks([look.value], photographs), family=family.value),
+            scenery=find_scenery([look], [family], photographs),
             on_frame=lambda: advance(next(done), frames),
         )
     screen.print(f"{out / 'video.mp4'} and {out / 'truth.annset'}", soft_wrap=True)

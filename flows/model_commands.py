@@ -50,19 +50,33 @@ class FamilyChoice(StrEnum):
     heldout = "heldout"
 
 
-DataOption = Annotated[str, typer.Option(help="`theatre`: the simulated operating theatre.")]
-LookOption = Annotated[LookChoice, typer.Option(help="Kind of operation.")]
-FamilyOption = Annotated[
-    FamilyChoice,
+DataOption = Annotated[
+    str,
     typer.Option(
-        help="plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
-        "textures and instruments that the other does not have."
+        metavar="DIR|theatre", help="A labelled data set; theatre: the simulated operating theatre."
     ),
+]
+LookOption = Annotated[LookChoice, typer.Option(help="Kind of operation.")]
+_FAMILY_HELP = (
+    "plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
+    "textures and instruments that the other does not have."
+)
+FamilyOption = Annotated[FamilyChoice, typer.Option(help=_FAMILY_HELP)]
+FamiliesOption = Annotated[
+    list[FamilyChoice] | None,
+    typer.Option("--family", help=f"{_FAMILY_HELP} May be repeated.  [default: plain]"),
 ]
 PhotographsOption = Annotated[
     Path | None, typer.Option(help="Folder of pictures for --look photographs.")
 ]
 ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
+StartFromOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|MODEL_DIR",
+        help="Start from the weights of a trained model; scopeline: the one that ships.",
+    ),
+]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
@@ -76,17 +90,29 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial we
 
 
 @train_app.command(
-    "overseer", epilog="Example: `scopeline train overseer --data theatre --out my-overseer`"
+    "overseer",
+    epilog="Example: `scopeline train overseer --data my-frames --labels labels.json "
+    "--start-from scopeline --steps 600 --out my-overseer`",
 )
 def train_overseer(
     data: DataOption,
     out: ModelOutOption,
+    layout: Annotated[
+        str, typer.Option(help="How DIR is laid out. masks: folders images and masks, equal names.")
+    ] = "masks",
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+    ] = None,
+    validation_data: Annotated[
+        Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
+    ] = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
     look: LookOption = LookChoice.laparoscopic,
-    family: FamilyOption = FamilyChoice.plain,
+    families: FamiliesOption = None,
     photographs: PhotographsOption = None,
+    start_from: StartFromOption = None,
     steps: StepsOption = 6000,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
     learning_rate: RateOption = 3e-4,
@@ -94,17 +120,23 @@ def train_overseer(
     precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
-    from flows.training import TrainingJob, train_overseer_job
+    from flows.training import train_overseer_job
+    from flows.training_job import TrainingJob
     from overseer.mask_rcnn import OverseerConfig
     from pipeline.training import TrainingPlan
-    from samples.theatre.looks import Scenery, find_looks
+    from samples.theatre.looks import find_scenery
 
     job = TrainingJob(
         data=data,
         out=out,
         clips=clips,
         validation_clips=validation_clips,
-        scenery=Scenery(looks=find_looks([look.value], photographs), family=family.value),
+        scenery=find_scenery([look], families or [FamilyChoice.plain], photographs),
+        photographs=photographs,
+        start_from=start_from,
+        layout=layout,
+        labels=labels,
+        validation_data=validation_data,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
@@ -125,25 +157,30 @@ def train_tracker(
         list[LookChoice] | None,
         typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
     ] = None,
-    family: FamilyOption = FamilyChoice.plain,
+    families: FamiliesOption = None,
     photographs: PhotographsOption = None,
+    start_from: StartFromOption = None,
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
     """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
-    from flows.training import TrainingJob, train_tracker_job
+    from flows.training import train_tracker_job
+    from flows.training_job import TrainingJob
     from pipeline.training import TrainingPlan
-    from samples.theatre.looks import Scenery, find_looks
+    from samples.theatre.looks import find_scenery
 
-    chosen = [look.value for look in looks or [LookChoice.laparoscopic]]
     job = TrainingJob(
         data=data,
         out=out,
         clips=clips,
         validation_clips=validation_clips,
-        scenery=Scenery(looks=find_looks(chosen, photographs), family=family.value),
+        scenery=find_scenery(
+            looks or [LookChoice.laparoscopic], families or [FamilyChoice.plain], photographs
+        ),
+        photographs=photographs,
+        start_from=start_from,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),

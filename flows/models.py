@@ -36,7 +36,7 @@ def open_overseer(name: str, device: torch.device) -> MaskRCNNOverseer:
     Raises:
         ModelError: it is unknown or does not load.
     """
-    return load_overseer(_folder(name, "overseer"), device)
+    return load_overseer(model_folder(name, "overseer"), device)
 
 
 def overseer_labels(name: str) -> LabelSet:
@@ -45,7 +45,7 @@ def overseer_labels(name: str) -> LabelSet:
     Raises:
         ModelError: it is unknown.
     """
-    return read_label_set(_folder(name, "overseer"))
+    return read_label_set(model_folder(name, "overseer"))
 
 
 def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
@@ -54,7 +54,7 @@ def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
     Raises:
         ModelError: it is unknown or does not load.
     """
-    source = name if name in CHECKPOINTS else _folder(name, "tracking")
+    source = name if name in CHECKPOINTS else model_folder(name, "tracking")
     return Sam2Tracker(load_network(source), device)
 
 
@@ -63,14 +63,23 @@ def describe_model(name: str, package: str) -> dict[str, str]:
     if package == "tracking" and name in CHECKPOINTS:
         path = pulled_path(name)
     else:
-        folder = _folder(name, package)
+        folder = model_folder(name, package)
         path = folder / "weights.safetensors" if folder.is_dir() else folder
     if not path.is_file():
         raise ModelError(f"{path} does not exist; check the model's name or path")
     return {"name": name, "sha256": sha256_of(path)}
 
 
-def _folder(name: str, package: str) -> Path:
+def model_folder(name: str, package: str) -> Path:
+    """Return the folder of a model, or the file of a checkpoint, by name or path.
+
+    Args:
+        name: `scopeline`, or a path.
+        package: overseer or tracking.
+
+    Raises:
+        ModelError: there is none.
+    """
     if name == SHIPPED:
         return Path(str(files(package))) / "models" / SHIPPED
     path = Path(name)

@@ -28,6 +28,7 @@ from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
 from pipeline.records import Detections
 
+_WEIGHTS = "weights.safetensors"
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50")
 
 
@@ -188,7 +189,7 @@ class MaskRCNNOverseer:
         }
         draft = folder / f".weights-{os.getpid()}.tmp"
         save_file(weights, draft)
-        draft.replace(folder / "weights.safetensors")
+        draft.replace(folder / _WEIGHTS)
         document = {
             "kind": "overseer",
             "backend": "torchvision",
@@ -207,18 +208,47 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     """
     config, label_set = _read_description(folder)
     network = build_network(config, len(label_set.foreground))
-    path = folder / "weights.safetensors"
+    path = folder / _WEIGHTS
     try:
-        weights = load_file(path)
-        network.load_state_dict({name: _as_float(value) for name, value in weights.items()})
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); fetch the model again") from error
+        network.load_state_dict(_read_weights(path))
     except RuntimeError as error:
         raise ModelError(
             f"{path} does not fit the network in model.json; keep the two files of one model "
             "together"
         ) from error
     return MaskRCNNOverseer(network, config, label_set, device)
+
+
+def copy_weights(folder: Path, network: MaskRCNN) -> None:
+    """Copy the weights of an overseer that `save` wrote into a network, to train it further.
+
+    Weights of another shape stay what they are: those of the heads, where the classes are
+    others.
+
+    Raises:
+        ModelError: the folder holds no overseer, or one with another backbone.
+    """
+    _read_description(folder)
+    weights = _read_weights(folder / _WEIGHTS)
+    own = network.state_dict()
+    fitting = {
+        name: value
+        for name, value in weights.items()
+        if name in own and value.shape == own[name].shape
+    }
+    if any(name.startswith("backbone.") and name not in fitting for name in own):
+        raise ModelError(
+            f"the overseer in {folder} has another backbone; give the same --backbone, or start "
+            "from another model"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return {name: _as_float(value) for name, value in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); fetch the model again") from error
 
 
 def _as_float(value: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,10 +11,10 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import masks_to_boxes
 
-from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network
+from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network, copy_weights
 from overseer.validation import mask_precision
 from pipeline.errors import InputError
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import LabelledClip, masks_of_map
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan, freeze, train
 
@@ -66,23 +67,18 @@ class FrameTrainer:
     def _example(
         self, random: np.random.Generator, clip: LabelledClip, frame: int
     ) -> tuple[Tensor, dict[str, Tensor]] | None:
-        image = np.ascontiguousarray(clip.images[frame])
-        min_area = int(_MIN_AREA_SHARE * image.shape[0] * image.shape[1])
+        image, track_map = vary_view(random, clip.images[frame], clip.track_maps[frame])
+        min_area = int(_MIN_AREA_SHARE * track_map.size)
         labels: list[int] = []
         masks: list[NDArray[np.bool_]] = []
-        for track_id, mask in clip.masks(frame, min_area):
+        for track_id, mask in masks_of_map(track_map, clip.class_of_track, min_area):
             number = self._class_numbers.get(clip.class_of_track[track_id])
             if number is not None:
                 labels.append(number)
                 masks.append(mask)
         if not masks:
             return None
-        stacked = np.stack(masks)
-        if random.random() < 0.5:
-            image, stacked = image[:, ::-1], stacked[:, :, ::-1]
-        if random.random() < 0.3:
-            image, stacked = image[::-1], stacked[:, ::-1]
-        mask_tensor = torch.from_numpy(stacked.copy())
+        mask_tensor = torch.from_numpy(np.stack(masks))
         boxes = masks_to_boxes(mask_tensor)
         # The far edge of a pixel belongs to the object: xyxy is half-open.
         boxes[:, 2:] += 1
@@ -94,11 +90,44 @@ class FrameTrainer:
         return _vary_colors(random, image), target
 
 
+def vary_view(
+    random: np.random.Generator, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Turn, zoom, shift and mirror a frame and its track map at random, both alike.
+
+    Args:
+        random: source of randomness.
+        image: uint8[H, W, 3], RGB.
+        track_map: uint8[H, W], the track id at each pixel.
+
+    Returns:
+        Both again, in the same shapes; what comes from outside the frame is black and no track.
+    """
+    height, width = track_map.shape
+    mirror = -1.0 if random.random() < 0.5 else 1.0
+    flip = -1.0 if random.random() < 0.3 else 1.0
+    zoom, angle, shift = 1.0, 0.0, np.zeros(2)
+    if random.random() < 0.6:
+        zoom = float(np.exp(random.uniform(-0.2, 0.35)))
+        angle = float(random.uniform(-0.25, 0.25))
+        shift = random.uniform(-0.08, 0.08, 2) * (width, height)
+    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
+    linear = np.array([[cosine, -sine], [sine, cosine]]) * (mirror, flip)
+    middle = np.array([width - 1, height - 1]) / 2
+    matrix = np.concatenate([linear, (middle + shift - linear @ middle)[:, None]], 1)
+    return (
+        np.asarray(cv2.warpAffine(image, matrix, (width, height)), np.uint8),
+        np.asarray(
+            cv2.warpAffine(track_map, matrix, (width, height), flags=cv2.INTER_NEAREST), np.uint8
+        ),
+    )
+
+
 def _vary_colors(random: np.random.Generator, image: NDArray[np.uint8]) -> Tensor:
     """Change brightness, contrast and tint at random; float32[3, H, W], 0..1."""
     picture = image.astype(np.float32) / 255
-    gain = random.uniform(0.75, 1.3) * (1 + random.normal(0, 0.06, 3))
-    picture = np.clip(picture * gain, 0, 1) ** random.uniform(0.8, 1.25)
+    gain = random.uniform(0.7, 1.35) * (1 + random.normal(0, 0.08, 3))
+    picture = np.clip(picture * gain, 0, 1) ** random.uniform(0.75, 1.35)
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
 
 
@@ -111,6 +140,7 @@ def train_overseer(
     plan: TrainingPlan,
     batch_size: int,
     folder: Path,
+    start_from: Path | None = None,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> MaskRCNNOverseer:
     """Train an overseer; an unfinished run in the folder goes on.
@@ -121,16 +151,18 @@ def train_overseer(
 
     Args:
         clips: labelled frames.
-        validation_clips: others, to measure on now and then.
+        validation_clips: others, to measure on now and then, if there are any.
         label_set: what the class ids in the clips mean.
         config: the network to train.
         plan: how long and how fast.
         batch_size: frames in each step.
         folder: receives the checkpoint, the losses and the scores.
+        start_from: model folder whose weights the training starts from.
         on_step: is called after each step with its number and the losses.
 
     Raises:
         InputError: the clips hold no object of the label set's classes.
+        ModelError: there is no overseer with this backbone to start from.
     """
     known = {label.id for label in label_set.foreground}
     if not any(known & set(clip.class_of_track.values()) for clip in clips):
@@ -139,6 +171,8 @@ def train_overseer(
         )
     torch.manual_seed(plan.seed)
     network = _untrained_network(config, len(label_set.foreground))
+    if start_from is not None:
+        copy_weights(start_from, network)
     trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed)
 
     def validate() -> dict[str, float]:
@@ -153,7 +187,7 @@ def train_overseer(
         losses_of_step=trainer.losses_of_step,
         folder=folder,
         on_step=on_step,
-        validate=validate,
+        validate=validate if validation_clips else None,
     )
     return MaskRCNNOverseer(network, config, label_set, _CPU)
 

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from overseer.mask_rcnn import MaskRCNNOverseer
 from pipeline.labelled_clip import LabelledClip
 from pipeline.masks import RLE, encode_mask, rle_area, rle_box
-
-_FRAMES_AT_ONCE = 8
+from pipeline.records import Detections
 
 
 def mask_precision(
@@ -30,28 +28,30 @@ def mask_precision(
     Returns:
         `map` (mean over IoU 0.50 to 0.95) and `ap50`, 0..1.
     """
-    images: list[NDArray[np.uint8]] = []
+    pictures: list[dict[str, Any]] = []
     truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for clip in clips:
-        for frame in np.linspace(0, len(clip) - 1, frames_per_clip).astype(int).tolist():
+        frames = sorted(set(np.linspace(0, len(clip) - 1, frames_per_clip).astype(int).tolist()))
+        seen = overseer.detect(np.ascontiguousarray(clip.images[frames]))
+        for frame, detections in zip(frames, seen, strict=True):
+            number = len(pictures)
+            height, width = clip.track_maps[frame].shape
+            pictures.append({"id": number, "height": height, "width": width})
             for track_id, mask in clip.masks(frame):
-                entry = _entry(len(images), clip.class_of_track[track_id], encode_mask(mask))
+                entry = _entry(number, clip.class_of_track[track_id], encode_mask(mask))
                 truth.append(entry | {"id": len(truth) + 1, "iscrowd": 0})
-            images.append(np.ascontiguousarray(clip.images[frame]))
-    found = []
-    for start in range(0, len(images), _FRAMES_AT_ONCE):
-        seen = overseer.detect(np.stack(images[start : start + _FRAMES_AT_ONCE]))
-        for number, detections in enumerate(seen, start=start):
-            for class_id, score, mask in zip(
-                detections.class_ids, detections.scores, detections.masks, strict=True
-            ):
-                found.append(_entry(number, int(class_id), encode_mask(mask)) | {"score": score})
+            found += _found(number, detections)
     categories = [{"id": label.id, "name": label.name} for label in overseer.label_set.foreground]
-    pictures = [
-        {"id": number, "height": image.shape[0], "width": image.shape[1]}
-        for number, image in enumerate(images)
-    ]
     return _coco_precision(pictures, categories, truth, found)
+
+
+def _found(image_id: int, detections: Detections) -> list[dict[str, Any]]:
+    rows = zip(detections.class_ids, detections.scores, detections.masks, strict=True)
+    return [
+        _entry(image_id, int(class_id), encode_mask(mask)) | {"score": float(score)}
+        for class_id, score, mask in rows
+    ]
 
 
 def _entry(image_id: int, class_id: int, rle: RLE) -> dict[str, Any]:

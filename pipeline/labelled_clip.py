@@ -1,6 +1,6 @@
 """Labelled frames to learn from: a short run of frames with a track at each pixel."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +41,20 @@ class LabelledClip:
 
     def masks(self, frame: int, min_area: int = 1) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """Yield (track_id, mask bool[H, W]) of each track that covers at least `min_area`."""
-        track_map = self.track_maps[frame]
-        areas = np.bincount(track_map.ravel(), minlength=256)
-        for track_id in np.flatnonzero(areas >= min_area):
-            if track_id in self.class_of_track:
-                yield int(track_id), track_map == track_id
+        return masks_of_map(self.track_maps[frame], self.class_of_track, min_area)
+
+
+def masks_of_map(
+    track_map: NDArray[np.uint8], track_ids: Container[int], min_area: int
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield (track_id, mask bool[H, W]) of some tracks in a map uint8[H, W].
+
+    Args:
+        track_map: the track id at each pixel.
+        track_ids: those that count.
+        min_area: smaller masks are left out, in pixels.
+    """
+    areas = np.bincount(track_map.ravel(), minlength=256)
+    for track_id in np.flatnonzero(areas >= min_area).tolist():
+        if track_id in track_ids:
+            yield track_id, track_map == track_id

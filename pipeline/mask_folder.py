@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import list_images
-from pipeline.labels import LabelSet, unnamed_label_set
+from pipeline.labels import LabelClass, LabelSet, unnamed_label_set
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
@@ -51,35 +51,48 @@ class MaskFolder:
             yield FrameAnnotation(index=index, time_s=float(index), tracks=self._tracks(file))
 
     def _tracks(self, file: Path) -> tuple[TrackAnnotation, ...]:
-        values = read_mask_values(file)
-        tracks = []
-        classes = {label.value: label for label in self.label_set.classes}
-        for value in np.unique(values):
-            label = classes.get(int(value))
-            if label is None and value != 0 and int(value) not in self.label_set.ignored_values:
-                raise InputError(
-                    f"{file} has the value {value}, which label set {self.label_set.name} does "
-                    "not know; add it to the label set's classes or to its 'ignore'"
-                )
-            if label is None or label.kind == "background":
-                continue
-            tracks.append(
-                TrackAnnotation(
-                    track_id=label.id,
-                    class_id=label.id,
-                    rle=encode_mask(values == value),
-                    quality=1.0,
-                    presence=1.0,
-                    origin=Origin.HUMAN,
-                )
+        return tuple(
+            TrackAnnotation(
+                track_id=label.id,
+                class_id=label.id,
+                rle=encode_mask(region),
+                quality=1.0,
+                presence=1.0,
+                origin=Origin.HUMAN,
             )
-        return tuple(tracks)
+            for label, region in class_regions(read_mask_values(file), self.label_set, file)
+        )
 
     def _all_values(self) -> list[int]:
         values: set[int] = set()
         for file in self._files:
             values |= {int(value) for value in np.unique(read_mask_values(file))}
         return sorted(values)
+
+
+def class_regions(
+    values: NDArray[np.int64], label_set: LabelSet, path: Path
+) -> list[tuple[LabelClass, NDArray[np.bool_]]]:
+    """Return the foreground classes in a mask, each with its region bool[H, W].
+
+    Args:
+        values: int64[H, W], from `read_mask_values`.
+        label_set: what the values mean; 0 means nothing where no class has it.
+        path: where the mask came from, for messages.
+
+    Raises:
+        InputError: a value is not known.
+    """
+    present = {int(value) for value in np.unique(values)}
+    known = {0, *label_set.ignored_values, *(label.value for label in label_set.classes)}
+    if present - known:
+        raise InputError(
+            f"{path} has the value {min(present - known)}, which label set {label_set.name} does "
+            "not know; add it to the label set's classes or to its 'ignore'"
+        )
+    return [
+        (label, values == label.value) for label in label_set.foreground if label.value in present
+    ]
 
 
 def read_mask_values(path: Path) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -24,7 +25,9 @@ def read_record(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def last_scores(folder: Path) -> dict[str, float]:
-    """Return the scores of the last validation of the run in a folder, by name."""
+    """Return the scores of the last validation of the run in a folder, by name, if any."""
+    if not (folder / VALIDATION).exists():
+        return {}
     record = read_record(folder / VALIDATION)
     return {name: float(values[-1]) for name, values in record.items() if name != "step"}
 
@@ -44,19 +47,27 @@ def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> N
     for name, values in losses.items():
         loss_axes.plot(*_smoothed(steps, values), label=name)
     loss_axes.set(title="loss", xlabel="step", yscale="log")
-    scores = read_record(folder / VALIDATION)
-    steps = scores.pop("step")
-    for name, values in scores.items():
-        score_axes.plot(steps, values, marker="o", label=name)
-    for number, (name, score) in enumerate(baselines.items()):
-        score_axes.axhline(score, color="grey", linestyle=("--", ":")[number % 2], label=name)
-    score_axes.set(title="on unseen clips", xlabel="step", ylim=(0, 1))
-    for axes in (loss_axes, score_axes):
-        axes.legend(fontsize="small")
-        axes.grid(alpha=0.3)
+    loss_axes.legend(fontsize="small")
+    if (folder / VALIDATION).exists():
+        _draw_scores(score_axes, read_record(folder / VALIDATION), baselines)
+    else:
+        score_axes.set(title="no validation data")
     draft = picture.with_name(f".{picture.name}.tmp")
     figure.savefig(draft, format="svg")
     draft.replace(picture)
+
+
+def _draw_scores(
+    axes: Axes, scores: dict[str, NDArray[np.float64]], baselines: dict[str, float]
+) -> None:
+    steps = scores.pop("step")
+    for name, values in scores.items():
+        axes.plot(steps, values, marker="o", label=name)
+    for number, (name, score) in enumerate(baselines.items()):
+        axes.axhline(score, color="grey", linestyle=("--", ":")[number % 2], label=name)
+    axes.set(title="on unseen frames", xlabel="step", ylim=(0, 1))
+    axes.legend(fontsize="small")
+    axes.grid(alpha=0.3)
 
 
 def _smoothed(

@@ -61,7 +61,7 @@ def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
 
 
 def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
-    scenery = Scenery(looks=(CATARACT,), family="heldout")
+    scenery = Scenery(looks=(CATARACT,), families=("heldout",))
     render(seed=40, frame_count=60, width=96, height=64, folder=tmp_path, scenery=scenery)
     truth = AnnotationSet(tmp_path / "truth.annset")
     theatre = Theatre(seed=40, width=96, height=64, frame_count=60, look=CATARACT, family="heldout")
@@ -75,7 +75,7 @@ def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
 
 
 def test_seeds_take_turns_with_the_looks():
-    scenery = Scenery(looks=(LAPAROSCOPIC, ROBOTIC), family="training")
+    scenery = Scenery(looks=(LAPAROSCOPIC, ROBOTIC), families=("training",))
     assert [scenery.look(seed).name for seed in (0, 1, 2)] == [
         "laparoscopic",
         "robotic",

@@ -2,23 +2,35 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
-from flows.training import TrainingJob, train_overseer_job, train_tracker_job
-from overseer.mask_rcnn import OverseerConfig, load_overseer
-from overseer.train import train_overseer
-from pipeline.errors import InputError, UsageError
+from flows.models import model_folder
+from flows.training import train_overseer_job, train_tracker_job
+from flows.training_job import TrainingJob
+from overseer.mask_rcnn import (
+    MaskRCNNOverseer,
+    OverseerConfig,
+    build_network,
+    copy_weights,
+    load_overseer,
+    read_label_set,
+)
+from overseer.train import train_overseer, vary_view
+from pipeline.errors import InputError, ModelError, UsageError
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import CHOLECSEG8K
+from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import last_scores, read_record
 from samples.theatre.looks import PLAIN_SCENERY
-from tracking.train import mask_losses
+from tracking.train import Stage, mask_losses, sample_batch
 from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
 
@@ -201,8 +213,117 @@ def test_a_tracker_is_trained_on_the_theatre(job):
     assert_is_a_drawing(folder / "training.svg")
 
 
-def test_other_data_is_refused(job):
-    from dataclasses import replace
-
+def test_a_tracker_needs_the_theatre(job):
     with pytest.raises(UsageError, match="theatre"):
         train_tracker_job(replace(job, data="elsewhere"))
+
+
+TINY = OverseerConfig(channels=16, image_size=128)
+
+
+def write_data_set(folder, frames):
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(frames):
+        values = np.zeros((64, 96), np.uint8)
+        values[10:40, 10 + number : 50 + number] = 255
+        Image.fromarray(np.repeat(values[..., None], 3, -1)).save(folder / f"images/{number}.png")
+        Image.fromarray(values).save(folder / f"masks/{number}.png")
+
+
+def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
+    write_data_set(tmp_path / "data", 3)
+    (tmp_path / "data/masks/2.png").write_bytes(b"damaged")
+    labels = tmp_path / "labels.json"
+    labels.write_text('{"name": "tools", "classes": [{"id": 1, "name": "Tool", "value": 255}]}')
+    job = replace(job, data=str(tmp_path / "data"), labels=labels)
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    assert [label.name for label in read_label_set(folder).classes] == ["Tool"]
+    card = (folder / "README.md").read_text()
+    assert "not measured on other frames" in card
+    assert "--layout masks" in card
+    assert_is_a_drawing(folder / "training.svg")
+    said = " ".join(capfd.readouterr().err.split())
+    assert "2.png is not a readable mask PNG" in said
+    assert "2 frames to learn from" in said
+
+
+def test_validation_data_gives_the_curve(job, tmp_path):
+    write_data_set(tmp_path / "data", 2)
+    write_data_set(tmp_path / "other", 2)
+    job = replace(job, data=str(tmp_path / "data"), validation_data=tmp_path / "other")
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    assert re.search(r"other, curve .*AP50 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_a_training_starts_from_a_trained_overseer(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    write_data_set(tmp_path / "data", 1)
+    still = TrainingPlan(steps=1, learning_rate=0.0)
+    job = replace(
+        job, data=str(tmp_path / "data"), out=tmp_path / "next", start_from=str(first), plan=still
+    )
+    second = train_overseer_job(job, config=TINY, batch_size=1)
+    before = load_file(first / "weights.safetensors")
+    after = load_file(second / "weights.safetensors")
+    same = {name for name in after if after[name].equal(before[name])}
+    assert {name for name in after if name.startswith(("backbone.", "rpn."))} <= same
+    assert after["roi_heads.box_predictor.cls_score.weight"].shape[0] == 2
+
+
+def test_another_backbone_cannot_be_started_from(tmp_path):
+    overseer = MaskRCNNOverseer(build_network(TINY, 1), TINY, INSTRUMENTS, torch.device("cpu"))
+    overseer.save(tmp_path / "lite", "card")
+    other = build_network(replace(TINY, backbone="resnet18"), 1)
+    with pytest.raises(ModelError, match="another backbone"):
+        copy_weights(tmp_path / "lite", other)
+
+
+def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
+    job = replace(job, start_from="scopeline", plan=TrainingPlan(steps=1, learning_rate=0.0))
+    folder = train_tracker_job(job)
+    shipped = load_network(model_folder("scopeline", "tracking")).state_dict()
+    trained = load_network(folder).state_dict()
+    assert all(trained[name].equal(value) for name, value in shipped.items())
+
+
+def moving_square():
+    """Twelve frames of two squares, the second of which is hidden from frame 4 on."""
+    track_maps = np.zeros((12, 64, 96), np.uint8)
+    for frame, track_map in enumerate(track_maps):
+        track_map[10:30, 10 + frame : 30 + frame] = 1
+        if frame < 4:
+            track_map[40:60, 10:30] = 2
+    images = np.repeat(60 * track_maps[..., None], 3, -1)
+    return LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1, 2: 1})
+
+
+class ZeroFeatures:
+    def features(self, clip, frames):
+        return [torch.zeros(len(frames), 1, 2, 2)]
+
+
+def test_runs_of_frames_are_evenly_spaced_and_tracks_that_vanish_come_more_often():
+    random = np.random.default_rng(0)
+    stage = Stage(until=1.0, frames=4, clips=1, tracks=1)
+    vanishing = 0
+    for _ in range(60):
+        batch = sample_batch(random, [moving_square()], ZeroFeatures(), stage, 64)
+        assert batch.targets.shape == (1, 4, 64, 64)
+        shows = batch.targets[0].flatten(1).any(1).tolist()
+        assert shows[0]
+        vanishing += not all(shows)
+    # The square that stays shows in each run, the other in some 40 % of the first frames.
+    assert vanishing > 15
+
+
+def test_frames_are_varied_together_with_their_masks():
+    frame = np.zeros((60, 80, 3), np.uint8)
+    track_map = np.zeros((60, 80), np.uint8)
+    track_map[20:40, 30:60] = 9
+    frame[track_map > 0] = 255
+    for seed in range(20):
+        image, varied = vary_view(np.random.default_rng(seed), frame, track_map)
+        assert set(np.unique(varied)) <= {0, 9}
+        bright = image[..., 0] > 127
+        assert (bright & (varied > 0)).sum() / (bright | (varied > 0)).sum() > 0.9

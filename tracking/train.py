@@ -23,6 +23,7 @@ from tracking.sam2_model import SMALL_CONFIG, build_network, normalize_images
 from tracking.tracker import Sam2Tracker
 from tracking.training_prompts import make_prompts
 from tracking.validation import region_similarity
+from tracking.weights import load_network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,20 @@ class Stage:
 # Prompts first, then short motion, then long memory: training on long clips from the
 # start spends most of its time on frames that an untrained network has lost.
 CURRICULUM = (
-    Stage(until=0.35, frames=2, clips=5, tracks=2),
-    Stage(until=0.65, frames=4, clips=3, tracks=2),
+    Stage(until=0.08, frames=1, clips=8, tracks=2),
+    Stage(until=0.25, frames=2, clips=5, tracks=2),
+    Stage(until=0.6, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
 
 _MIN_AREA_SHARE = 0.0008
+# Frames of a clip from one frame of a run to the next.
+_SPACINGS = (1, 1, 2, 3)
+# Most tracks stay in sight; only those that go and return teach to let go and to find again.
+_WEIGHT_OF_VANISHING = 4.0
+# How often each kind of prompt begins a run. On a single frame a mask has nothing to teach.
+_PROMPT_CHANCES = {"mask": 0.3, "rough-mask": 0.3, "box": 0.2, "points": 0.2}
+_SINGLE_FRAME_PROMPTS = ("box", "points")
 _CPU = torch.device("cpu")
 
 
@@ -127,23 +136,22 @@ def sample_batch(
 ) -> TrackBatch:
     """Draw clips, a run of frames in each, and tracks that are visible in its first frame.
 
-    Small tracks are drawn as often as large ones. A clip with too few tracks gives the
-    same track twice.
+    Small tracks are drawn as often as large ones, those that vanish more often than others.
+    A clip with too few tracks gives the same track twice.
     """
     features: list[list[Tensor]] = []
     targets = []
     while len(features) < stage.clips:
         number = int(random.integers(len(clips)))
         clip = clips[number]
-        start = int(random.integers(0, len(clip) - stage.frames + 1))
-        frames = list(range(start, start + stage.frames))
-        if random.random() < 0.5:
-            frames.reverse()
+        frames = _draw_frames(random, len(clip), stage.frames)
         min_area = int(_MIN_AREA_SHARE * clip.track_maps[0].size)
         visible = [track_id for track_id, _ in clip.masks(frames[0], min_area)]
         if not visible:
             continue
-        chosen = random.choice(visible, stage.tracks, replace=len(visible) < stage.tracks)
+        chances = _chances(clip, visible, frames)
+        few = len(visible) < stage.tracks
+        chosen = random.choice(visible, stage.tracks, replace=few, p=chances)
         features.append(cache.features(number, frames))
         for track_id in chosen:
             masks = (clip.track_maps[frames] == track_id).astype(np.float32)
@@ -153,6 +161,27 @@ def sample_batch(
         targets=(torch.from_numpy(np.array(targets)) >= 0.5).float(),
         clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
     )
+
+
+def _draw_frames(random: np.random.Generator, length: int, count: int) -> list[int]:
+    """Draw a run of frames from a clip, evenly spaced, forwards or backwards in time."""
+    widest = (length - 1) // max(count - 1, 1)
+    spacing = min(int(random.choice(_SPACINGS)), widest)
+    start = int(random.integers(0, length - (count - 1) * spacing))
+    frames = list(range(start, start + (count - 1) * spacing + 1, spacing))
+    if random.random() < 0.5:
+        frames.reverse()
+    return frames
+
+
+def _chances(
+    clip: LabelledClip, track_ids: Sequence[int], frames: Sequence[int]
+) -> NDArray[np.float64]:
+    """Return how likely each track is to be drawn."""
+    maps = clip.track_maps[frames]
+    vanishes = [not (maps == track_id).any((1, 2)).all() for track_id in track_ids]
+    weights = np.where(vanishes, _WEIGHT_OF_VANISHING, 1.0)
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def mask_losses(
@@ -219,9 +248,10 @@ class ClipTrainer:
         progress = step / self._plan.steps
         stage = next(stage for stage in CURRICULUM if progress < stage.until)
         batch = sample_batch(random, self._clips, self._cache, stage, self._network.image_size)
-        kind = str(
-            random.choice(["mask", "rough-mask", "box", "points"], p=[0.35, 0.35, 0.15, 0.15])
-        )
+        if stage.frames == 1:
+            kind = str(random.choice(_SINGLE_FRAME_PROMPTS))
+        else:
+            kind = str(random.choice(list(_PROMPT_CHANCES), p=list(_PROMPT_CHANCES.values())))
         per_frame = self._track(random, batch, kind)
         return {
             name: torch.stack([losses[name] for losses in per_frame]).mean()
@@ -294,6 +324,7 @@ def train_tracker(
     validation_clips: Sequence[LabelledClip],
     plan: TrainingPlan,
     folder: Path,
+    start_from: Path | None = None,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> SAM2Base:
     """Train Scopeline's small SAM-2 on an ImageNet trunk that stays frozen.
@@ -304,6 +335,7 @@ def train_tracker(
         plan: how long and how fast.
         folder: receives the checkpoint, the losses, the scores and the cached features; an
             unfinished run in it goes on.
+        start_from: model folder whose weights the training starts from.
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -311,13 +343,17 @@ def train_tracker(
 
     Raises:
         ValueError: there are no clips, or they are too short.
+        ModelError: there is no tracker of this shape to start from.
     """
     longest = max(stage.frames for stage in CURRICULUM)
     if not clips or min(len(clip) for clip in clips) < longest:
         raise ValueError(f"training the tracker needs clips of at least {longest} frames")
     torch.manual_seed(plan.seed)
     network = build_network(SMALL_CONFIG)
-    network.image_encoder.trunk.backbone.load_imagenet_weights()
+    if start_from is None:
+        network.image_encoder.trunk.backbone.load_imagenet_weights()
+    else:
+        network.load_state_dict(load_network(start_from).state_dict())
     freeze([network.image_encoder.trunk])
     cache = FeatureCache(network, clips, folder / "features")
     _prepare_to_train(network)

@@ -53,7 +53,7 @@ def draw_clip(
 def _store_clip(
     seed: int, folder: Path, frame_count: int, width: int, height: int, scenery: Scenery
 ) -> Path:
-    path = folder / f"{scenery.family}-{scenery.look(seed).name}-{seed}"
+    path = folder / f"{scenery.family(seed)}-{scenery.look(seed).name}-{seed}"
     if path.exists():
         return path
     cv2.setNumThreads(1)

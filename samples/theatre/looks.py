@@ -104,20 +104,6 @@ LOOKS = {look.name: look for look in (LAPAROSCOPIC, CATARACT, ROBOTIC)}
 PHOTOGRAPHS = "photographs"
 
 
-def find_looks(names: Sequence[str], photographs: Path | None) -> tuple[Look, ...]:
-    """Return looks by their names.
-
-    Args:
-        names: of `LOOKS`, or `photographs`.
-        photographs: folder of pictures, which only the look of that name needs.
-
-    Raises:
-        UsageError: a name is unknown, or there is no folder of photographs.
-        InputError: the folder holds no pictures.
-    """
-    return tuple(_find_look(name, photographs) for name in names)
-
-
 def _find_look(name: str, photographs: Path | None) -> Look:
     if name == PHOTOGRAPHS:
         if photographs is None:
@@ -192,15 +178,43 @@ class Scenery:
 
     Attributes:
         looks: kinds of operation; the seeds take turns.
-        family: where textures and instruments come from; `plain` scenes have no effects.
+        families: where textures and instruments come from, each for one turn of the looks;
+            `plain` scenes have no effects.
     """
 
     looks: tuple[Look, ...] = (LAPAROSCOPIC,)
-    family: FamilyName = "plain"
+    families: tuple[FamilyName, ...] = ("plain",)
 
     def look(self, seed: int) -> Look:
         """Return the kind of operation that a seed shows."""
         return self.looks[seed % len(self.looks)]
 
+    def family(self, seed: int) -> FamilyName:
+        """Return where textures and instruments of a seed come from."""
+        return self.families[seed // len(self.looks) % len(self.families)]
+
 
 PLAIN_SCENERY = Scenery()
+
+
+def find_scenery(
+    looks: Sequence[str], families: Sequence[str], photographs: Path | None
+) -> Scenery:
+    """Return the scenery of some looks and families by their names.
+
+    Args:
+        looks: names of `LOOKS`, or `photographs`.
+        families: names of `FAMILIES`.
+        photographs: folder of pictures, which only the look of that name needs.
+
+    Raises:
+        UsageError: a name is unknown, or there is no folder of photographs.
+        InputError: the folder holds no pictures.
+    """
+    unknown = sorted(set(families) - set(FAMILIES))
+    if unknown:
+        raise UsageError(f"unknown family {unknown[0]}; choose one of {', '.join(FAMILIES)}")
+    return Scenery(
+        looks=tuple(_find_look(name, photographs) for name in looks),
+        families=tuple(FAMILIES[FAMILIES.index(name)] for name in families),
+    )

@@ -62,7 +62,7 @@ def render(
     settings = {
         "theatre_seed": seed,
         "look": scenery.look(seed).name,
-        "family": scenery.family,
+        "family": scenery.family(seed),
         "effects": asdict(theatre.effects),
     }
     manifest = new_manifest(info, theatre.label_set, settings=settings)

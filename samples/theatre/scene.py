@@ -109,7 +109,7 @@ class Theatre:
             height=height,
             frame_count=frame_count,
             look=scenery.look(seed),
-            family=scenery.family,
+            family=scenery.family(seed),
         )
 
     @property

