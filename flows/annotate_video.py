@@ -30,6 +30,7 @@ from pipeline.labels import LabelSet
 from pipeline.manifest import Manifest
 from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given, Policy
 from pipeline.records import FrameAnnotation
+from pipeline.sasvi import annotate_sasvi
 
 _BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
@@ -162,6 +163,8 @@ def _frames(
     if settings.policy == "framewise":
         return annotate_framewise(batches, overseer)
     tracker.reset()
+    if settings.policy == "sasvi":
+        return annotate_sasvi(batches, overseer=overseer, tracker=tracker)
     policy = _policy(video.info, settings)
     return annotate(batches, overseer=overseer, tracker=tracker, policy=policy)
 

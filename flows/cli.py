@@ -53,6 +53,7 @@ class PolicyChoice(StrEnum):
     """The policies that `annotate` knows."""
 
     constellation = "constellation"
+    sasvi = "sasvi"
     first_frame = "first-frame"
     framewise = "framewise"
     given = "given"

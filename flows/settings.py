@@ -1,7 +1,7 @@
 """Settings of an annotation job, from the command line, the environment or a flow's parameters."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,8 +10,8 @@ from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.errors import UsageError
 from pipeline.policy import ConstellationSettings
 
-PolicyName = Literal["constellation", "first-frame", "framewise", "given"]
-POLICIES: tuple[PolicyName, ...] = ("constellation", "first-frame", "framewise", "given")
+PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
+POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
 class AnnotateSettings(BaseSettings):
@@ -51,8 +51,11 @@ class AnnotateSettings(BaseSettings):
     def _check_prompts(self) -> Self:
         if self.policy == "given" and self.prompts is None:
             raise UsageError("--policy given needs --prompts: true masks to start from")
-        if self.policy == "framewise" and self.prompts is not None:
-            raise UsageError("--policy framewise has no tracker to prompt; leave out --prompts")
+        if self.policy in ("framewise", "sasvi") and self.prompts is not None:
+            raise UsageError(
+                f"--policy {self.policy} prompts only with what the overseer sees; leave out "
+                "--prompts"
+            )
         return self
 
     def identity(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
             plan=job.plan,
             batch_size=batch_size,
             folder=run_folder(job),
-            start_from=job.start_from and model_folder(job.start_from, "overseer"),
+            start_from=_start(job, "overseer"),
             on_step=_step_reporter(job, progress),
         )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
@@ -88,6 +88,10 @@ def _overseer_material(job: TrainingJob, progress: Progress, image_size: int) ->
     return _Material(label_set=frames.label_set, clips=frames.clips, validation_clips=others)
 
 
+def _start(job: TrainingJob, package: str) -> Path | None:
+    return None if job.start_from is None else model_folder(job.start_from, package)
+
+
 def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
     frames = read_labelled_frames(folder, layout, label_set, side)
     for problem in frames.problems:
@@ -119,7 +123,7 @@ def train_tracker_job(job: TrainingJob) -> Path:
             validation_clips=validation_clips,
             plan=job.plan,
             folder=run_folder(job),
-            start_from=job.start_from and model_folder(job.start_from, "tracking"),
+            start_from=_start(job, "tracking"),
             on_step=_step_reporter(job, progress),
         )
     details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk frozen\n"

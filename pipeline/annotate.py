@@ -1,16 +1,16 @@
 """The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.drafts import Draft, PromptJournal, origins_of
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps, rle_area
+from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
 from pipeline.policy import Decision, Given, Policy
 from pipeline.records import (
     Detections,
@@ -18,14 +18,9 @@ from pipeline.records import (
     FrameBatch,
     Origin,
     Prompt,
-    PromptReason,
-    PromptRecord,
     TrackAnnotation,
     TrackedMasks,
 )
-
-# A draft's tracks get their classes when it is finished: until then the votes go on.
-_CLASS_NOT_DECIDED = -1
 
 
 class Overseer(Protocol):
@@ -93,16 +88,16 @@ def annotate(
     Raises:
         InputError: the frames end early; the annotations of those before come first.
     """
-    waiting: deque[_Draft] = deque()
+    waiting: deque[Draft] = deque()
     failure: InputError | None = None
     try:
         for _ in _draft_frames(batches, overseer, tracker, policy, waiting):
             if len(waiting) > tracker.look_back:
-                yield waiting.popleft().finish(policy)
+                yield waiting.popleft().finish(policy.class_of)
     except InputError as error:
         # The frames before a damaged one are as good as ever.
         failure = error
-    yield from (draft.finish(policy) for draft in waiting)
+    yield from (draft.finish(policy.class_of) for draft in waiting)
     if failure is not None:
         raise failure
 
@@ -112,10 +107,10 @@ def _draft_frames(
     overseer: Overseer | None,
     tracker: Tracker,
     policy: Policy,
-    waiting: "deque[_Draft]",
+    waiting: "deque[Draft]",
 ) -> Iterator[None]:
     """Take frame after frame into the queue of those that may still change."""
-    journal = _PromptJournal()
+    journal = PromptJournal()
     for batch in batches:
         seen = _look(batch, overseer, policy)
         for row, index in enumerate(batch.indices.tolist()):
@@ -127,70 +122,23 @@ def _draft_frames(
                 tracker.end(decision.ended)
                 tracker.prompt(decision.prompts)
                 tracked = tracker.result()
-            draft = _Draft(
+            draft = Draft(
                 index=index,
                 time_s=float(batch.times[row]),
                 overseer_ran=detections is not None,
                 prompts=journal.record(decision.prompts),
             )
-            draft.take(tracked, _origins(decision.prompts), journal.last)
+            draft.take(tracked, origins_of(decision.prompts), journal.last)
             waiting.append(draft)
             if decision.back_filled:
                 _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
             yield
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A frame that may still change."""
-
-    index: int
-    time_s: float
-    overseer_ran: bool
-    prompts: tuple[PromptRecord, ...]
-    tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
-
-    def take(
-        self, tracked: TrackedMasks, origins: Mapping[int, Origin], last_prompt: Mapping[int, int]
-    ) -> None:
-        """Take over masks; a track that the frame has already keeps its origin and prompt."""
-        known, self.tracks = self.tracks, {}
-        for row, track_id in enumerate(tracked.track_ids.tolist()):
-            area = np.count_nonzero(tracked.masks[row])
-            if not area:
-                continue
-            before = known.get(track_id)
-            # New tracks take pixels from those that are there and give none, so what has kept
-            # its area has kept its mask.
-            unchanged = before is not None and rle_area(before.rle) == area
-            self.tracks[track_id] = TrackAnnotation(
-                track_id=track_id,
-                class_id=_CLASS_NOT_DECIDED,
-                rle=before.rle if before and unchanged else encode_mask(tracked.masks[row]),
-                quality=float(tracked.quality[row]),
-                presence=float(tracked.presence[row]),
-                origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),
-                prompt_id=before.prompt_id if before else last_prompt[track_id],
-            )
-
-    def finish(self, policy: Policy) -> FrameAnnotation:
-        """Return the frame as it is stored; classes are what the policy now knows."""
-        return FrameAnnotation(
-            index=self.index,
-            time_s=self.time_s,
-            tracks=tuple(
-                replace(track, class_id=policy.class_of(track_id))
-                for track_id, track in sorted(self.tracks.items())
-            ),
-            overseer_ran=self.overseer_ran,
-            prompts=self.prompts,
-        )
-
-
 def _back_fill(
-    waiting: Sequence[_Draft],
+    waiting: Sequence[Draft],
     changed: Sequence[tuple[int, TrackedMasks]],
-    journal: "_PromptJournal",
+    journal: "PromptJournal",
 ) -> None:
     drafts = {draft.index: draft for draft in waiting}
     for index, tracked in changed:
@@ -275,31 +223,6 @@ class AdoptingPolicy(Policy, Protocol):
         """Take over a track."""
 
 
-class _PromptJournal:
-    """Numbers the prompts of a video and knows the last one of each track."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self.last: dict[int, int] = {}
-
-    def record(self, prompts: Sequence[Prompt]) -> tuple[PromptRecord, ...]:
-        records = []
-        for prompt in prompts:
-            records.append(
-                PromptRecord(
-                    prompt_id=self._count,
-                    track_id=prompt.track_id,
-                    class_id=prompt.class_id,
-                    kind=prompt.kind,
-                    reason=prompt.reason,
-                    score=prompt.score,
-                )
-            )
-            self.last[prompt.track_id] = self._count
-            self._count += 1
-        return tuple(records)
-
-
 class _FrameLinker:
     """Gives detections of consecutive frames the same id where they overlap most."""
 
@@ -338,11 +261,3 @@ def _look(batch: FrameBatch, overseer: Overseer | None, policy: Policy) -> dict[
         return {}
     seen = overseer.detect(batch.images[rows])
     return {int(batch.indices[row]): found for row, found in zip(rows, seen, strict=True)}
-
-
-def _origins(prompts: Sequence[Prompt]) -> dict[int, Origin]:
-    """Return where the masks of prompted tracks come from."""
-    return {
-        prompt.track_id: Origin.HUMAN if prompt.reason is PromptReason.HUMAN else Origin.PROMPT
-        for prompt in prompts
-    }

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from flows import cli
 from pipeline.annotation_set import AnnotationSet
+from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
 
@@ -44,6 +46,9 @@ def workplace(tmp_path_factory):
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / "masks" / f"{index}.png")
         picture = np.full((96, 160, 3), 20 * index, np.uint8)
         cv2.imwrite(str(folder / "frames" / f"{index}.jpg"), picture)
+    (folder / "my-frames" / "images").mkdir(parents=True)
+    cv2.imwrite(str(folder / "my-frames" / "images" / "0.png"), picture)
+    shutil.copytree(folder / "masks", folder / "my-frames" / "masks")
     labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
     (folder / "labels.json").write_text(json.dumps(labels))
     (folder / "weights").mkdir()
@@ -73,6 +78,11 @@ def test_the_python_example_runs(workplace, monkeypatch, capsys):
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
     assert AnnotationSet(workplace / "sets" / "operation.annset").manifest.counts.frames == 4
+
+
+def test_the_label_file_is_one():
+    for block in blocks("json"):
+        assert LabelSet.from_json(json.loads(block), "README.md").foreground
 
 
 def test_make_has_the_targets():

@@ -1,0 +1,109 @@
+"""Frames that are annotated but may still change, and the journal of their prompts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipeline.masks import encode_mask, rle_area
+from pipeline.records import (
+    FrameAnnotation,
+    Origin,
+    Prompt,
+    PromptReason,
+    PromptRecord,
+    TrackAnnotation,
+    TrackedMasks,
+)
+
+# A draft's tracks get their classes when it is finished: until then the votes go on.
+_CLASS_NOT_DECIDED = -1
+
+
+@dataclass(slots=True)
+class Draft:
+    """A frame that may still change.
+
+    Attributes:
+        index: frame index.
+        time_s: presentation time in seconds.
+        overseer_ran: whether the overseer looked at it.
+        prompts: what the tracker was told on it.
+        tracks: what is in it, by track id; classes are not decided yet.
+    """
+
+    index: int
+    time_s: float
+    overseer_ran: bool
+    prompts: tuple[PromptRecord, ...]
+    tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
+
+    def take(
+        self, tracked: TrackedMasks, origins: Mapping[int, Origin], last_prompt: Mapping[int, int]
+    ) -> None:
+        """Take over masks; a track that the frame has already keeps its origin and prompt."""
+        known, self.tracks = self.tracks, {}
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            area = np.count_nonzero(tracked.masks[row])
+            if not area:
+                continue
+            before = known.get(track_id)
+            # New tracks take pixels from those that are there and give none, so what has kept
+            # its area has kept its mask.
+            unchanged = before is not None and rle_area(before.rle) == area
+            self.tracks[track_id] = TrackAnnotation(
+                track_id=track_id,
+                class_id=_CLASS_NOT_DECIDED,
+                rle=before.rle if before and unchanged else encode_mask(tracked.masks[row]),
+                quality=float(tracked.quality[row]),
+                presence=float(tracked.presence[row]),
+                origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),
+                prompt_id=before.prompt_id if before else last_prompt[track_id],
+            )
+
+    def finish(self, class_of: Callable[[int], int]) -> FrameAnnotation:
+        """Return the frame as it is stored; `class_of` gives the class of a track."""
+        return FrameAnnotation(
+            index=self.index,
+            time_s=self.time_s,
+            tracks=tuple(
+                replace(track, class_id=class_of(track_id))
+                for track_id, track in sorted(self.tracks.items())
+            ),
+            overseer_ran=self.overseer_ran,
+            prompts=self.prompts,
+        )
+
+
+class PromptJournal:
+    """Numbers the prompts of a video and knows the last one of each track."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self.last: dict[int, int] = {}
+
+    def record(self, prompts: Sequence[Prompt]) -> tuple[PromptRecord, ...]:
+        """Return the records of prompts, as they are stored."""
+        records = []
+        for prompt in prompts:
+            records.append(
+                PromptRecord(
+                    prompt_id=self._count,
+                    track_id=prompt.track_id,
+                    class_id=prompt.class_id,
+                    kind=prompt.kind,
+                    reason=prompt.reason,
+                    score=prompt.score,
+                )
+            )
+            self.last[prompt.track_id] = self._count
+            self._count += 1
+        return tuple(records)
+
+
+def origins_of(prompts: Sequence[Prompt]) -> dict[int, Origin]:
+    """Return where the masks of prompted tracks come from, by track id."""
+    return {
+        prompt.track_id: Origin.HUMAN if prompt.reason is PromptReason.HUMAN else Origin.PROMPT
+        for prompt in prompts
+    }
