@@ -11,11 +11,13 @@ export DO_NOT_TRACK := 1
 
 setup: $(STAMP)
 
-# torch goes first: whatever else asks for it then finds the pinned build in place.
+# torch goes first: whatever else asks for it then finds the pinned build in place. trackeval
+# asks for opencv-python, whose files are those of opencv-python-headless once more.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps trackeval
 	touch $(STAMP)
 
 demo: $(STAMP)

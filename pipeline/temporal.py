@@ -1,0 +1,215 @@
+"""How steady the annotations of a video are from frame to frame, with no truth needed.
+
+All figures are of class regions: the union of a class's masks in a frame. Each pair of
+neighbouring frames counts once for each class that is in both.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.masks import decode_mask
+from pipeline.records import FrameAnnotation
+
+# A class that is gone for longer than this has left, and has not flickered.
+_LONGEST_FLICKER_FRAMES = 5
+_FLOW_LONGER_SIDE_PX = 480
+
+Regions = dict[int, NDArray[np.bool_]]
+Flow = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemporalConsistency:
+    """How steady annotations are.
+
+    Attributes:
+        temporal_iou: mean IoU of a class region with itself one frame before, 0..1.
+        contour_distance: mean distance of its outlines in the two frames, both ways, in
+            pixels.
+        warped_temporal_iou: temporal_iou after the earlier region was moved along the optical
+            flow, so that true motion does not count against it.
+        warped_contour_distance: likewise.
+        sasvi_temporal_iou: as published with SASVi (arXiv 2502.09653): over all classes of a
+            pair of frames at once, so that a class in one of them only counts as 0.
+        flicker: times that a class vanishes for 1 to 5 frames, per 1,000 frames.
+    """
+
+    temporal_iou: float
+    contour_distance: float
+    warped_temporal_iou: float
+    warped_contour_distance: float
+    sasvi_temporal_iou: float
+    flicker: float
+
+    def to_json(self) -> dict[str, float]:
+        """Return the figures by name."""
+        return asdict(self)
+
+
+def temporal_consistency(
+    annotated: Iterable[FrameAnnotation],
+    images: Iterable[NDArray[np.uint8]],
+    cuts: frozenset[int] = frozenset(),
+) -> TemporalConsistency:
+    """Measure how steady the annotations of a video are.
+
+    Args:
+        annotated: one annotation for each image, in the same order.
+        images: uint8[H, W, 3], RGB, all of one size.
+        cuts: frame indices at which another picture begins; they are not compared with the
+            frame before.
+    """
+    plain = _PairScores()
+    warped = _PairScores()
+    together: list[float] = []
+    present: list[set[int]] = []
+    for before, after, flow in _pairs(annotated, images, cuts, present):
+        plain.add(before, after)
+        moved = {class_id: warp(region, flow) for class_id, region in before.items()}
+        warped.add(moved, after)
+        classes = before.keys() | after.keys()
+        if classes:
+            shared = before.keys() & after.keys()
+            together.append(sum(_iou(before[c], after[c]) for c in shared) / len(classes))
+    return TemporalConsistency(
+        temporal_iou=_mean(plain.ious),
+        contour_distance=_mean(plain.distances),
+        warped_temporal_iou=_mean(warped.ious),
+        warped_contour_distance=_mean(warped.distances),
+        sasvi_temporal_iou=_mean(together),
+        flicker=1000 * count_flicker(present) / max(len(present), 1),
+    )
+
+
+def _pairs(
+    annotated: Iterable[FrameAnnotation],
+    images: Iterable[NDArray[np.uint8]],
+    cuts: frozenset[int],
+    present: list[set[int]],
+) -> Iterator[tuple[Regions, Regions, Flow]]:
+    """Yield the regions of neighbouring frames and the flow; collect which classes are there."""
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    last: tuple[Regions, NDArray[np.uint8]] | None = None
+    for frame, image in zip(annotated, images, strict=False):
+        regions, small = _regions(frame), _small_grey(image)
+        present.append(set(regions))
+        if last is not None and frame.index not in cuts:
+            came_from = estimator.calc(small, last[1], np.zeros((*small.shape, 2), np.float32))
+            yield last[0], regions, scale_flow(np.asarray(came_from), image.shape[:2])
+        last = regions, small
+
+
+def _regions(frame: FrameAnnotation) -> Regions:
+    regions: Regions = {}
+    for track in frame.tracks:
+        mask = decode_mask(track.rle)
+        if track.class_id in regions:
+            mask = regions[track.class_id] | mask
+        if mask.any():
+            regions[track.class_id] = mask
+    return regions
+
+
+def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, _FLOW_LONGER_SIDE_PX / max(grey.shape))
+    size = (max(round(grey.shape[1] * scale), 16), max(round(grey.shape[0] * scale), 16))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def scale_flow(flow: Flow, size: tuple[int, int]) -> Flow:
+    """Enlarge a flow field to another size (H, W), its vectors with it.
+
+    Args:
+        flow: float32[h, w, 2], x and y in pixels of its own size.
+        size: (H, W) of the result.
+
+    Returns:
+        float32[H, W, 2], in pixels of the new size.
+    """
+    height, width = flow.shape[:2]
+    enlarged = cv2.resize(flow, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged * (size[1] / width, size[0] / height), np.float32)
+
+
+def warp(mask: NDArray[np.bool_], came_from: Flow) -> NDArray[np.bool_]:
+    """Move a mask of the earlier frame to where it is in the later one.
+
+    Args:
+        mask: bool[H, W], in the earlier frame.
+        came_from: float32[H, W, 2], for each pixel of the later frame the way (x, y) to where
+            it was in the earlier one.
+
+    Returns:
+        bool[H, W], in the later frame.
+    """
+    rows, columns = np.indices(mask.shape, np.float32)
+    moved = cv2.remap(
+        mask.astype(np.float32),
+        columns + came_from[..., 0],
+        rows + came_from[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(moved >= 0.5, np.bool_)
+
+
+class _PairScores:
+    """Collects how well each class region agrees between two frames."""
+
+    def __init__(self) -> None:
+        self.ious: list[float] = []
+        self.distances: list[float] = []
+
+    def add(self, before: Regions, after: Regions) -> None:
+        for class_id in before.keys() & after.keys():
+            self.ious.append(_iou(before[class_id], after[class_id]))
+            if before[class_id].any():
+                self.distances.append(contour_distance(before[class_id], after[class_id]))
+
+
+def contour_distance(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Return the mean distance between the outlines of two masks bool[H, W], in pixels.
+
+    Both ways: from each outline's pixels to the nearest of the other, averaged over all.
+    """
+    edges = _closed_outline(first), _closed_outline(second)
+    distances = [
+        cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[edge]
+        for edge, other in (edges, edges[::-1])
+    ]
+    return float(np.concatenate(distances).mean())
+
+
+def _closed_outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the pixels of a mask that touch its outside or the picture's border."""
+    padded = np.pad(mask, 1).astype(np.uint8)
+    inner = np.asarray(cv2.erode(padded, np.ones((3, 3), np.uint8)))[1:-1, 1:-1]
+    return np.asarray(mask & (inner == 0), np.bool_)
+
+
+def count_flicker(present: Sequence[set[int]]) -> int:
+    """Count how often a class that was there is gone for 1 to 5 frames and then back.
+
+    Args:
+        present: the classes in each frame.
+    """
+    count = 0
+    for class_id in set().union(*present):
+        shows = np.flatnonzero([class_id in classes for classes in present])
+        gaps = np.diff(shows) - 1
+        count += int(((gaps >= 1) & (gaps <= _LONGEST_FLICKER_FRAMES)).sum())
+    return count
+
+
+def _iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    union = np.count_nonzero(first | second)
+    return float(np.count_nonzero(first & second) / union) if union else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
