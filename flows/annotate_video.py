@@ -138,7 +138,13 @@ def _open_models(overseer: str | None, tracker: str | None, device: str) -> tupl
     )
 
 
-def _models(settings: AnnotateSettings) -> tuple[Any, Any]:
+def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
+    """Return overseer and tracker, loaded once a process; None where the policy needs none.
+
+    Raises:
+        ModelError: one is unknown or does not load.
+        UsageError: the device is not there.
+    """
     overseer = None if settings.policy == "given" else settings.overseer
     tracker = None if settings.policy == "framewise" else settings.tracker
     return _open_models(overseer, tracker, settings.device)
@@ -158,7 +164,7 @@ def _frames(
     Models and prompts are read here and not with the first frame, so that a bad one is
     found before there is a set.
     """
-    overseer, tracker = _models(settings)
+    overseer, tracker = open_models(settings)
     batches = video.batches(_BATCH_FRAMES, settings.max_frames)
     if settings.policy == "framewise":
         return annotate_framewise(batches, overseer)

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,8 +21,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
+from flows import measure_commands
 from flows.model_commands import (
     FamilyChoice,
     FamilyOption,
@@ -47,6 +46,13 @@ app = typer.Typer(
 )
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
+app.command(
+    epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`"
+)(measure_commands.evaluate)
+app.command(
+    epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
+    "--policies constellation,sasvi`"
+)(measure_commands.compare)
 
 
 class PolicyChoice(StrEnum):
@@ -241,41 +247,6 @@ def _size(text: str) -> tuple[int, int]:
     if min(numbers) < 64 or any(number % 2 for number in numbers):
         raise UsageError(f"--size {text} is not WxH in even numbers from 64, such as 480x270")
     return numbers
-
-
-@app.command(
-    epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`"
-)
-def evaluate(
-    annotation_set: Annotated[Path, typer.Argument(metavar="SET", help="What is judged.")],
-    truth: Annotated[
-        Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
-    ],
-    as_json: JsonOption = False,
-) -> None:
-    """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
-    from pipeline.annotation_set import AnnotationSet
-    from pipeline.mask_folder import open_masks
-    from pipeline.metrics import evaluate as compare
-
-    judged = AnnotationSet(annotation_set)
-    right = open_masks(truth, judged.label_set)
-    result = compare(judged.frames(), right.frames(), judged.label_set).to_json()
-    if as_json:
-        typer.echo(json.dumps(result, indent=2))
-        return
-    table = Table(title=f"{result['frames']} frames, {result['objects']} objects")
-    for column in ("class", "IoU", "Dice", "frames"):
-        table.add_column(column)
-    for name, score in result["per_class"].items():
-        table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
-    console = Console()
-    console.print(table)
-    console.print(
-        "  ".join(
-            f"{key} {result[key]:.3f}" for key in ("j", "f", "j_and_f", "miou", "dice", "presence")
-        )
-    )
 
 
 @app.command(

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.masks import RLE, decode_mask
+from pipeline.masks import RLE, decode_mask, rle_area
 from pipeline.records import FrameAnnotation
 
 # DAVIS: the boundary may be off by this share of the picture's diagonal.
@@ -24,6 +24,8 @@ _BOUNDARY_TOLERANCE = 0.008
 # How long an object must have been hidden, and how soon its track must have it again.
 _HIDDEN_FRAMES = (10, 30)
 _FOUND_WITHIN_FRAMES, _FOUND_IOU = 5, 0.5
+# A new object counts from where it covers this share of the picture, give or take some frames.
+_CLEAR_AREA_SHARE, _ENTERED_WITHIN_FRAMES = 0.001, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class Evaluation:
             where the object does, 0..1.
         found_again: share of the times that an object came back after 10 to 30 hidden frames
             and its track had it again (IoU above 0.5) within 5 frames; None if there were none.
+        entered_on_time: share of the objects that come into the picture after the first frame
+            whose track begins at most 2 frames from there; None if there are none.
         frames: frames compared.
         objects: true objects.
         unmatched_tracks: tracks of the set that match no true object.
@@ -72,6 +76,7 @@ class Evaluation:
     per_class: dict[int, ClassScore]
     presence: float
     found_again: float | None
+    entered_on_time: float | None
     frames: int
     objects: int
     unmatched_tracks: int
@@ -110,6 +115,7 @@ def evaluate(
     matches, objects, tracks = _match_objects(pairs)
     courses = [_course(pairs, truth_id, matches.get(truth_id)) for truth_id in objects]
     returns = [found for course in courses for found in course.found_again()]
+    entries = [on_time for course in courses for on_time in course.entered_on_time()]
     per_class = _class_scores(pairs, label_set)
     true_classes = {track.class_id for _, true in pairs for track in true.tracks}
     j = _mean([course.over_its_frames(course.iou) for course in courses])
@@ -123,6 +129,7 @@ def evaluate(
         per_class=per_class,
         presence=_mean([right for course in courses for right in course.presence_right()]),
         found_again=_mean(returns) if returns else None,
+        entered_on_time=_mean(entries) if entries else None,
         frames=len(pairs),
         objects=len(objects),
         unmatched_tracks=len(tracks - set(matches.values())),
@@ -205,12 +212,14 @@ class _Course:
 
     Attributes:
         shows: bool[T], whether the object shows.
+        shows_clearly: bool[T], whether it covers at least 0.1 % of the picture.
         followed: bool[T], whether its matched track shows.
         iou: float64[T], of the two where both show, else 0.
         boundary: float64[T], DAVIS' F where both show, else 0.
     """
 
     shows: NDArray[np.bool_]
+    shows_clearly: NDArray[np.bool_]
     followed: NDArray[np.bool_]
     iou: NDArray[np.float64]
     boundary: NDArray[np.float64]
@@ -221,6 +230,17 @@ class _Course:
 
     def presence_right(self) -> list[float]:
         return list((self.shows == self.followed).astype(float))
+
+    def entered_on_time(self) -> list[float]:
+        """Say for an object that comes in after the first frame whether its track did so too."""
+        if self.shows[0] or not self.shows_clearly.any():
+            return []
+        if not self.followed.any():
+            return [0.0]
+        begins = int(self.followed.argmax())
+        earliest = int(self.shows.argmax()) - _ENTERED_WITHIN_FRAMES
+        latest = int(self.shows_clearly.argmax()) + _ENTERED_WITHIN_FRAMES
+        return [float(earliest <= begins <= latest)]
 
     def found_again(self) -> list[float]:
         """Say for each return after 10 to 30 hidden frames whether the track had it again."""
@@ -248,10 +268,15 @@ def _course(pairs: _Pairs, truth_id: int, track_id: int | None) -> _Course:
             boundary[number] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
     return _Course(
         shows=np.array([true_rle is not None for true_rle, _ in both]),
+        shows_clearly=np.array([_is_clear(true_rle) for true_rle, _ in both]),
         followed=np.array([rle is not None for _, rle in both]),
         iou=iou,
         boundary=boundary,
     )
+
+
+def _is_clear(rle: RLE | None) -> bool:
+    return rle is not None and rle_area(rle) >= _CLEAR_AREA_SHARE * rle.size[0] * rle.size[1]
 
 
 def _rle_of(frame: FrameAnnotation, track_id: int) -> RLE | None:

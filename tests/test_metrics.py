@@ -105,3 +105,30 @@ def test_short_and_long_absences_are_not_returns(labels):
     for hidden in ((10, 15), (2, 38), (25, 40), (0, 20)):
         truth = with_gap("t1_c1", hidden)
         assert evaluate(truth, truth, labels).found_again is None
+
+
+def entering(name, frame):
+    """An object that is there from a frame on."""
+    return with_gap(name, (0, frame), 20)
+
+
+def test_a_new_object_must_be_followed_from_where_it_entered(labels):
+    truth = entering("t1_c1", 8)
+    for begins, on_time in ((6, 1), (8, 1), (10, 1), (5, 0), (11, 0)):
+        assert evaluate(entering("t7_c1", begins), truth, labels).entered_on_time == on_time
+    nothing = [annotated_frame(i) for i in range(20)]
+    assert evaluate(nothing, truth, labels).entered_on_time == 0
+
+
+def test_an_object_counts_as_entered_once_it_is_more_than_a_speck(labels):
+    speck = rectangle(0, 0, 1, 1)
+    truth = [annotated_frame(i) for i in range(3)]
+    truth += [annotated_frame(i, t1_c1=speck) for i in range(3, 9)]
+    truth += [annotated_frame(i, t1_c1=LEFT) for i in range(9, 20)]
+    for begins, on_time in ((1, 1), (11, 1), (12, 0)):
+        assert evaluate(entering("t7_c1", begins), truth, labels).entered_on_time == on_time
+
+
+def test_what_is_there_from_the_start_does_not_enter(labels):
+    truth = [annotated_frame(i, t1_c1=LEFT) for i in range(4)]
+    assert evaluate(truth, truth, labels).entered_on_time is None

@@ -1,0 +1,107 @@
+"""Several policies on one video, with the same models, against the truth."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.annotate_video import VideoJob, annotate_job, open_models
+from flows.settings import POLICIES, AnnotateSettings
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import UsageError
+from pipeline.frames import open_video
+from pipeline.identity import identity_scores
+from pipeline.mask_folder import MaskFolder
+from pipeline.metrics import evaluate
+from pipeline.records import FrameAnnotation
+from pipeline.temporal import temporal_consistency
+
+_BATCH_FRAMES = 8
+COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What to compare.
+
+    Attributes:
+        video: file or folder of frames.
+        truth: its true masks.
+        policies: names of policies, each of `COMPARABLE`.
+        settings: everything but the policy.
+        out: folder that receives a set for each policy.
+
+    Raises:
+        UsageError: a policy is unknown, or cannot be compared.
+    """
+
+    video: Path
+    truth: AnnotationSet | MaskFolder
+    policies: tuple[str, ...]
+    settings: AnnotateSettings
+    out: Path
+
+    def __post_init__(self) -> None:
+        """Check the policies."""
+        for policy in self.policies:
+            if policy not in COMPARABLE:
+                raise UsageError(f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}")
+
+
+def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Annotate a video by each policy in turn and measure the results.
+
+    Returns:
+        For each policy the figures of `evaluate`, `temporal_consistency` and
+        `identity_scores`, and `overseer_calls`, `prompts` and `seconds` (of annotating,
+        without loading the models).
+
+    Raises:
+        ScopelineError: the video, a model or the truth is not usable.
+    """
+    truth = list(comparison.truth.frames())
+    cuts = _cuts(truth)
+    open_models(comparison.settings)
+    return {policy: _measure(comparison, policy, truth, cuts) for policy in comparison.policies}
+
+
+def _measure(
+    comparison: Comparison, policy: str, truth: Sequence[FrameAnnotation], cuts: frozenset[int]
+) -> dict[str, Any]:
+    settings = AnnotateSettings(**(comparison.settings.model_dump() | {"policy": policy}))
+    job = VideoJob(
+        video=comparison.video, out=comparison.out / policy, settings=settings, resume=False
+    )
+    started = time.monotonic()
+    annotated = annotate_job(job)
+    seconds = time.monotonic() - started
+    frames = list(annotated.frames())
+    images = _images(comparison.video, settings.max_frames)
+    return {
+        **evaluate(frames, truth, annotated.label_set).to_json(),
+        **temporal_consistency(frames, images, cuts).to_json(),
+        **identity_scores(frames, truth).to_json(),
+        "overseer_calls": sum(frame.overseer_ran for frame in frames),
+        "prompts": annotated.manifest.counts.prompts,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _images(video: Path, max_frames: int | None) -> Iterator[NDArray[np.uint8]]:
+    for batch in open_video(video).batches(_BATCH_FRAMES, max_frames):
+        yield from batch.images
+
+
+def _cuts(truth: Sequence[FrameAnnotation]) -> frozenset[int]:
+    """Return the frames at which another picture begins, as far as the truth says it."""
+    return frozenset(
+        after.index
+        for before, after in pairwise(truth)
+        if "cut" in after.flags
+        or ("out_of_body" in before.flags) is not ("out_of_body" in after.flags)
+    )

@@ -1,0 +1,118 @@
+"""The command line's part about measuring: `scopeline evaluate` and `scopeline compare`."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.model_commands import JsonOption, screen
+
+TruthOption = Annotated[
+    Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
+]
+_SCORES = ("j", "f", "j_and_f", "miou", "dice", "presence")
+_COLUMNS = {
+    "J": "j",
+    "F": "f",
+    "J&F": "j_and_f",
+    "mIoU": "miou",
+    "Dice": "dice",
+    "t-IoU": "temporal_iou",
+    "warped t-IoU": "warped_temporal_iou",
+    "flicker": "flicker",
+    "HOTA": "hota",
+    "IDF1": "idf1",
+    "id switches": "id_switches",
+    "looks": "overseer_calls",
+    "prompts": "prompts",
+    "seconds": "seconds",
+}
+
+
+def evaluate(
+    annotation_set: Annotated[Path, typer.Argument(metavar="SET", help="What is judged.")],
+    truth: TruthOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
+    from pipeline.annotation_set import AnnotationSet
+    from pipeline.mask_folder import open_masks
+    from pipeline.metrics import evaluate as compare_with
+
+    judged = AnnotationSet(annotation_set)
+    right = open_masks(truth, judged.label_set)
+    result = compare_with(judged.frames(), right.frames(), judged.label_set).to_json()
+    if as_json:
+        typer.echo(json.dumps(result, indent=2))
+        return
+    table = Table(title=f"{result['frames']} frames, {result['objects']} objects")
+    for column in ("class", "IoU", "Dice", "frames"):
+        table.add_column(column)
+    for name, score in result["per_class"].items():
+        table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
+    console = Console()
+    console.print(table)
+    console.print("  ".join(f"{key} {result[key]:.3f}" for key in _SCORES))
+
+
+def compare(
+    video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file or folder of frames.")],
+    truth: TruthOption,
+    policies: Annotated[
+        str, typer.Option(help="Policies, with commas between them.")
+    ] = "constellation,sasvi,first-frame,framewise",
+    overseer: Annotated[str, typer.Option(help="Name or model folder.")] = "scopeline",
+    tracker: Annotated[
+        str, typer.Option(help="Name, model folder or official checkpoint.")
+    ] = "scopeline",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the set of each policy.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Annotate a video by several policies with the same models, and compare with the truth."""
+    from flows.compare import Comparison
+    from flows.compare import compare as run
+    from flows.models import overseer_labels
+    from flows.settings import AnnotateSettings
+    from pipeline.mask_folder import open_masks
+
+    settings = AnnotateSettings(
+        overseer=overseer, tracker=tracker, device=device, max_frames=max_frames
+    )
+    with TemporaryDirectory(prefix="scopeline-") as scratch:
+        comparison = Comparison(
+            video=video,
+            truth=open_masks(truth, overseer_labels(overseer)),
+            policies=tuple(policies.split(",")),
+            settings=settings,
+            out=out or Path(scratch),
+        )
+        figures = run(comparison)
+    if as_json:
+        typer.echo(json.dumps({"policies": figures}, indent=2))
+    else:
+        Console().print(_table(figures))
+    if out is not None:
+        screen.print(str(out), soft_wrap=True)
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> Table:
+    """Policies side by side: a row each figure, so that it fits a terminal."""
+    table = Table()
+    table.add_column("")
+    for policy in figures:
+        table.add_column(policy, justify="right")
+    for title, key in _COLUMNS.items():
+        table.add_row(title, *(_text(figures[policy][key]) for policy in figures))
+    return table
+
+
+def _text(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

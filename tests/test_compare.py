@@ -1,0 +1,72 @@
+"""Policies side by side, through the command line."""
+
+import json
+import sys
+
+import pytest
+
+from flows import cli
+from pipeline.annotation_set import AnnotationSet
+from samples.theatre.render import render
+
+FIGURES = {
+    "j", "f", "j_and_f", "miou", "dice", "temporal_iou", "contour_distance",
+    "warped_temporal_iou", "warped_contour_distance", "sasvi_temporal_iou", "flicker", "hota",
+    "idf1", "id_switches", "overseer_calls", "prompts", "seconds",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scene")
+    render(seed=23, frame_count=12, width=160, height=96, folder=folder)
+    return folder
+
+
+def run(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["scopeline", "compare", *map(str, arguments)])
+    try:
+        cli.main()
+        code = 0
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_policies_are_compared_in_one_run(monkeypatch, capsys, scene, tmp_path):
+    truth = ("--truth", scene / "truth.annset")
+    code, out, err = run(
+        monkeypatch, capsys, scene / "video.mp4", *truth, "--out", tmp_path,
+        "--policies", "constellation,sasvi,framewise", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    figures = json.loads(out)["policies"]
+    assert list(figures) == ["constellation", "sasvi", "framewise"]
+    for policy, measured in figures.items():
+        assert measured.keys() >= FIGURES
+        assert 0 <= measured["hota"] <= 1
+        annotated = AnnotationSet(tmp_path / policy / "video.annset")
+        assert annotated.manifest.settings["policy"] == policy
+    assert figures["constellation"]["overseer_calls"] == 3
+    assert figures["sasvi"]["overseer_calls"] == figures["framewise"]["overseer_calls"] == 12
+    assert figures["framewise"]["prompts"] == 0 < figures["sasvi"]["prompts"]
+
+
+def test_the_table_names_every_policy(monkeypatch, capsys, scene):
+    truth = ("--truth", scene / "truth.annset")
+    code, out, _ = run(
+        monkeypatch, capsys, scene / "video.mp4", *truth,
+        "--policies", "first-frame,framewise", "--max-frames", "4",
+    )  # fmt: skip
+    assert code == 0
+    for text in ("first-frame", "framewise", "HOTA", "id switches", "warped t-IoU"):
+        assert text in out
+
+
+@pytest.mark.parametrize("policy", ["given", "nonsense", ""])
+def test_a_policy_that_cannot_be_compared_is_wrong_use(monkeypatch, capsys, scene, policy):
+    truth = ("--truth", scene / "truth.annset")
+    code, _, err = run(monkeypatch, capsys, scene / "video.mp4", *truth, "--policies", policy)
+    assert code == 2
+    assert f"{policy!r}; choose among constellation, sasvi, first-frame, framewise" in err
