@@ -21,14 +21,15 @@ from flows.models import (
     overseer_labels,
 )
 from flows.settings import AnnotateSettings
-from pipeline.annotate import AdoptingPolicy, WithGivenPrompts, annotate, annotate_framewise
+from pipeline.annotate import annotate, annotate_framewise
 from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.constellation import Constellation, ConstellationSettings
 from pipeline.errors import OutputError
 from pipeline.exports import export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet
 from pipeline.manifest import Manifest
-from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given, Policy
+from pipeline.policy import AdoptingPolicy, FirstFrame, Given, Policy, WithGivenPrompts
 from pipeline.records import FrameAnnotation
 from pipeline.sasvi import annotate_sasvi
 

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.given_prompts import PromptFrames, PromptKind
+from pipeline.constellation import ConstellationSettings
 from pipeline.errors import UsageError
-from pipeline.policy import ConstellationSettings
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)

@@ -11,7 +11,7 @@ from pipeline.drafts import Draft, PromptJournal, origins_of
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
-from pipeline.policy import Decision, Given, Policy
+from pipeline.policy import Decision, Policy
 from pipeline.records import (
     Detections,
     FrameAnnotation,
@@ -21,6 +21,7 @@ from pipeline.records import (
     TrackAnnotation,
     TrackedMasks,
 )
+from pipeline.scene_changes import FrameSigns, SceneWatch
 
 
 class Overseer(Protocol):
@@ -53,6 +54,9 @@ class Tracker(Protocol):
         Returns:
             (frame index, masks of all tracks) of each frame that changed.
         """
+
+    def forget_past(self) -> None:
+        """Let no track be followed back beyond the next frame: another picture begins."""
 
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks."""
@@ -111,14 +115,18 @@ def _draft_frames(
 ) -> Iterator[None]:
     """Take frame after frame into the queue of those that may still change."""
     journal = PromptJournal()
+    watch = SceneWatch()
     for batch in batches:
-        seen = _look(batch, overseer, policy)
+        signs = [watch.look(image) for image in batch.images]
+        seen = _look(batch, signs, overseer, policy)
         for row, index in enumerate(batch.indices.tolist()):
+            if signs[row].cut:
+                tracker.forget_past()
             tracker.track(index, batch.images[row])
             detections = seen.get(index)
             tracked = tracker.result()
-            decision = policy.decide(index, detections, tracked)
-            if decision != Decision():
+            decision = policy.decide(index, detections, tracked, signs[row])
+            if decision.prompts or decision.ended:
                 tracker.end(decision.ended)
                 tracker.prompt(decision.prompts)
                 tracked = tracker.result()
@@ -127,8 +135,10 @@ def _draft_frames(
                 time_s=float(batch.times[row]),
                 overseer_ran=detections is not None,
                 prompts=journal.record(decision.prompts),
+                flags=_flags(signs[row], decision),
             )
-            draft.take(tracked, origins_of(decision.prompts), journal.last)
+            if not decision.out_of_body:
+                draft.take(tracked, origins_of(decision.prompts), journal.last)
             waiting.append(draft)
             if decision.back_filled:
                 _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
@@ -184,45 +194,6 @@ def annotate_framewise(
             )
 
 
-class WithGivenPrompts:
-    """A policy that also takes given masks, besides what the overseer sees.
-
-    Args:
-        policy: decides about everything else; it takes over the given tracks.
-        given: the given prompts.
-    """
-
-    def __init__(self, policy: "AdoptingPolicy", given: Given) -> None:
-        self._policy = policy
-        self._given = given
-
-    def wants_overseer(self, frame_index: int) -> bool:
-        """Return whether the overseer should look at a frame."""
-        return self._policy.wants_overseer(frame_index)
-
-    def class_of(self, track_id: int) -> int:
-        """Return the class of a track."""
-        return self._policy.class_of(track_id)
-
-    def decide(
-        self, frame_index: int, detections: Detections | None, tracked: TrackedMasks
-    ) -> Decision:
-        """Give the given prompts; elsewhere let the policy decide."""
-        given = self._given.decide(frame_index, detections, tracked)
-        for prompt in given.prompts:
-            self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
-        if given.prompts:
-            return given
-        return self._policy.decide(frame_index, detections, tracked)
-
-
-class AdoptingPolicy(Policy, Protocol):
-    """A policy that can take over tracks that somebody else started."""
-
-    def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
-        """Take over a track."""
-
-
 class _FrameLinker:
     """Gives detections of consecutive frames the same id where they overlap most."""
 
@@ -252,11 +223,22 @@ class _FrameLinker:
         return track_ids
 
 
-def _look(batch: FrameBatch, overseer: Overseer | None, policy: Policy) -> dict[int, Detections]:
+def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:
+    named = {"cut": signs.cut, "black": signs.black, "out_of_body": decision.out_of_body}
+    return tuple(name for name, holds in named.items() if holds)
+
+
+def _look(
+    batch: FrameBatch, signs: Sequence[FrameSigns], overseer: Overseer | None, policy: Policy
+) -> dict[int, Detections]:
     """Let the overseer look at the wanted frames of a batch, all at once."""
     if overseer is None:
         return {}
-    rows = [row for row, index in enumerate(batch.indices) if policy.wants_overseer(int(index))]
+    rows = [
+        row
+        for row, index in enumerate(batch.indices)
+        if policy.wants_overseer(int(index), signs[row])
+    ]
     if not rows:
         return {}
     seen = overseer.detect(batch.images[rows])

@@ -29,6 +29,7 @@ class Draft:
         time_s: presentation time in seconds.
         overseer_ran: whether the overseer looked at it.
         prompts: what the tracker was told on it.
+        flags: what is special about it.
         tracks: what is in it, by track id; classes are not decided yet.
     """
 
@@ -36,6 +37,7 @@ class Draft:
     time_s: float
     overseer_ran: bool
     prompts: tuple[PromptRecord, ...]
+    flags: tuple[str, ...] = ()
     tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
 
     def take(
@@ -72,6 +74,7 @@ class Draft:
             ),
             overseer_ran=self.overseer_ran,
             prompts=self.prompts,
+            flags=self.flags,
         )
 
 

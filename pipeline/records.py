@@ -244,7 +244,7 @@ class FrameAnnotation:
         tracks: the visible tracks, by track id.
         overseer_ran: whether the overseer looked at this frame.
         prompts: the prompts that were given on this frame.
-        flags: what is special about the frame: out_of_body, cut, blurred, undecodable.
+        flags: what is special about the frame: out_of_body, cut, black, blurred, undecodable.
     """
 
     index: int

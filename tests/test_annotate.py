@@ -8,13 +8,15 @@ import pytest
 import torch
 
 import tracking
-from pipeline.annotate import WithGivenPrompts, annotate, annotate_framewise
+from pipeline.annotate import annotate, annotate_framewise
+from pipeline.constellation import Constellation, ConstellationSettings
 from pipeline.errors import InputError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
-from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
+from pipeline.policy import FirstFrame, Given, WithGivenPrompts
 from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
 from samples.theatre import Theatre
+from samples.theatre.effects import Effects
 from tracking.sam2_model import build_network
 from tracking.tracker import Sam2Tracker
 from tracking.weights import load_network
@@ -119,6 +121,24 @@ def test_framewise_needs_no_tracker_and_keeps_ids(theatre):
     assert all(len(classes) == 1 for classes in by_class.values())
     shown = {t for frame in theatre for t in np.unique(frame.track_map) if t}
     assert len(by_class) <= 2 * len(shown)
+
+
+def test_a_cut_is_flagged_and_looked_at_and_nothing_is_followed_back_across_it(tracker):
+    effects = Effects(cuts_per_minute=200)
+    theatre = Theatre(
+        seed=2, width=128, height=80, frame_count=60, family="training", effects=effects
+    )
+    (cut, *_) = [frame.index for frame in theatre if "cut" in frame.flags]
+    tracker.reset()
+    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=100))
+    overseer = SeesTheTruth(theatre)
+    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    assert "cut" in frames[cut].flags
+    assert frames[cut].overseer_ran
+    assert frames[cut].prompts
+    started = {prompt.track_id for prompt in frames[cut].prompts if prompt.reason == "entered"}
+    before = {track.track_id for frame in frames[:cut] for track in frame.tracks}
+    assert not started & before
 
 
 class BlindAtFirst(SeesTheTruth):

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from pipeline.policy import Constellation, ConstellationSettings, FirstFrame, Given
+from pipeline.constellation import Constellation, ConstellationSettings
+from pipeline.policy import FirstFrame, Given
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
+from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
@@ -196,3 +198,73 @@ def test_given_prompts_on_its_frames_only():
     assert policy.decide(0, None, followed()).prompts == ()
     assert policy.decide(3, None, followed()).prompts == (prompt,)
     assert policy.class_of(7) == LIVER
+
+
+CUT = FrameSigns(cut=True)
+NOTHING = np.zeros_like(LEFT)
+
+
+def test_the_overseer_looks_after_a_cut_and_not_into_the_dark(labels):
+    policy = Constellation(labels, ConstellationSettings(overseer_every=5))
+    assert policy.wants_overseer(3, CUT)
+    assert not policy.wants_overseer(5, FrameSigns(black=True))
+
+
+def test_after_a_cut_a_track_is_prompted_where_it_is_now(policy):
+    start(policy)
+    decision = policy.decide(1, seen((GRASPER, RIGHT, 0.9)), followed((1, NOTHING, 0.1)), CUT)
+    (prompt,) = decision.prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.SCENE_CUT)
+    assert np.array_equal(prompt.mask, RIGHT)
+    assert decision.back_filled == ()
+
+
+def test_after_a_cut_the_track_that_overlaps_comes_before_its_twin(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    decision = policy.decide(1, seen((GRASPER, RIGHT, 0.9)), both, CUT)
+    assert [prompt.track_id for prompt in decision.prompts] == [2]
+
+
+def test_what_is_new_after_a_cut_starts_a_track(policy):
+    start(policy)
+    detections = seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9))
+    decision = policy.decide(1, detections, followed((1, LEFT, 1.0)), CUT)
+    assert {(p.track_id, p.reason) for p in decision.prompts} == {
+        (1, PromptReason.SCENE_CUT),
+        (2, PromptReason.ENTERED),
+    }
+    assert decision.back_filled == (2,)
+
+
+def test_a_track_that_is_not_seen_after_a_cut_ends_soon(policy):
+    start(policy)
+    alone = followed((1, LEFT, 1.0))
+    policy.decide(1, seen((LIVER, RIGHT, 0.9)), alone, CUT)
+    alone = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    assert policy.decide(2, seen((LIVER, RIGHT, 0.9)), alone).ended == ()
+    assert policy.decide(3, seen((LIVER, RIGHT, 0.9)), alone).ended == (1,)
+
+
+def test_outside_the_body_there_are_no_masks_and_tracks_wait(policy):
+    start(policy)
+    hallucinated = followed((1, RIGHT, 0.9))
+    decision = policy.decide(1, seen(), hallucinated, CUT)
+    assert decision.out_of_body
+    for frame in range(2, 20):
+        assert policy.decide(frame, seen() if frame % 5 == 0 else None, hallucinated).out_of_body
+    back = policy.decide(20, seen((GRASPER, LEFT, 0.9)), hallucinated, CUT)
+    assert not back.out_of_body
+    assert [(p.track_id, p.reason) for p in back.prompts] == [(1, PromptReason.SCENE_CUT)]
+
+
+def test_a_scene_without_detections_is_not_outside(policy):
+    start(policy)
+    assert not policy.decide(1, seen(), followed((1, LEFT, 1.0))).out_of_body
+
+
+def test_in_the_dark_there_are_no_masks(policy):
+    start(policy)
+    dark = FrameSigns(black=True)
+    assert policy.decide(1, None, followed((1, LEFT, 1.0)), dark).out_of_body
+    assert not policy.decide(2, None, followed((1, LEFT, 1.0))).out_of_body

@@ -59,6 +59,9 @@ class Holds:
                 mask[rows, columns] = True
             self.masks[prompt.track_id] = mask
 
+    def forget_past(self):
+        pass
+
     def end(self, track_ids):
         for track_id in track_ids:
             del self.masks[track_id]

@@ -49,6 +49,9 @@ class HeldMasks:
         del track_ids
         return []
 
+    def forget_past(self) -> None:
+        """Do nothing: frames that have passed are not kept."""
+
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks."""
         for track_id in track_ids:

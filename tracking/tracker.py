@@ -142,6 +142,11 @@ class Sam2Tracker:
                 changed.append((past.frame_index, self._to_masks(past.outputs)))
         return changed
 
+    def forget_past(self) -> None:
+        """Let no track be followed back beyond the next frame: another picture begins."""
+        self._past.clear()
+        self._features = None
+
     def end(self, track_ids: Sequence[int]) -> None:
         """Stop following tracks and forget them."""
         for track_id in track_ids:
