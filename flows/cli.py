@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -35,6 +35,9 @@ from flows.model_commands import (
     weights_app,
 )
 from pipeline.errors import ScopelineError, UsageError
+
+if TYPE_CHECKING:
+    from pipeline.annotation_set import AnnotationSet
 
 app = typer.Typer(
     name="scopeline",
@@ -276,9 +279,15 @@ def info(
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
+    prompts = document.pop("prompts", [])
     for key, value in document.items():
         text = json.dumps(value) if isinstance(value, dict | list) else value
         typer.echo(f"{key}: {text}")
+    for prompt in prompts:
+        typer.echo(
+            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}, "
+            "score {score:.2f}".format(**prompt)
+        )
 
 
 def _describe(source: Path) -> dict[str, Any]:
@@ -286,7 +295,12 @@ def _describe(source: Path) -> dict[str, Any]:
     from pipeline.frames import open_video
 
     if source.suffix == SUFFIX or (source / "manifest.json").is_file():
-        return {"kind": "annotation set", **AnnotationSet(source).manifest.model_dump()}
+        annotated = AnnotationSet(source)
+        return {
+            "kind": "annotation set",
+            **annotated.manifest.model_dump(),
+            "prompts": list(_prompts(annotated)),
+        }
     video = open_video(source).info
     return {
         "kind": "video",
@@ -299,6 +313,18 @@ def _describe(source: Path) -> dict[str, Any]:
         "rate": video.rate,
         "seconds": round(video.frame_count / video.rate, 3),
     }
+
+
+def _prompts(annotated: "AnnotationSet") -> Iterator[dict[str, Any]]:
+    for frame_index, prompt in annotated.prompts():
+        yield {
+            "frame": frame_index,
+            "track": prompt.track_id,
+            "class": annotated.label_set[prompt.class_id].name,
+            "kind": prompt.kind,
+            "reason": prompt.reason.value,
+            "score": prompt.score,
+        }
 
 
 class _FrameRate(ProgressColumn):

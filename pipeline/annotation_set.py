@@ -244,6 +244,16 @@ class AnnotationSet:
                     flags=tuple(row["flags"]),
                 )
 
+    def prompts(self) -> Iterator[tuple[int, PromptRecord]]:
+        """Yield (frame index, prompt) of each committed prompt in order; no mask is read.
+
+        Raises:
+            InputError: a part is missing or damaged.
+        """
+        for part in range(self.manifest.parts):
+            for row in self._read("prompts", part):
+                yield row["frame_index"], _prompt(row)
+
     def _read(self, table: str, part: int) -> list[dict[str, Any]]:
         path = self.path / table / _part_name(part)
         try:

@@ -75,7 +75,15 @@ def test_annotate_evaluate_export_and_info(scopeline, scene, tmp_path):
 
     code, out, _ = scopeline("info", found, "--json")
     assert code == 0
-    assert json.loads(out)["counts"]["frames"] == 16
+    described = json.loads(out)
+    assert described["counts"]["frames"] == 16
+    assert len(described["prompts"]) == described["counts"]["prompts"] > 0
+    assert described["prompts"][0]["reason"] == "entered"
+    _, out, _ = scopeline("info", found)
+    said = [line for line in out.splitlines() if line.startswith("frame ")]
+    assert len(said) == len(described["prompts"])
+    assert said[0].startswith("frame 0: track 1, ")
+    assert ", prompted with mask, entered, score 0." in said[0]
     code, out, _ = scopeline("info", scene / "video.mp4", "--json")
     assert (json.loads(out)["frames"], json.loads(out)["width"]) == (16, 240)
 
