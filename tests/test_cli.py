@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -83,7 +84,7 @@ def test_annotate_evaluate_export_and_info(scopeline, scene, tmp_path):
     said = [line for line in out.splitlines() if line.startswith("frame ")]
     assert len(said) == len(described["prompts"])
     assert said[0].startswith("frame 0: track 1, ")
-    assert ", prompted with mask, entered, score 0." in said[0]
+    assert re.search(r", prompted with mask, entered, score [01]\.\d\d$", said[0])
     code, out, _ = scopeline("info", scene / "video.mp4", "--json")
     assert (json.loads(out)["frames"], json.loads(out)["width"]) == (16, 240)
 
