@@ -25,7 +25,7 @@ from pipeline.annotate import annotate, annotate_framewise
 from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
 from pipeline.constellation import Constellation, ConstellationSettings
 from pipeline.errors import OutputError
-from pipeline.exports import export
+from pipeline.exports import Selection, export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet
 from pipeline.manifest import Manifest
@@ -219,7 +219,7 @@ def write_annotations(job: VideoJob) -> Path:
 def export_overlay(set_path: Path) -> Path:
     """Write the overlay video beside a set; returns its path."""
     path = set_path.with_suffix(".mp4")
-    export(AnnotationSet(set_path), "mp4", path)
+    export(Selection(annotation_set=AnnotationSet(set_path)), "mp4", path)
     return path
 
 

@@ -4,11 +4,11 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import measure_commands
+from flows import measure_commands, set_commands
 from flows.model_commands import (
     FamilyChoice,
     FamilyOption,
@@ -35,9 +35,6 @@ from flows.model_commands import (
     weights_app,
 )
 from pipeline.errors import ScopelineError, UsageError
-
-if TYPE_CHECKING:
-    from pipeline.annotation_set import AnnotationSet
 
 app = typer.Typer(
     name="scopeline",
@@ -56,6 +53,14 @@ app.command(
     epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
     "--policies constellation,sasvi`"
 )(measure_commands.compare)
+app.command(
+    name="export",
+    epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
+    "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
+)(set_commands.export_set)
+app.command(
+    epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
+)(set_commands.info)
 
 
 class PolicyChoice(StrEnum):
@@ -74,13 +79,6 @@ class PromptKindChoice(StrEnum):
     mask = "mask"
     box = "box"
     points = "points"
-
-
-class ExportFormat(StrEnum):
-    """The formats that `export` knows."""
-
-    mp4 = "mp4"
-    davis = "davis"
 
 
 @app.command(
@@ -250,81 +248,6 @@ def _size(text: str) -> tuple[int, int]:
     if min(numbers) < 64 or any(number % 2 for number in numbers):
         raise UsageError(f"--size {text} is not WxH in even numbers from 64, such as 480x270")
     return numbers
-
-
-@app.command(
-    name="export", epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`"
-)
-def export_set(
-    annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
-    format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
-    out: Annotated[Path, typer.Option(help="File or folder to write.")],
-) -> None:
-    """Write a set in another format."""
-    from pipeline.annotation_set import AnnotationSet
-    from pipeline.exports import export
-
-    export(AnnotationSet(annotation_set), format_name.value, out)
-    screen.print(str(out), soft_wrap=True)
-
-
-@app.command(
-    epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
-)
-def info(
-    source: Annotated[Path, typer.Argument(metavar="VIDEO|SET")], as_json: JsonOption = False
-) -> None:
-    """Say what a video or an annotation set is."""
-    document = _describe(source)
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-        return
-    prompts = document.pop("prompts", [])
-    for key, value in document.items():
-        text = json.dumps(value) if isinstance(value, dict | list) else value
-        typer.echo(f"{key}: {text}")
-    for prompt in prompts:
-        typer.echo(
-            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}, "
-            "score {score:.2f}".format(**prompt)
-        )
-
-
-def _describe(source: Path) -> dict[str, Any]:
-    from pipeline.annotation_set import SUFFIX, AnnotationSet
-    from pipeline.frames import open_video
-
-    if source.suffix == SUFFIX or (source / "manifest.json").is_file():
-        annotated = AnnotationSet(source)
-        return {
-            "kind": "annotation set",
-            **annotated.manifest.model_dump(),
-            "prompts": list(_prompts(annotated)),
-        }
-    video = open_video(source).info
-    return {
-        "kind": "video",
-        "name": video.name,
-        "path": str(video.path),
-        "sha256": video.sha256,
-        "width": video.width,
-        "height": video.height,
-        "frames": video.frame_count,
-        "rate": video.rate,
-        "seconds": round(video.frame_count / video.rate, 3),
-    }
-
-
-def _prompts(annotated: "AnnotationSet") -> Iterator[dict[str, Any]]:
-    for frame_index, prompt in annotated.prompts():
-        yield {
-            "frame": frame_index,
-            "track": prompt.track_id,
-            "class": annotated.label_set[prompt.class_id].name,
-            "kind": prompt.kind,
-            "reason": prompt.reason.value,
-            "score": prompt.score,
-        }
 
 
 class _FrameRate(ProgressColumn):

@@ -1,15 +1,23 @@
 """Exports and overlays, read back by other libraries."""
 
 import csv
+import io
+import json
+from contextlib import redirect_stdout
 
 import av
+import cv2
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
 
 from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.exports import export
+from pipeline.exports import Selection
+from pipeline.exports import export as export_selection
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.overlay import OverlayPainter
@@ -18,7 +26,26 @@ from tests.conftest import annotated_frame, rectangle
 
 SIZE = (64, 96)
 LEFT = rectangle(4, 4, 14, 30, SIZE)
-RIGHT = rectangle(50, 10, 80, 60, SIZE)
+# Two parts, one with a hole.
+RIGHT = rectangle(50, 10, 80, 60, SIZE) & ~rectangle(60, 20, 70, 30, SIZE)
+RIGHT |= rectangle(88, 2, 94, 8, SIZE)
+SPECK = rectangle(0, 60, 1, 61, SIZE)
+
+
+def export(annotation_set, format_name, path, **options):
+    export_selection(Selection(annotation_set=annotation_set, **options), format_name, path)
+
+
+def tracks_of(index):
+    """A frame without objects, a track that leaves and returns, and a speck now and then."""
+    if index == 5:
+        return {}
+    tracks = {"t3_c2": RIGHT}
+    if not 7 <= index < 10:
+        tracks["t7_c1"] = LEFT
+    if index == 2:
+        tracks["t8_c1"] = SPECK
+    return tracks
 
 
 @pytest.fixture
@@ -27,8 +54,7 @@ def annotated(small_video, labels):
     path = small_video.parent / "small.annset"
     with AnnotationSetWriter(path, new_manifest(info, labels)) as writer:
         for index in range(12):
-            tracks = {} if index == 5 else {"t7_c1": LEFT, "t3_c2": RIGHT}
-            writer.add(annotated_frame(index, **tracks))
+            writer.add(annotated_frame(index, **tracks_of(index)))
     return AnnotationSet(path)
 
 
@@ -36,7 +62,7 @@ def test_davis_pictures_hold_the_masks(annotated, tmp_path):
     export(annotated, "davis", tmp_path / "davis")
     with (tmp_path / "davis" / "objects.csv").open() as file:
         numbers = {int(row["track_id"]): int(row["value"]) for row in csv.DictReader(file)}
-    assert numbers == {3: 1, 7: 2}
+    assert numbers == {3: 1, 7: 2, 8: 3}
     for frame in annotated.frames():
         with Image.open(tmp_path / "davis" / f"{frame.index:05d}.png") as picture:
             assert picture.mode == "P"
@@ -77,10 +103,141 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
     with pytest.raises(InputError, match="not the video"):
         export(annotated, "mp4", tmp_path / "x.mp4")
     assert not (tmp_path / "x.mp4").exists()
-    unfinished = tmp_path / "unfinished.annset"
-    AnnotationSetWriter(unfinished, annotated.manifest.model_copy(update={"state": "running"}))
-    with pytest.raises(InputError, match="not complete"):
-        export(AnnotationSet(unfinished), "davis", tmp_path / "y")
+    with pytest.raises(UsageError, match="no class 'Spleen'; choose among Grasper, Liver"):
+        export(annotated, "coco", tmp_path / "y", classes=("Spleen",))
+
+
+@pytest.mark.parametrize("name", ["coco", "csv", "davis", "parquet", "sasvi", "youtube-vis"])
+def test_an_export_never_overwrites_and_leaves_nothing_half_written(annotated, tmp_path, name):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="exists already"):
+        export(annotated, name, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+    (annotated.path / "masks" / "part-000000.parquet").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="damaged"):
+        export(annotated, name, tmp_path / "fresh")
+    assert {path.name for path in tmp_path.iterdir()} == {"small.mp4", "small.annset", "out"}
+
+
+def test_of_a_set_that_is_still_written_the_committed_frames_are_exported(
+    small_video, labels, tmp_path
+):
+    manifest = new_manifest(open_video(small_video).info, labels)
+    writer = AnnotationSetWriter(tmp_path / "running.annset", manifest)
+    for index in range(130):
+        writer.add(annotated_frame(index, t7_c1=LEFT))
+    running = AnnotationSet(tmp_path / "running.annset")
+    assert not running.is_complete
+    export(running, "csv", tmp_path / "running.csv")
+    assert len((tmp_path / "running.csv").read_text().splitlines()) == 1 + 100
+
+
+def load_coco(path):
+    with redirect_stdout(io.StringIO()):
+        return COCO(str(path))
+
+
+def test_coco_masks_are_equal_pixel_by_pixel(annotated, tmp_path):
+    export(annotated, "coco", tmp_path / "coco")
+    coco = load_coco(tmp_path / "coco" / "annotations.json")
+    assert {category["name"] for category in coco.loadCats(coco.getCatIds())} == {
+        "Grasper",
+        "Liver",
+    }
+    assert len(coco.getImgIds()) == 12
+    for frame in annotated.frames():
+        entries = coco.loadAnns(coco.getAnnIds(imgIds=[frame.index]))
+        assert {entry["track_id"] for entry in entries} == {t.track_id for t in frame.tracks}
+        masks = {track.track_id: decode_mask(track.rle) for track in frame.tracks}
+        for entry in entries:
+            mask = coco.annToMask(entry).astype(bool)
+            assert np.array_equal(mask, masks[entry["track_id"]])
+            assert entry["area"] == mask.sum()
+            x, y, width, height = entry["bbox"]
+            assert mask[y : y + height, x : x + width].sum() == mask.sum()
+    picture = cv2.imread(str(tmp_path / "coco" / "images" / coco.loadImgs([3])[0]["file_name"]))
+    assert picture.shape == (*SIZE, 3)
+    assert abs(float(picture.mean()) - 60) < 4
+
+
+def test_frames_classes_and_sizes_can_be_chosen(annotated, tmp_path):
+    export(
+        annotated, "coco", tmp_path / "coco", every=2, classes=("Grasper",), min_area=2,
+        images="none",
+    )  # fmt: skip
+    coco = load_coco(tmp_path / "coco" / "annotations.json")
+    assert sorted(coco.getImgIds()) == [0, 2, 4, 6, 8, 10]
+    assert {entry["track_id"] for entry in coco.dataset["annotations"]} == {7}
+    assert [category["name"] for category in coco.dataset["categories"]] == ["Grasper"]
+    assert not (tmp_path / "coco" / "images").exists()
+
+
+def test_pngs_are_exact(annotated, tmp_path):
+    export(annotated, "coco", tmp_path / "coco", every=6, images="png")
+    (first, *_) = next(open_video(annotated.path.parent / "small.mp4").batches(1)).images
+    with Image.open(tmp_path / "coco" / "images" / "00000.png") as picture:
+        assert np.array_equal(np.asarray(picture), first)
+
+
+def test_youtube_vis_has_a_track_with_a_mask_or_null_for_each_frame(annotated, tmp_path):
+    export(annotated, "youtube-vis", tmp_path / "vis")
+    document = json.loads((tmp_path / "vis" / "instances.json").read_text())
+    (video,) = document["videos"]
+    assert (video["length"], video["width"], video["height"]) == (12, 96, 64)
+    for name in video["file_names"]:
+        assert (tmp_path / "vis" / "JPEGImages" / name).is_file()
+    frames = list(annotated.frames())
+    assert [entry["track_id"] for entry in document["annotations"]] == [3, 7, 8]
+    for entry in document["annotations"]:
+        assert len(entry["segmentations"]) == len(entry["bboxes"]) == len(entry["areas"]) == 12
+        for frame, segmentation in zip(frames, entry["segmentations"], strict=True):
+            true = [t for t in frame.tracks if t.track_id == entry["track_id"]]
+            assert (segmentation is None) == (not true)
+            if true:
+                assert np.array_equal(coco_mask.decode(segmentation) > 0, decode_mask(true[0].rle))
+    assert {path.name for path in (tmp_path / "vis").iterdir()} == {"instances.json", "JPEGImages"}
+
+
+def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):
+    export(annotated, "sasvi", tmp_path / "sasvi")
+    folder = tmp_path / "sasvi" / "small"
+    with np.load(folder / "00002_binary_mask.npz") as stored:
+        masks = stored["arr"]
+    assert masks.dtype == bool
+    assert masks.shape == (3, *SIZE)
+    assert np.array_equal(masks[1], LEFT | SPECK)
+    assert np.array_equal(masks[2], RIGHT)
+    assert np.array_equal(masks[0], ~(LEFT | SPECK | RIGHT))
+    with Image.open(folder / "00002_rgb_mask.png") as picture:
+        colors = np.asarray(picture)
+    assert (colors[LEFT] == (0, 255, 0)).all()
+    assert (colors[RIGHT] == (200, 60, 60)).all()
+    assert len(list(folder.iterdir())) == 24
+
+
+def test_tables_have_a_row_for_each_frame_and_track(annotated, tmp_path):
+    export(annotated, "csv", tmp_path / "rows.csv")
+    export(annotated, "parquet", tmp_path / "rows.parquet")
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        from_csv = list(csv.DictReader(file))
+    rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    assert len(rows) == len(from_csv) == sum(len(frame.tracks) for frame in annotated.frames())
+    assert [row["area"] for row in rows] == [int(row["area"]) for row in from_csv]
+    first = next(row for row in rows if row["track_id"] == 7)
+    assert (first["x"], first["y"], first["width"], first["height"]) == (4, 4, 10, 26)
+    assert (first["centroid_x"], first["centroid_y"], first["area"]) == (9, 17, 260)
+    assert (first["class_name"], first["speed"]) == ("Grasper", None)
+
+
+def test_speed_is_the_way_of_the_centroid_a_second(small_video, labels, tmp_path):
+    manifest = new_manifest(open_video(small_video).info, labels)
+    with AnnotationSetWriter(tmp_path / "moves.annset", manifest) as writer:
+        for index in range(4):
+            mask = rectangle(3 * index, 4 * index, 10 + 3 * index, 10 + 4 * index, SIZE)
+            writer.add(annotated_frame(index, t1_c1=mask))
+    export(AnnotationSet(tmp_path / "moves.annset"), "parquet", tmp_path / "rows.parquet")
+    speeds = pq.read_table(tmp_path / "rows.parquet")["speed"].to_pylist()
+    assert speeds == [None, *[pytest.approx(5 * 25)] * 3]
 
 
 def test_a_video_is_complete_or_not_there(tmp_path):

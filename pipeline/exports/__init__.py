@@ -3,35 +3,41 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import UsageError
+from pipeline.exports.coco import export_coco
 from pipeline.exports.davis import export_davis
 from pipeline.exports.mp4 import export_mp4
+from pipeline.exports.sasvi import export_sasvi
+from pipeline.exports.selection import ImageKind, Selection
+from pipeline.exports.tables import export_csv, export_parquet
+from pipeline.exports.youtube_vis import export_youtube_vis
 
-EXPORTERS: dict[str, Callable[[AnnotationSet, Path], None]] = {
+__all__ = ["EXPORTERS", "ImageKind", "Selection", "export"]
+
+EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
+    "coco": export_coco,
+    "csv": export_csv,
     "davis": export_davis,
     "mp4": export_mp4,
+    "parquet": export_parquet,
+    "sasvi": export_sasvi,
+    "youtube-vis": export_youtube_vis,
 }
 
 
-def export(annotation_set: AnnotationSet, format_name: str, path: Path) -> None:
-    """Write a set in another format.
+def export(selection: Selection, format_name: str, path: Path) -> None:
+    """Write a set in another format; of a set that is still being written, what is committed.
 
     Args:
-        annotation_set: what to export; it must be complete.
+        selection: what to export.
         format_name: a key of `EXPORTERS`.
-        path: file or folder to write.
+        path: file or folder to write; it is there when it is complete, and not before.
 
     Raises:
         UsageError: the format is not known.
-        InputError: the set is not complete.
-        OutputError: the path cannot be written.
+        InputError: the set is damaged, or pictures are wanted and the video is gone.
+        OutputError: the path exists already or cannot be written.
     """
     if format_name not in EXPORTERS:
         raise UsageError(f"unknown format {format_name}; choose one of {', '.join(EXPORTERS)}")
-    if not annotation_set.is_complete:
-        raise InputError(
-            f"{annotation_set.path} is not complete ({annotation_set.manifest.state}); "
-            "annotate the video again first"
-        )
-    EXPORTERS[format_name](annotation_set, path)
+    EXPORTERS[format_name](selection, path)

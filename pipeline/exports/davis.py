@@ -1,20 +1,20 @@
 """Export indexed PNGs as DAVIS has them: one picture a frame, the pixel value is the object."""
 
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError
+from pipeline.exports.output import whole_folder
+from pipeline.exports.selection import Selection
 from pipeline.labels import default_color
 from pipeline.masks import decode_mask
 from pipeline.records import FrameAnnotation
 
 
-def export_davis(annotation_set: AnnotationSet, path: Path) -> None:
+def export_davis(selection: Selection, path: Path) -> None:
     """Write `00000.png`, `00001.png`, ... with a palette; value 0 is background.
 
     Objects are numbered from 1 in the order of their track ids; `objects.csv` says which
@@ -24,36 +24,22 @@ def export_davis(annotation_set: AnnotationSet, path: Path) -> None:
         InputError: the set has more than 255 tracks, which an indexed PNG cannot hold.
         OutputError: the folder exists already or cannot be written.
     """
-    numbers = _number_tracks(annotation_set)
-    if path.exists():
-        raise OutputError(f"{path} exists already; remove it or choose another --out")
-    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
-    try:
-        draft.mkdir(parents=True)
-        entry = annotation_set.manifest.video
-        for frame in annotation_set.frames():
-            picture = _picture(frame, numbers, (entry.height, entry.width))
+    numbers = _number_tracks(selection)
+    with whole_folder(path) as draft:
+        for frame in selection.frames():
+            picture = _picture(frame, numbers, selection.size)
             picture.save(draft / f"{frame.index:05d}.png")
-        _write_objects(annotation_set, numbers, draft / "objects.csv")
-        draft.rename(path)
-    except OSError as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); free space or choose another "
-            "--out"
-        ) from error
+        _write_objects(selection.annotation_set, numbers, draft / "objects.csv")
 
 
-def _number_tracks(annotation_set: AnnotationSet) -> dict[tuple[int, int], int]:
+def _number_tracks(selection: Selection) -> dict[tuple[int, int], int]:
     tracks = {
-        (track.track_id, track.class_id)
-        for frame in annotation_set.frames()
-        for track in frame.tracks
+        (track.track_id, track.class_id) for frame in selection.frames() for track in frame.tracks
     }
     if len(tracks) > 255:
         raise InputError(
-            f"{annotation_set.path} has {len(tracks)} tracks, an indexed PNG holds at most 255; "
-            "choose another format"
+            f"{selection.annotation_set.path} has {len(tracks)} tracks, an indexed PNG holds at "
+            "most 255; choose another format or fewer --classes"
         )
     return {track: number for number, track in enumerate(sorted(tracks), start=1)}
 

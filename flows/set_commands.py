@@ -1,0 +1,121 @@
+"""The command line's part about sets: `scopeline export` and `scopeline info`."""
+
+import json
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.model_commands import JsonOption, screen
+
+if TYPE_CHECKING:
+    from pipeline.annotation_set import AnnotationSet
+
+
+class ExportFormat(StrEnum):
+    """The formats that `export` knows."""
+
+    coco = "coco"
+    csv = "csv"
+    davis = "davis"
+    mp4 = "mp4"
+    parquet = "parquet"
+    sasvi = "sasvi"
+    youtube_vis = "youtube-vis"
+
+
+class ImageChoice(StrEnum):
+    """The pictures that go with formats that refer to pictures."""
+
+    jpeg = "jpeg"
+    png = "png"
+    none = "none"
+
+
+def export_set(
+    annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
+    format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    out: Annotated[Path, typer.Option(help="File or folder to write.")],
+    every: Annotated[int, typer.Option(min=1, help="Export each Nth frame.")] = 1,
+    classes: Annotated[
+        str | None, typer.Option(help="Classes to export, with commas between them.")
+    ] = None,
+    min_area: Annotated[int, typer.Option(min=1, help="Leave out smaller masks, in pixels.")] = 1,
+    images: Annotated[
+        ImageChoice, typer.Option(help="Pictures of coco and youtube-vis; none: names only.")
+    ] = ImageChoice.jpeg,
+) -> None:
+    """Write a set in another format; of one still being written, what is committed."""
+    from pipeline.annotation_set import AnnotationSet
+    from pipeline.exports import Selection, export
+
+    selection = Selection(
+        annotation_set=AnnotationSet(annotation_set),
+        every=every,
+        classes=tuple(classes.split(",")) if classes else (),
+        min_area=min_area,
+        images=images.value,
+    )
+    export(selection, format_name.value, out)
+    manifest = selection.annotation_set.manifest
+    if not selection.annotation_set.is_complete:
+        screen.print(f"the set is {manifest.state}: {manifest.counts.frames} frames so far")
+    screen.print(str(out), soft_wrap=True)
+
+
+def info(
+    source: Annotated[Path, typer.Argument(metavar="VIDEO|SET")], as_json: JsonOption = False
+) -> None:
+    """Say what a video or an annotation set is."""
+    document = _describe(source)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    prompts = document.pop("prompts", [])
+    for key, value in document.items():
+        text = json.dumps(value) if isinstance(value, dict | list) else value
+        typer.echo(f"{key}: {text}")
+    for prompt in prompts:
+        typer.echo(
+            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}, "
+            "score {score:.2f}".format(**prompt)
+        )
+
+
+def _describe(source: Path) -> dict[str, Any]:
+    from pipeline.annotation_set import SUFFIX, AnnotationSet
+    from pipeline.frames import open_video
+
+    if source.suffix == SUFFIX or (source / "manifest.json").is_file():
+        annotated = AnnotationSet(source)
+        return {
+            "kind": "annotation set",
+            **annotated.manifest.model_dump(),
+            "prompts": list(_prompts(annotated)),
+        }
+    video = open_video(source).info
+    return {
+        "kind": "video",
+        "name": video.name,
+        "path": str(video.path),
+        "sha256": video.sha256,
+        "width": video.width,
+        "height": video.height,
+        "frames": video.frame_count,
+        "rate": video.rate,
+        "seconds": round(video.frame_count / video.rate, 3),
+    }
+
+
+def _prompts(annotated: "AnnotationSet") -> Iterator[dict[str, Any]]:
+    for frame_index, prompt in annotated.prompts():
+        yield {
+            "frame": frame_index,
+            "track": prompt.track_id,
+            "class": annotated.label_set[prompt.class_id].name,
+            "kind": prompt.kind,
+            "reason": prompt.reason.value,
+            "score": prompt.score,
+        }

@@ -1,0 +1,49 @@
+"""The pictures that an export refers to: extracted frames, or only their names."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.exports.selection import Selection
+from pipeline.records import FrameAnnotation
+
+_JPEG_QUALITY = 95
+
+
+def frame_name(selection: Selection, index: int) -> str:
+    """Return the name of a frame's picture: `00000.jpg`, or .png."""
+    return f"{index:05d}.{'png' if selection.images == 'png' else 'jpg'}"
+
+
+def frames_with_written_pictures(
+    selection: Selection, folder: Path
+) -> Iterator[tuple[FrameAnnotation, str]]:
+    """Write each exported frame's picture into a folder, if pictures are wanted.
+
+    Yields:
+        Each frame with the name of its picture.
+
+    Raises:
+        InputError: the annotated video is gone or has changed.
+        OSError: a picture cannot be written.
+    """
+    if selection.images == "none":
+        for frame in selection.frames():
+            yield frame, frame_name(selection, frame.index)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for frame, image in selection.frames_with_pictures():
+        name = frame_name(selection, frame.index)
+        _write(folder / name, image)
+        yield frame, name
+
+
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    encoded, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    if not encoded:
+        raise OSError(f"{path.name} cannot be encoded")
+    path.write_bytes(content.tobytes())

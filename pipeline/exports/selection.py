@@ -1,0 +1,99 @@
+"""What of a set is exported, and the frames' pictures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError, UsageError
+from pipeline.frames import open_video
+from pipeline.labels import LabelClass
+from pipeline.masks import rle_area
+from pipeline.records import FrameAnnotation, TrackAnnotation
+
+ImageKind = Literal["jpeg", "png", "none"]
+_BATCH_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The part of a set that is exported.
+
+    Of a set that is still being written, that is what is committed.
+
+    Attributes:
+        annotation_set: the set.
+        every: each Nth frame is exported.
+        classes: names of the classes to export; all if there are none.
+        min_area: smaller masks are left out, in pixels.
+        images: pictures that go with formats that refer to pictures.
+
+    Raises:
+        UsageError: a class is not in the set's label set.
+    """
+
+    annotation_set: AnnotationSet
+    every: int = 1
+    classes: tuple[str, ...] = ()
+    min_area: int = 1
+    images: ImageKind = "jpeg"
+
+    def __post_init__(self) -> None:
+        """Check the names of the classes."""
+        known = [label.name for label in self.annotation_set.label_set.foreground]
+        for name in self.classes:
+            if name not in known:
+                raise UsageError(
+                    f"{self.annotation_set.path} has no class {name!r}; choose among "
+                    f"{', '.join(known)}"
+                )
+
+    @property
+    def labels(self) -> tuple[LabelClass, ...]:
+        """The classes that are exported."""
+        foreground = self.annotation_set.label_set.foreground
+        return tuple(
+            label for label in foreground if not self.classes or label.name in self.classes
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames in pixels."""
+        video = self.annotation_set.manifest.video
+        return video.height, video.width
+
+    def frames(self) -> Iterator[FrameAnnotation]:
+        """Yield the frames with the tracks that are exported."""
+        class_ids = {label.id for label in self.labels}
+        for frame in self.annotation_set.frames():
+            if frame.index % self.every == 0:
+                tracks = tuple(track for track in frame.tracks if self._has(track, class_ids))
+                yield replace(frame, tracks=tracks)
+
+    def _has(self, track: TrackAnnotation, class_ids: set[int]) -> bool:
+        return track.class_id in class_ids and rle_area(track.rle) >= self.min_area
+
+    def frames_with_pictures(self) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8]]]:
+        """Yield the frames with their pictures uint8[H, W, 3], RGB.
+
+        Raises:
+            InputError: the annotated video is gone or has changed.
+        """
+        entry = self.annotation_set.manifest.video
+        video = open_video(Path(entry.path))
+        if video.info.sha256 != entry.sha256:
+            raise InputError(
+                f"{entry.path} is not the video that {self.annotation_set.path} annotates; put "
+                "the original back"
+            )
+        frames = self.frames()
+        frame = next(frames, None)
+        for batch in video.batches(_BATCH_FRAMES, self.annotation_set.manifest.counts.frames):
+            for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
+                if frame is not None and frame.index == index:
+                    yield frame, image
+                    frame = next(frames, None)
