@@ -92,7 +92,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial we
 @train_app.command(
     "overseer",
     epilog="Example: `scopeline train overseer --data my-frames --labels labels.json "
-    "--start-from scopeline --steps 600 --out my-overseer`",
+    "--start-from scopeline --steps 600 --out tool-overseer`",
 )
 def train_overseer(
     data: DataOption,

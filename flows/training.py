@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from flows.training_job import (
     FIRST_VALIDATION_SEED,
     THEATRE,
     TrainingJob,
+    claim_run_folder,
     run_folder,
 )
 from overseer.datasets import LabelledFrames, read_labelled_frames
@@ -43,7 +44,9 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
 
     Raises:
         InputError: the data set holds nothing to learn from.
+        UsageError: the folder holds another training.
     """
+    claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=_screen) as progress:
         material = _overseer_material(job, progress, config.image_size)
         overseer = train_overseer(
@@ -111,6 +114,7 @@ def train_tracker_job(job: TrainingJob) -> Path:
             f"--data {job.data}: the tracker is trained on clips in which each frame is "
             "labelled, which only --data theatre has"
         )
+    claim_run_folder(job, "tracker", {})
     with Progress(console=_screen) as progress:
         clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
         validation_clips = _validation_clips(job, progress)

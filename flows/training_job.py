@@ -1,8 +1,11 @@
 """What to train a model on, and how long."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from pipeline.errors import UsageError
 from pipeline.training import TrainingPlan
 from samples.theatre.looks import Scenery
 
@@ -11,6 +14,7 @@ CLIP_FRAMES = 24
 # Below the training seeds, and not among those that figures are measured on.
 FIRST_VALIDATION_SEED = 90_000
 CURVES = "training.svg"
+_IDENTITY = "job.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,3 +52,42 @@ class TrainingJob:
 def run_folder(job: TrainingJob) -> Path:
     """Return where the unfinished run and its records are kept."""
     return job.out / ".training"
+
+
+def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> None:
+    """Make the run's folder, or see that the unfinished run in it is this one.
+
+    Args:
+        job: what to train on.
+        kind: overseer or tracker.
+        options: what else makes the run what it is.
+
+    Raises:
+        UsageError: the folder holds a run of another kind, on other data or with other options.
+    """
+    identity = {
+        "kind": kind,
+        "data": job.data,
+        "layout": job.layout,
+        "labels": str(job.labels),
+        "looks": [look.name for look in job.scenery.looks],
+        "families": list(job.scenery.families),
+        "clips": job.clips,
+        "start_from": job.start_from,
+        "plan": asdict(job.plan),
+        **options,
+    }
+    path = run_folder(job) / _IDENTITY
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.tmp")
+        draft.write_text(json.dumps(identity, indent=2) + "\n")
+        draft.replace(path)
+        return
+    known = json.loads(path.read_text())
+    other = [name for name, value in identity.items() if known.get(name) != value]
+    if other:
+        raise UsageError(
+            f"{job.out} holds a training with another {', '.join(other)}; choose another --out, or "
+            f"remove {run_folder(job)} to begin anew"
+        )

@@ -248,6 +248,17 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     assert "2 frames to learn from" in said
 
 
+def test_a_folder_with_another_training_is_refused(job, tmp_path):
+    write_data_set(tmp_path / "data", 1)
+    train_overseer_job(job, config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="holds a training with another data; choose another"):
+        train_overseer_job(replace(job, data=str(tmp_path / "data")), config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="another batch_size"):
+        train_overseer_job(job, config=TINY, batch_size=2)
+    with pytest.raises(UsageError, match="another kind"):
+        train_tracker_job(job)
+
+
 def test_validation_data_gives_the_curve(job, tmp_path):
     write_data_set(tmp_path / "data", 2)
     write_data_set(tmp_path / "other", 2)
