@@ -1,10 +1,12 @@
 """What several test modules share: small scenes, label sets and records."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows import cli
 from pipeline.frames import VideoInfo
 from pipeline.labels import LabelClass, LabelSet
 from pipeline.masks import encode_mask
@@ -20,6 +22,25 @@ def real_video() -> Path:
     if not path.exists():
         pytest.skip("the real laparoscopic video is not on this machine")
     return path
+
+
+@pytest.fixture
+def scopeline(monkeypatch, capsys):
+    """Run the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["scopeline", *map(str, arguments)])
+        monkeypatch.delenv("SCOPELINE_DEBUG", raising=False)
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -13,32 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows import cli
 from pipeline.annotation_set import AnnotationSet
 from pipeline.masks import decode_mask
 from pipeline.records import PromptReason
 from samples.theatre.render import render
 
 CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
-
-
-@pytest.fixture
-def scopeline(monkeypatch, capsys):
-    """Run the command in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["scopeline", *map(str, arguments)])
-        monkeypatch.delenv("SCOPELINE_DEBUG", raising=False)
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

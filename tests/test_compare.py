@@ -1,11 +1,9 @@
 """Policies side by side, through the command line."""
 
 import json
-import sys
 
 import pytest
 
-from flows import cli
 from pipeline.annotation_set import AnnotationSet
 from samples.theatre.render import render
 
@@ -23,21 +21,10 @@ def scene(tmp_path_factory):
     return folder
 
 
-def run(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["scopeline", "compare", *map(str, arguments)])
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def test_policies_are_compared_in_one_run(monkeypatch, capsys, scene, tmp_path):
+def test_policies_are_compared_in_one_run(scopeline, scene, tmp_path):
     truth = ("--truth", scene / "truth.annset")
-    code, out, err = run(
-        monkeypatch, capsys, scene / "video.mp4", *truth, "--out", tmp_path,
+    code, out, err = scopeline(
+        "compare", scene / "video.mp4", *truth, "--out", tmp_path,
         "--policies", "constellation,sasvi,framewise", "--json",
     )  # fmt: skip
     assert code == 0, err
@@ -53,10 +40,10 @@ def test_policies_are_compared_in_one_run(monkeypatch, capsys, scene, tmp_path):
     assert figures["framewise"]["prompts"] == 0 < figures["sasvi"]["prompts"]
 
 
-def test_the_table_names_every_policy(monkeypatch, capsys, scene):
+def test_the_table_names_every_policy(scopeline, scene):
     truth = ("--truth", scene / "truth.annset")
-    code, out, _ = run(
-        monkeypatch, capsys, scene / "video.mp4", *truth,
+    code, out, _ = scopeline(
+        "compare", scene / "video.mp4", *truth,
         "--policies", "first-frame,framewise", "--max-frames", "4",
     )  # fmt: skip
     assert code == 0
@@ -65,8 +52,8 @@ def test_the_table_names_every_policy(monkeypatch, capsys, scene):
 
 
 @pytest.mark.parametrize("policy", ["given", "nonsense", ""])
-def test_a_policy_that_cannot_be_compared_is_wrong_use(monkeypatch, capsys, scene, policy):
+def test_a_policy_that_cannot_be_compared_is_wrong_use(scopeline, scene, policy):
     truth = ("--truth", scene / "truth.annset")
-    code, _, err = run(monkeypatch, capsys, scene / "video.mp4", *truth, "--policies", policy)
+    code, _, err = scopeline("compare", scene / "video.mp4", *truth, "--policies", policy)
     assert code == 2
     assert f"{policy!r}; choose among constellation, sasvi, first-frame, framewise" in err

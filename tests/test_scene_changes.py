@@ -32,6 +32,12 @@ def test_a_picture_that_moves_is_no_cut():
     assert cuts([wide[:, shift : shift + 128] for shift in range(0, 120, 6)]) == []
 
 
+def test_a_sudden_swing_is_no_cut():
+    wide = cv2.GaussianBlur(np.concatenate([picture(0), picture(1)], 1), (0, 0), 3)
+    shifts = [0] * 5 + [20, 45, 70, 90, 95]
+    assert cuts([wide[:, shift : shift + 128] for shift in shifts]) == []
+
+
 def test_darkness_is_black_and_begins_and_ends_with_a_cut():
     watch = SceneWatch()
     signs = [watch.look(image) for image in [picture(0)] * 2 + [picture(0, 0)] * 2 + [picture(0)]]
