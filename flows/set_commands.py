@@ -19,6 +19,7 @@ class ExportFormat(StrEnum):
 
     coco = "coco"
     csv = "csv"
+    cvat = "cvat"
     davis = "davis"
     mp4 = "mp4"
     parquet = "parquet"

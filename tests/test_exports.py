@@ -4,12 +4,16 @@ import csv
 import io
 import json
 from contextlib import redirect_stdout
+from xml.etree import ElementTree
 
 import av
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -18,6 +22,7 @@ from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_mani
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.exports import Selection
 from pipeline.exports import export as export_selection
+from pipeline.exports.cvat import row_runs
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.overlay import OverlayPainter
@@ -107,7 +112,9 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
         export(annotated, "coco", tmp_path / "y", classes=("Spleen",))
 
 
-@pytest.mark.parametrize("name", ["coco", "csv", "davis", "parquet", "sasvi", "youtube-vis"])
+@pytest.mark.parametrize(
+    "name", ["coco", "csv", "cvat", "davis", "parquet", "sasvi", "youtube-vis"]
+)
 def test_an_export_never_overwrites_and_leaves_nothing_half_written(annotated, tmp_path, name):
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OutputError, match="exists already"):
@@ -196,6 +203,52 @@ def test_youtube_vis_has_a_track_with_a_mask_or_null_for_each_frame(annotated, t
             if true:
                 assert np.array_equal(coco_mask.decode(segmentation) > 0, decode_mask(true[0].rle))
     assert {path.name for path in (tmp_path / "vis").iterdir()} == {"instances.json", "JPEGImages"}
+
+
+def cvat_mask(entry):
+    """Decode a mask as CVAT documents it: runs row by row within its box, outside first."""
+    width, height = int(entry.get("width")), int(entry.get("height"))
+    runs = [int(run) for run in entry.get("rle").split(",")]
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    mask = np.zeros(SIZE, bool)
+    left, top = int(entry.get("left")), int(entry.get("top"))
+    mask[top : top + height, left : left + width] = pixels
+    return mask
+
+
+def test_cvat_tracks_hold_the_masks_and_say_where_they_leave(annotated, tmp_path):
+    export(annotated, "cvat", tmp_path / "cvat.xml")
+    root = ElementTree.parse(tmp_path / "cvat.xml").getroot()
+    assert root.findtext("version") == "1.1"
+    assert root.findtext("meta/task/mode") == "interpolation"
+    assert [label.findtext("name") for label in root.iter("label")] == ["Grasper", "Liver"]
+    true = {
+        (track.class_id, frame.index): decode_mask(track.rle)
+        for frame in annotated.frames()
+        for track in frame.tracks
+        if track.track_id != 8
+    }
+    class_ids = {"Grasper": 1, "Liver": 2}
+    liver, grasper, speck = root.findall("track")
+    for track in (liver, grasper):
+        shown = [entry for entry in track.findall("mask") if entry.get("outside") == "0"]
+        for entry in shown:
+            key = (class_ids[track.get("label")], int(entry.get("frame")))
+            assert np.array_equal(cvat_mask(entry), true.pop(key))
+        assert [entry.get("keyframe") for entry in shown][:2] == ["1", "0"]
+    assert not true
+    outside = [int(e.get("frame")) for e in grasper.findall("mask") if e.get("outside") == "1"]
+    assert outside == [5, 7]
+    assert [int(e.get("frame")) for e in liver.findall("mask") if e.get("outside") == "1"] == [5]
+    assert [e.get("outside") for e in speck.findall("mask")] == ["0", "1"]
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_runs_of_rows_give_the_mask_back(mask):
+    runs = row_runs(mask)
+    assert sum(runs) == mask.size
+    assert np.array_equal(np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(mask.shape), mask)
+    assert all(run > 0 for run in runs[1:])
 
 
 def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.exports.coco import export_coco
+from pipeline.exports.cvat import export_cvat
 from pipeline.exports.davis import export_davis
 from pipeline.exports.mp4 import export_mp4
 from pipeline.exports.sasvi import export_sasvi
@@ -17,6 +18,7 @@ __all__ = ["EXPORTERS", "ImageKind", "Selection", "export"]
 EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "coco": export_coco,
     "csv": export_csv,
+    "cvat": export_cvat,
     "davis": export_davis,
     "mp4": export_mp4,
     "parquet": export_parquet,

@@ -10,9 +10,8 @@ from pipeline.exports.coco import category, coco_rle, write_list
 from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
+from pipeline.exports.spool import TrackSpool
 from pipeline.masks import rle_area, rle_box
-
-_TrackKey = tuple[int, int]
 
 
 def export_youtube_vis(selection: Selection, path: Path) -> None:
@@ -24,7 +23,8 @@ def export_youtube_vis(selection: Selection, path: Path) -> None:
     """
     video_name = selection.annotation_set.manifest.video.name
     with whole_folder(path) as draft, TemporaryDirectory(dir=draft) as scratch:
-        names, tracks = _spool(selection, draft / "JPEGImages" / video_name, Path(scratch))
+        spool = TrackSpool(Path(scratch))
+        names = _spool_masks(selection, draft / "JPEGImages" / video_name, spool)
         height, width = selection.size
         video = {
             "id": 1,
@@ -39,50 +39,34 @@ def export_youtube_vis(selection: Selection, path: Path) -> None:
             file.write(', "categories": ')
             json.dump([category(label) for label in selection.labels], file)
             file.write(', "annotations": ')
-            write_list(_annotations(tracks, len(names), Path(scratch), selection.size), file)
+            write_list(_annotations(spool, len(names), selection.size), file)
             file.write("}\n")
 
 
-def _spool(
-    selection: Selection, pictures: Path, scratch: Path
-) -> tuple[list[str], list[_TrackKey]]:
-    """Sort masks by track on disk, since a long video's do not fit in memory.
-
-    Returns:
-        The names of the pictures, and which tracks there are.
-    """
+def _spool_masks(selection: Selection, pictures: Path, spool: TrackSpool) -> list[str]:
+    """Write pictures, sort masks by track; returns the names of the pictures."""
     names: list[str] = []
-    tracks: list[_TrackKey] = []
     for number, (frame, name) in enumerate(frames_with_written_pictures(selection, pictures)):
         names.append(name)
         for track in frame.tracks:
-            key = (track.track_id, track.class_id)
-            if key not in tracks:
-                tracks.append(key)
             line = {
                 "number": number,
-                "segmentation": coco_rle(track.rle),
-                "bbox": list(rle_box(track.rle)),
-                "area": rle_area(track.rle),
+                "segmentations": coco_rle(track.rle),
+                "bboxes": list(rle_box(track.rle)),
+                "areas": rle_area(track.rle),
             }
-            with _spool_file(scratch, key).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-    return names, tracks
+            spool.add((track.track_id, track.class_id), line)
+    return names
 
 
-def _annotations(
-    tracks: list[_TrackKey], length: int, scratch: Path, size: tuple[int, int]
-) -> Iterator[dict[str, Any]]:
-    for annotation_id, key in enumerate(sorted(tracks), start=1):
+def _annotations(spool: TrackSpool, length: int, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+    for annotation_id, key in enumerate(spool.tracks(), start=1):
         columns: dict[str, list[Any]] = {
             name: [None] * length for name in ("segmentations", "bboxes", "areas")
         }
-        with _spool_file(scratch, key).open() as file:
-            for line in map(json.loads, file):
-                number = line["number"]
-                columns["segmentations"][number] = line["segmentation"]
-                columns["bboxes"][number] = line["bbox"]
-                columns["areas"][number] = line["area"]
+        for line in spool.lines(key):
+            for name, values in columns.items():
+                values[line["number"]] = line[name]
         yield {
             "id": annotation_id,
             "video_id": 1,
@@ -94,7 +78,3 @@ def _annotations(
             "length": length,
             **columns,
         }
-
-
-def _spool_file(scratch: Path, key: _TrackKey) -> Path:
-    return scratch / f"{key[0]}-{key[1]}.jsonl"
