@@ -39,6 +39,7 @@ PLAIN_SEEDS, PLAIN_FRAMES = range(9001, 9006), 100
 HELDOUT_SEEDS, HELDOUT_FRAMES = range(9101, 9121), 96
 SIZE = (480, 270)
 _POLICIES: tuple[PolicyName, ...] = ("constellation", "sasvi", "framewise", "first-frame")
+_HELDOUT_POLICIES: tuple[PolicyName, ...] = ("constellation", "framewise")
 _KINDS: tuple[PromptKind, ...] = ("mask", "box", "points")
 _BASELINES = {"optical flow": FlowMasks, "held still": HeldMasks}
 _SCORES = ("j", "f", "j_and_f", "miou", "dice", "presence", "found_again")
@@ -74,7 +75,7 @@ def heldout_clip(seed: int, out: Path) -> Figures:
     for name, baseline in _BASELINES.items():
         frames = _baseline(baseline(), folder / "video.mp4", truth, "first", None)
         figures[f"heldout, {name}"] = _scores(frames, list(truth.frames()), truth.label_set)
-    for policy in _POLICIES:
+    for policy in _HELDOUT_POLICIES:
         settings = AnnotateSettings(policy=policy)
         figures[f"heldout, {policy}"] = _annotated(folder, policy, settings, truth)
     return figures
