@@ -12,7 +12,7 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from flows.given_prompts import open_given, read_given_prompts
+from flows.given_prompts import given_policy, open_given
 from flows.models import (
     choose_device,
     describe_model,
@@ -29,7 +29,7 @@ from pipeline.exports import Selection, export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet
 from pipeline.manifest import Manifest
-from pipeline.policy import AdoptingPolicy, FirstFrame, Given, Policy, WithGivenPrompts
+from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameAnnotation
 from pipeline.sasvi import annotate_sasvi
 
@@ -179,13 +179,11 @@ def _frames(
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
     given = None
     if settings.prompts is not None:
-        given = Given(
-            read_given_prompts(
-                open_given(settings.prompts, settings.labels),
-                info,
-                frames=settings.prompt_frames,
-                kind=settings.prompt_kind,
-            )
+        given = given_policy(
+            open_given(settings.prompts, settings.labels),
+            info,
+            frames=settings.prompt_frames,
+            kind=settings.prompt_kind,
         )
         if settings.policy == "given":
             return given

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flows.annotate_video import VideoJob, annotate_job, open_models
 from flows.settings import POLICIES, AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
+from pipeline.class_regions import merge_by_class
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
@@ -81,11 +82,13 @@ def _measure(
     annotated = annotate_job(job)
     seconds = time.monotonic() - started
     frames = list(annotated.frames())
+    # Plain masks do not tell instances apart, so they are not held against the policies.
+    judged = list(merge_by_class(frames)) if isinstance(comparison.truth, MaskFolder) else frames
     images = _images(comparison.video, settings.max_frames)
     return {
-        **evaluate(frames, truth, annotated.label_set).to_json(),
+        **evaluate(judged, truth, annotated.label_set).to_json(),
         **temporal_consistency(frames, images, cuts).to_json(),
-        **identity_scores(frames, truth).to_json(),
+        **identity_scores(judged, truth).to_json(),
         "overseer_calls": sum(frame.overseer_ran for frame in frames),
         "prompts": annotated.manifest.counts.prompts,
         "seconds": round(seconds, 3),

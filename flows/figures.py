@@ -17,19 +17,19 @@ import torch
 import typer
 
 from flows.annotate_video import VideoJob, annotate_job
-from flows.given_prompts import PromptKind, read_given_prompts
+from flows.given_prompts import PromptKind, given_policy
 from flows.models import choose_device, open_overseer
 from flows.settings import AnnotateSettings, PolicyName
 from overseer.validation import mask_precision
 from pipeline.annotate import annotate
 from pipeline.annotation_set import AnnotationSet
+from pipeline.class_regions import merge_by_class
 from pipeline.frames import list_images, open_video, read_image
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import CHOLECSEG8K, LabelSet
+from pipeline.labels import CHOLECSEG8K, INSTRUMENTS, LabelSet
 from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
 from pipeline.masks import decode_mask
 from pipeline.metrics import evaluate
-from pipeline.policy import Given
 from pipeline.records import FrameAnnotation
 from samples.theatre.looks import Scenery
 from samples.theatre.render import render
@@ -100,10 +100,15 @@ def robotic_clip(data: Path, out: Path) -> Figures:
     """Track the robotic instruments, with the true mask each 30th frame."""
     images, masks = data / "gae_robotic/images", data / "gae_robotic/masks"
     count = len(list_images(masks))
+    labels = out / "instruments.json"
+    labels.write_text(json.dumps(INSTRUMENTS.to_json()))
     settings = AnnotateSettings(
-        policy="given", prompts=masks, prompt_frames=tuple(range(0, count, _ROBOTIC_PROMPT_EVERY))
+        policy="given",
+        prompts=masks,
+        prompt_frames=tuple(range(0, count, _ROBOTIC_PROMPT_EVERY)),
+        labels=labels,
     )
-    return _real_clip("gae_robotic", images, MaskFolder(masks), settings, out)
+    return _real_clip("gae_robotic", images, MaskFolder(masks, INSTRUMENTS), settings, out)
 
 
 def cholecseg8k_frames(data: Path) -> Figures:
@@ -136,9 +141,10 @@ def _real_clip(
     annotated = annotate_job(
         VideoJob(video=images, out=out / "real" / name, settings=settings, resume=False)
     )
-    figures = {f"{name}, tracker": _scores(annotated.frames(), true, truth.label_set)}
+    found = merge_by_class(annotated.frames())
+    figures = {f"{name}, tracker": _scores(found, true, truth.label_set)}
     for baseline_name, baseline in _BASELINES.items():
-        found = _baseline(baseline(), images, truth, frames, settings.max_frames)
+        found = merge_by_class(_baseline(baseline(), images, truth, frames, settings.max_frames))
         figures[f"{name}, {baseline_name}"] = _scores(found, true, truth.label_set)
     return figures
 
@@ -172,7 +178,7 @@ def _baseline(
     max_frames: int | None,
 ) -> Iterator[FrameAnnotation]:
     source = open_video(video)
-    given = Given(read_given_prompts(truth, source.info, frames=frames, kind="mask"))
+    given = given_policy(truth, source.info, frames=frames, kind="mask")
     batches = source.batches(8, max_frames)
     return annotate(batches, overseer=None, tracker=tracker, policy=given)
 

@@ -1,6 +1,7 @@
 """Prompts from true masks that a user gives: which frames, and as what kind of hint."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,16 @@ from numpy.typing import NDArray
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
-from pipeline.labels import load_label_set
+from pipeline.labels import LabelSet, load_label_set
 from pipeline.mask_folder import MaskFolder, open_masks
-from pipeline.masks import boxes_of_masks, decode_mask, points_in_mask, rle_area
+from pipeline.masks import (
+    boxes_of_masks,
+    connected_parts,
+    decode_mask,
+    points_in_mask,
+    rle_area,
+)
+from pipeline.policy import Given, GivenParts
 from pipeline.records import FrameAnnotation, Prompt, PromptReason, TrackAnnotation
 
 PromptKind = Literal["mask", "box", "points"]
@@ -21,6 +29,8 @@ PromptFrames = tuple[int, ...] | Literal["first"]
 # What shows less than this share of the picture has not properly entered yet.
 _ENTERED_AREA_SHARE = 0.001
 _POINT_COUNT = 5
+# A smaller part of a plain mask is a speck of the annotation, not an instance.
+_LEAST_PART_SHARE = 0.0005
 
 
 def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder:
@@ -30,6 +40,47 @@ def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder
         InputError: they are missing or damaged, or hold a value without a meaning.
     """
     return open_masks(prompts, None if labels is None else load_label_set(labels))
+
+
+def given_policy(
+    source: AnnotationSet | MaskFolder,
+    info: VideoInfo,
+    *,
+    frames: PromptFrames,
+    kind: PromptKind,
+) -> Given:
+    """Return the policy that prompts with true masks.
+
+    The instances of a thing class in a plain mask are its connected parts, if a label set
+    says which classes are things; each is prompted by itself, if it is prompted by its mask.
+
+    Args:
+        source: true masks.
+        info: the video that is prompted.
+        frames: as `read_given_prompts` takes it.
+        kind: likewise.
+
+    Raises:
+        InputError: the masks have another size, or a prompt frame is not among them.
+    """
+    prompts = read_given_prompts(source, info, frames=frames, kind=kind)
+    plain = isinstance(source, MaskFolder) and source.is_described
+    if not plain or kind != "mask" or frames == "first":
+        return Given(prompts)
+    parts: dict[int, tuple[Prompt, ...]] = {}
+    for frame_index, of_frame in prompts.items():
+        parts[frame_index] = tuple(
+            part for prompt in of_frame for part in _parts(prompt, source.label_set)
+        )
+    return GivenParts(parts)
+
+
+def _parts(prompt: Prompt, label_set: LabelSet) -> Iterator[Prompt]:
+    if prompt.mask is None or label_set.is_stuff(prompt.class_id):
+        yield prompt
+        return
+    for part in connected_parts(prompt.mask, _LEAST_PART_SHARE * prompt.mask.size):
+        yield replace(prompt, mask=part)
 
 
 def read_given_prompts(

@@ -22,6 +22,9 @@ class MaskFolder:
         path: the folder.
         label_set: what the values mean; without it each value but 0 is a class of its own.
 
+    Attributes:
+        is_described: whether a label set was given.
+
     Raises:
         InputError: the folder is missing or holds no PNG.
     """
@@ -35,6 +38,7 @@ class MaskFolder:
         self._files = [file for file in list_images(path) if file.suffix.lower() == ".png"]
         if not self._files:
             raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")
+        self.is_described = label_set is not None
         self.label_set = label_set or unnamed_label_set(self._all_values())
 
     def __len__(self) -> int:

@@ -87,6 +87,16 @@ def points_in_mask(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
     return np.asarray(pixels[nearest] + 0.5, np.float32)
 
 
+def connected_parts(mask: NDArray[np.bool_], least_area: float) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a mask bool[H, W] that cover at least an area in pixels."""
+    count, numbers, measures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    return [
+        np.asarray(numbers == number)
+        for number in range(1, count)
+        if measures[number, cv2.CC_STAT_AREA] >= least_area
+    ]
+
+
 def intersections(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Count the common pixels of each pair of masks.
 

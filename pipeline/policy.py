@@ -1,7 +1,7 @@
 """When to prompt: a policy looks at what overseer and tracker see, and decides."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -103,7 +103,7 @@ class FirstFrame:
 
 
 class Given:
-    """Prompt with given masks only, on given frames.
+    """Prompt with given masks only, on given frames; each says whose it is.
 
     Args:
         prompts_by_frame: the prompts for each frame index.
@@ -136,6 +136,59 @@ class Given:
         """Return the prompts that were given for the frame."""
         del detections, tracked, signs
         return Decision(prompts=self._prompts.get(frame_index, ()))
+
+
+class GivenParts(Given):
+    """Prompt with given masks that do not say whose they are, as parts of plain masks.
+
+    A part goes to the track of its class that it overlaps most, or starts a new one; a track
+    without a part on a given frame ends.
+
+    Args:
+        parts_by_frame: prompts with masks for each given frame, which may be none; their track
+            ids do not count.
+    """
+
+    def __init__(self, parts_by_frame: Mapping[int, tuple[Prompt, ...]]) -> None:
+        super().__init__(parts_by_frame)
+        self._classes = {}
+
+    def decide(
+        self,
+        frame_index: int,
+        detections: Detections | None,
+        tracked: TrackedMasks,
+        signs: FrameSigns = NO_SIGNS,
+    ) -> Decision:
+        """Return the prompts that were given for the frame, with the ids of their tracks."""
+        if frame_index not in self._prompts:
+            return Decision()
+        parts = super().decide(frame_index, detections, tracked, signs).prompts
+        rows = self._match(parts, tracked)
+        prompts = []
+        for number, part in enumerate(parts):
+            taken = {*self._classes, *tracked.track_ids.tolist()}
+            known = number in rows
+            track_id = int(tracked.track_ids[rows[number]]) if known else max(taken, default=0) + 1
+            self._classes[track_id] = part.class_id
+            prompts.append(replace(part, track_id=track_id))
+        kept = {prompt.track_id for prompt in prompts}
+        ended = tuple(track_id for track_id in tracked.track_ids.tolist() if track_id not in kept)
+        return Decision(prompts=tuple(prompts), ended=ended)
+
+    def _match(self, parts: Sequence[Prompt], tracked: TrackedMasks) -> dict[int, int]:
+        """Return the row in `tracked` of each part that overlaps a track, the best pair first."""
+        if not parts or not len(tracked):
+            return {}
+        iou = iou_matrix(np.stack([np.asarray(part.mask) for part in parts]), tracked.masks)
+        rows: dict[int, int] = {}
+        for flat in np.argsort(-iou, axis=None, kind="stable"):
+            number, row = (int(place) for place in np.unravel_index(flat, iou.shape))
+            same = self._classes.get(int(tracked.track_ids[row])) == parts[number].class_id
+            free = number not in rows and row not in rows.values()
+            if same and free and iou[number, row] > 0:
+                rows[number] = row
+        return rows
 
 
 class WithGivenPrompts:

@@ -53,6 +53,7 @@ def test_real_clips_are_scored_where_they_were_not_prompted(tmp_path, monkeypatc
         Image.fromarray(values).save(data / "masks" / f"{index}.png")
         Image.fromarray(np.repeat(values[..., None], 3, -1)).save(data / "images" / f"{index}.png")
     monkeypatch.setattr(figures, "_ROBOTIC_PROMPT_EVERY", 2)
+    (tmp_path / "out").mkdir()
     measured = figures.robotic_clip(tmp_path, tmp_path / "out")
     assert measured["gae_robotic, held still"]["j"] == 0
 

@@ -1,14 +1,16 @@
 """Prompts from true masks: of which frames, and as what kind of hint."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from flows.given_prompts import open_given, read_given_prompts
+from flows.given_prompts import given_policy, open_given, read_given_prompts
 from pipeline.annotation_set import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError
-from pipeline.records import PromptReason
+from pipeline.records import PromptReason, TrackedMasks
 from tests.conftest import annotated_frame, rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
@@ -63,3 +65,27 @@ def test_what_does_not_fit_is_named(given, clip_info):
         read_given_prompts(given, clip_info, frames=(0, 9), kind="mask")
     with pytest.raises(InputError, match="masks of 48x32, clip.mp4 is 96x32"):
         read_given_prompts(given, replace(clip_info, width=96), frames="first", kind="mask")
+
+
+@pytest.fixture
+def plain_masks(tmp_path, labels):
+    """Two graspers over liver in one picture, and a frame with liver only."""
+    both = np.where(LEFT | RIGHT, 255, 0) + np.where(rectangle(0, 20, 48, 32), 90, 0)
+    for index, values in enumerate([both, np.where(rectangle(0, 20, 48, 32), 90, 0)]):
+        Image.fromarray(values.astype(np.uint8)).save(tmp_path / f"{index}.png")
+    (tmp_path / "labels.json").write_text(json.dumps(labels.to_json()))
+    return tmp_path
+
+
+def test_the_parts_of_a_thing_in_a_plain_mask_are_prompted_one_by_one(plain_masks, clip_info):
+    source = open_given(plain_masks, plain_masks / "labels.json")
+    policy = given_policy(source, clip_info, frames=(0, 1), kind="mask")
+    first = policy.decide(0, None, TrackedMasks.empty(32, 48))
+    assert [(p.track_id, p.class_id) for p in first.prompts] == [(1, 1), (2, 1), (3, 2)]
+    assert [int(p.mask.sum()) for p in first.prompts] == [100, 100, 12 * 48]
+
+
+def test_without_a_label_set_a_value_is_one_object(plain_masks, clip_info):
+    policy = given_policy(open_given(plain_masks, None), clip_info, frames=(0,), kind="mask")
+    prompts = policy.decide(0, None, TrackedMasks.empty(32, 48)).prompts
+    assert sorted(prompt.class_id for prompt in prompts) == [90, 255]

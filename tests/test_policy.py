@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from pipeline.constellation import Constellation, ConstellationSettings
-from pipeline.policy import FirstFrame, Given
+from pipeline.policy import FirstFrame, Given, GivenParts
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
 RIGHT = rectangle(24, 4, 34, 14)
+MIDDLE = rectangle(16, 20, 22, 30)
 GRASPER, LIVER = 1, 2
 
 
@@ -268,3 +269,41 @@ def test_in_the_dark_there_are_no_masks(policy):
     dark = FrameSigns(black=True)
     assert policy.decide(1, None, followed((1, LEFT, 1.0)), dark).out_of_body
     assert not policy.decide(2, None, followed((1, LEFT, 1.0))).out_of_body
+
+
+def part(mask, class_id=GRASPER):
+    return Prompt(
+        frame_index=0, track_id=99, class_id=class_id, reason=PromptReason.HUMAN, mask=mask
+    )
+
+
+def test_parts_without_identity_start_tracks_of_their_own():
+    policy = GivenParts({0: (part(LEFT), part(RIGHT))})
+    assert not policy.wants_overseer(0)
+    decision = policy.decide(0, None, followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1, 2]
+    assert policy.class_of(2) == GRASPER
+    assert policy.decide(1, None, followed((1, LEFT, 1.0))).prompts == ()
+
+
+def test_a_part_goes_to_the_track_that_it_overlaps():
+    policy = GivenParts({0: (part(LEFT), part(RIGHT)), 30: (part(RIGHT), part(MIDDLE))})
+    policy.decide(0, None, followed())
+    near_right = np.roll(RIGHT, 2, 1)
+    decision = policy.decide(30, None, followed((1, LEFT, 1.0), (2, near_right, 1.0)))
+    assert [(p.track_id, p.mask is RIGHT) for p in decision.prompts] == [(2, True), (3, False)]
+    assert decision.ended == (1,)
+
+
+def test_parts_never_go_to_a_track_of_another_class():
+    policy = GivenParts({0: (part(LEFT),), 30: (part(LEFT, LIVER),)})
+    policy.decide(0, None, followed())
+    decision = policy.decide(30, None, followed((1, LEFT, 1.0)))
+    assert [prompt.track_id for prompt in decision.prompts] == [2]
+    assert decision.ended == (1,)
+
+
+def test_a_given_frame_without_parts_ends_all_tracks():
+    policy = GivenParts({0: (part(LEFT),), 30: ()})
+    policy.decide(0, None, followed())
+    assert policy.decide(30, None, followed((1, LEFT, 1.0))).ended == (1,)

@@ -13,6 +13,7 @@ from pipeline.frames import list_images, read_image
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet
 from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
+from pipeline.masks import connected_parts
 
 # A smaller part of a mask is a speck of the annotation, not an instance.
 _LEAST_PART_SHARE = 0.0005
@@ -83,15 +84,6 @@ def _instances(
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield (class id, bool[H, W]) of each instance of a thing and each region of stuff."""
     for label, region in regions:
-        parts = _parts(region) if label.kind == "thing" else [region]
+        least_area = _LEAST_PART_SHARE * region.size
+        parts = connected_parts(region, least_area) if label.kind == "thing" else [region]
         yield from ((label.id, part) for part in parts)
-
-
-def _parts(region: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    count, numbers, measures, _ = cv2.connectedComponentsWithStats(region.astype(np.uint8))
-    least = _LEAST_PART_SHARE * region.size
-    return [
-        np.asarray(numbers == number)
-        for number in range(1, count)
-        if measures[number, cv2.CC_STAT_AREA] >= least
-    ]

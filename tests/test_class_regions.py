@@ -1,0 +1,22 @@
+"""Annotations without instances."""
+
+import numpy as np
+
+from pipeline.class_regions import merge_by_class
+from pipeline.masks import decode_mask
+from tests.conftest import annotated_frame, rectangle
+
+LEFT, RIGHT, BELOW = rectangle(0, 0, 9, 9), rectangle(20, 0, 29, 9), rectangle(0, 20, 48, 32)
+
+
+def test_the_tracks_of_a_class_become_one():
+    (frame,) = merge_by_class([annotated_frame(3, t7_c1=LEFT, t8_c1=RIGHT, t9_c2=BELOW)])
+    assert frame.index == 3
+    merged = {track.track_id: decode_mask(track.rle) for track in frame.tracks}
+    assert merged.keys() == {1, 2}
+    assert np.array_equal(merged[1], LEFT | RIGHT)
+    assert np.array_equal(merged[2], BELOW)
+
+
+def test_a_frame_without_tracks_stays_empty():
+    assert [frame.tracks for frame in merge_by_class([annotated_frame(0)])] == [()]
