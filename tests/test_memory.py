@@ -1,6 +1,6 @@
 import torch
 
-from tracking.memory import FrameMemory, MemoryBank
+from tracking.memory import EVERY_FRAME, FrameMemory, MemoryBank, MemoryRule
 
 
 def memory(frame_index, value=None):
@@ -60,3 +60,20 @@ def test_ending_a_track_leaves_the_others():
     assert bank.track_ids == [2]
     bank.clear()
     assert bank.track_ids == []
+
+
+def test_memories_with_frames_left_out_are_as_old_as_their_rank():
+    bank = MemoryBank()
+    bank[1].remember_prompted(memory(0))
+    for frame in (1, 2, 9):
+        bank[1].remember_tracked(memory(frame))
+    gathered = bank.gather([1], 20)
+    assert gathered.ages[0].tolist() == [0, 3, 2, 1]
+    # Pointers keep their true age, and go out of date.
+    assert gathered.pointer_ages[0].tolist() == [20, 11]
+
+
+def test_by_default_what_is_hidden_is_not_remembered():
+    assert MemoryRule().keeps(0.5)
+    assert not MemoryRule().keeps(0.49)
+    assert EVERY_FRAME.keeps(0.0)

@@ -10,6 +10,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 import tracking
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
+from tracking.memory import EVERY_FRAME, MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
 from tracking.weights import load_network
@@ -70,7 +71,7 @@ def official_logits(predictor: SAM2VideoPredictor, frames: np.ndarray, **prompt)
 
 
 def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
-    tracker = Sam2Tracker(network, CPU)
+    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME)
     logits = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -120,7 +121,7 @@ def test_equals_the_official_predictor_for_points(predictor, frames):
 def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, frames):
     mask, other = square_mask(frames), square_mask(frames, left=100)
     alone = streamed_logits(predictor, frames, mask_prompt(0, 1, mask))
-    tracker = Sam2Tracker(predictor, CPU)
+    tracker = Sam2Tracker(predictor, CPU, memory_rule=EVERY_FRAME)
     together = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -166,6 +167,17 @@ def test_memory_is_bounded(predictor, frames):
     assert [kept.frame_index for kept in memory.prompted] == [0, 42, 48, 54]
     assert len(memory.recent) <= 6
     assert len(memory.pointers) <= 15
+
+
+def test_frames_without_the_object_are_not_remembered(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU, memory_rule=MemoryRule(least_presence=1.1))
+    for index in range(4):
+        tracker.track(index, frames[index])
+        if index == 0:
+            tracker.prompt([mask_prompt(0, 1, square_mask(frames))])
+    assert [kept.frame_index for kept in tracker._bank[1].prompted] == [0]
+    assert not tracker._bank[1].recent
+    assert not tracker._bank[1].pointers
 
 
 def test_a_prompt_for_another_frame_is_refused(predictor, frames):

@@ -17,6 +17,29 @@ MAX_POINTERS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryRule:
+    """Which tracked frames are worth remembering.
+
+    SAM-2 remembers every frame. Once it has lost an object, six frames later it remembers
+    nothing but frames without it. SAMURAI (arXiv 2411.11922) selects by presence, motion and
+    predicted IoU; with the model that ships, to leave out frames below a predicted IoU of 0.5
+    made masks worse.
+
+    Attributes:
+        least_presence: a frame in which the track is less certainly visible is not remembered.
+    """
+
+    least_presence: float = 0.5
+
+    def keeps(self, presence: float) -> bool:
+        """Return whether a frame in which a track is visible with this certainty is kept."""
+        return presence >= self.least_presence
+
+
+EVERY_FRAME = MemoryRule(least_presence=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FrameMemory:
     """What one frame left behind of one track.
 
@@ -71,7 +94,8 @@ class GatheredMemories:
 
     Attributes:
         features: float32[B, S, C, h, w].
-        ages: int64[B, S], frames since the memory was made; 0 marks a prompted frame.
+        ages: int64[B, S], 1 for the latest memory of a tracked frame, 2 for the one before,
+            and so on; 0 marks a prompted frame.
         features_valid: bool[B, S], False for padding.
         pointers: float32[B, P, D].
         pointer_ages: int64[B, P], frames since the pointer was made.
@@ -149,16 +173,15 @@ class MemoryBank:
     def _row(
         memory: TrackMemory, frame_index: int
     ) -> tuple[list[Tensor], list[int], list[Tensor], list[int]]:
-        recent = [
-            kept for kept in memory.recent if 1 <= frame_index - kept.frame_index <= MAX_RECENT
-        ]
+        recent = list(memory.recent)
         pointers = [
             (frame_index - made, pointer)
             for made, pointer in memory.pointers
             if 1 <= frame_index - made <= MAX_POINTERS
         ]
         features = [kept.features for kept in (*memory.prompted, *recent)]
-        ages = [0] * len(memory.prompted) + [frame_index - kept.frame_index for kept in recent]
+        # By rank and not by time, since frames that are not worth it leave no memory.
+        ages = [0] * len(memory.prompted) + list(range(len(recent), 0, -1))
         all_pointers = [kept.pointer for kept in memory.prompted] + [
             pointer for _, pointer in pointers
         ]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.records import Prompt, TrackedMasks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
-from tracking.memory import FrameMemory, GatheredMemories, MemoryBank
+from tracking.memory import FrameMemory, GatheredMemories, MemoryBank, MemoryRule
 from tracking.memory_attention import attend_to_memories
 from tracking.sam2_model import normalize_images
 
@@ -37,11 +37,17 @@ class Sam2Tracker:
         network: a SAM-2 network.
         device: where it runs.
         look_back: how many frames before the current one are kept for `back_fill`.
+        memory_rule: which tracked frames are worth remembering.
     """
 
     def __init__(
-        self, network: SAM2Base, device: torch.device, look_back: int = _LOOK_BACK_FRAMES
+        self,
+        network: SAM2Base,
+        device: torch.device,
+        look_back: int = _LOOK_BACK_FRAMES,
+        memory_rule: MemoryRule | None = None,
     ) -> None:
+        self._memory_rule = memory_rule or MemoryRule()
         self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
@@ -219,15 +225,17 @@ class Sam2Tracker:
         quality = ious.amax(1)
         outputs = {}
         for row, track_id in enumerate(track_ids):
-            memory = FrameMemory(
-                frame_index=frame_index, features=memories[row], pointer=pointers[row]
-            )
-            bank[track_id].remember_tracked(memory)
-            outputs[track_id] = TrackOutput(
+            output = TrackOutput(
                 logits=low_res[row, 0],
                 quality=float(quality[row].clamp(0, 1)),
                 presence=float(presence[row, 0].sigmoid()),
             )
+            outputs[track_id] = output
+            if self._memory_rule.keeps(output.presence):
+                memory = FrameMemory(
+                    frame_index=frame_index, features=memories[row], pointer=pointers[row]
+                )
+                bank[track_id].remember_tracked(memory)
         return outputs
 
     def _condition_on_memory(
