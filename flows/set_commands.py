@@ -22,6 +22,7 @@ class ExportFormat(StrEnum):
     cvat = "cvat"
     davis = "davis"
     mp4 = "mp4"
+    nnunet = "nnunet"
     parquet = "parquet"
     sasvi = "sasvi"
     youtube_vis = "youtube-vis"

@@ -113,7 +113,7 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
 
 
 @pytest.mark.parametrize(
-    "name", ["coco", "csv", "cvat", "davis", "parquet", "sasvi", "youtube-vis"]
+    "name", ["coco", "csv", "cvat", "davis", "nnunet", "parquet", "sasvi", "youtube-vis"]
 )
 def test_an_export_never_overwrites_and_leaves_nothing_half_written(annotated, tmp_path, name):
     (tmp_path / "out").write_text("mine")
@@ -266,6 +266,24 @@ def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):
     assert (colors[LEFT] == (0, 255, 0)).all()
     assert (colors[RIGHT] == (200, 60, 60)).all()
     assert len(list(folder.iterdir())) == 24
+
+
+def test_nnunet_has_pictures_and_labels_without_gaps(annotated, tmp_path):
+    export(annotated, "nnunet", tmp_path / "Dataset501_Small", every=2)
+    folder = tmp_path / "Dataset501_Small"
+    document = json.loads((folder / "dataset.json").read_text())
+    assert document["labels"] == {"background": 0, "Grasper": 1, "Liver": 2}
+    assert sorted(document["labels"].values()) == list(range(3))
+    labels = sorted((folder / "labelsTr").iterdir())
+    assert len(labels) == document["numTraining"] == 6
+    for path in labels:
+        case = path.name.removesuffix(document["file_ending"])
+        with Image.open(folder / "imagesTr" / f"{case}_0000.png") as picture:
+            assert (picture.mode, picture.size) == ("RGB", (96, 64))
+    with Image.open(folder / "labelsTr" / "small_00002.png") as picture:
+        values = np.asarray(picture)
+    assert np.array_equal(values == 1, LEFT | SPECK)
+    assert np.array_equal(values == 2, RIGHT)
 
 
 def test_tables_have_a_row_for_each_frame_and_track(annotated, tmp_path):

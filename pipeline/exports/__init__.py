@@ -8,6 +8,7 @@ from pipeline.exports.coco import export_coco
 from pipeline.exports.cvat import export_cvat
 from pipeline.exports.davis import export_davis
 from pipeline.exports.mp4 import export_mp4
+from pipeline.exports.nnunet import export_nnunet
 from pipeline.exports.sasvi import export_sasvi
 from pipeline.exports.selection import ImageKind, Selection
 from pipeline.exports.tables import export_csv, export_parquet
@@ -21,6 +22,7 @@ EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "cvat": export_cvat,
     "davis": export_davis,
     "mp4": export_mp4,
+    "nnunet": export_nnunet,
     "parquet": export_parquet,
     "sasvi": export_sasvi,
     "youtube-vis": export_youtube_vis,
