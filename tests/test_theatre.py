@@ -15,7 +15,7 @@ from samples.theatre.looks import (
     ROBOTIC,
     draw_noise,
     draw_style,
-    find_looks,
+    find_scenery,
 )
 from samples.theatre.scene import FIRST_INSTRUMENT_TRACK
 
@@ -204,7 +204,7 @@ def test_cut_outs_of_photographs_move_in_front_of_another(tmp_path):
     for name in ("a.jpg", "b.png"):
         noise = random.integers(0, 255, (12, 20, 3), np.uint8)
         cv2.imwrite(str(tmp_path / name), cv2.resize(noise, (320, 200)))
-    (look,) = find_looks(["photographs"], tmp_path)
+    (look,) = find_scenery(["photographs"], ["training"], tmp_path).looks
     theatre = scene(Effects(), seed=4, look=look)
     first, later = theatre.frame(0), theatre.frame(60)
     tracks = [track for track in theatre.tracks if track < 101]
@@ -218,8 +218,21 @@ def test_cut_outs_of_photographs_move_in_front_of_another(tmp_path):
 
 def test_looks_that_cannot_be_had_are_named(tmp_path):
     with pytest.raises(UsageError, match="needs --photographs"):
-        find_looks(["photographs"], None)
+        find_scenery(["photographs"], ["plain"], None)
     with pytest.raises(UsageError, match="unknown look kitchen"):
-        find_looks(["kitchen"], None)
+        find_scenery(["kitchen"], ["plain"], None)
     with pytest.raises(InputError, match="holds no photographs"):
-        find_looks(["photographs"], tmp_path)
+        find_scenery(["photographs"], ["plain"], tmp_path)
+    with pytest.raises(UsageError, match="unknown family odd; choose one of plain"):
+        find_scenery(["cataract"], ["odd"], None)
+
+
+def test_families_take_turns_after_the_looks():
+    scenery = find_scenery(["cataract", "robotic"], ["training", "plain"], None)
+    assert [scenery.family(seed) for seed in range(5)] == [
+        "training",
+        "training",
+        "plain",
+        "plain",
+        "training",
+    ]
