@@ -142,14 +142,14 @@ def test_given_masks_from_a_set_and_from_a_folder(scopeline, scene, tmp_path):
     values = decode_mask(largest.rle).astype(np.uint8) * 255
     Image.fromarray(values).save(folder / "0.png")
     labels = tmp_path / "labels.json"
-    labels.write_text('{"classes": [{"id": 1, "name": "Instrument", "value": 255}]}')
+    labels.write_text('{"classes": [{"id": 1, "name": "Organ", "kind": "stuff", "value": 255}]}')
     code, _, err = scopeline(
         "annotate", scene / "video.mp4", "--prompts", folder, "--labels", labels,
         "--out", tmp_path / "b", *options,
     )  # fmt: skip
     assert code == 0, err
     found = AnnotationSet(tmp_path / "b" / "video.annset")
-    assert found.label_set[1].name == "Instrument"
+    assert found.label_set[1].name == "Organ"
     (track,) = next(found.frames()).tracks
     mask = decode_mask(track.rle)
     assert (mask & (values > 0)).sum() / (mask | (values > 0)).sum() > 0.8
