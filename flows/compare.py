@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flows.annotate_video import VideoJob, annotate_job, open_models
 from flows.settings import POLICIES, AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
-from pipeline.class_regions import merge_by_class
+from pipeline.class_regions import comparable_frames
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
@@ -82,8 +82,7 @@ def _measure(
     annotated = annotate_job(job)
     seconds = time.monotonic() - started
     frames = list(annotated.frames())
-    # Plain masks do not tell instances apart, so they are not held against the policies.
-    judged = list(merge_by_class(frames)) if isinstance(comparison.truth, MaskFolder) else frames
+    judged = list(comparable_frames(frames, comparison.truth))
     images = _images(comparison.video, settings.max_frames)
     return {
         **evaluate(judged, truth, annotated.label_set).to_json(),

@@ -29,8 +29,6 @@ PromptFrames = tuple[int, ...] | Literal["first"]
 # What shows less than this share of the picture has not properly entered yet.
 _ENTERED_AREA_SHARE = 0.001
 _POINT_COUNT = 5
-# A smaller part of a plain mask is a speck of the annotation, not an instance.
-_LEAST_PART_SHARE = 0.0005
 
 
 def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder:
@@ -79,7 +77,7 @@ def _parts(prompt: Prompt, label_set: LabelSet) -> Iterator[Prompt]:
     if prompt.mask is None or label_set.is_stuff(prompt.class_id):
         yield prompt
         return
-    for part in connected_parts(prompt.mask, _LEAST_PART_SHARE * prompt.mask.size):
+    for part in connected_parts(prompt.mask):
         yield replace(prompt, mask=part)
 
 

@@ -40,14 +40,13 @@ def evaluate(
 ) -> None:
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.class_regions import merge_by_class
-    from pipeline.mask_folder import MaskFolder, open_masks
+    from pipeline.class_regions import comparable_frames
+    from pipeline.mask_folder import open_masks
     from pipeline.metrics import evaluate as compare_with
 
     judged = AnnotationSet(annotation_set)
     right = open_masks(truth, judged.label_set)
-    # Plain masks do not tell instances apart, so they are not held against the set.
-    found = merge_by_class(judged.frames()) if isinstance(right, MaskFolder) else judged.frames()
+    found = comparable_frames(judged.frames(), right)
     result = compare_with(found, right.frames(), judged.label_set).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))

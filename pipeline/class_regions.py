@@ -6,8 +6,17 @@ from dataclasses import replace
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from pipeline.annotation_set import AnnotationSet
+from pipeline.mask_folder import MaskFolder
 from pipeline.masks import RLE
 from pipeline.records import FrameAnnotation, TrackAnnotation
+
+
+def comparable_frames(
+    frames: Iterable[FrameAnnotation], truth: AnnotationSet | MaskFolder
+) -> Iterator[FrameAnnotation]:
+    """Return frames with their instances, or without where the truth does not tell them apart."""
+    return merge_by_class(frames) if isinstance(truth, MaskFolder) else iter(frames)
 
 
 def merge_by_class(frames: Iterable[FrameAnnotation]) -> Iterator[FrameAnnotation]:

@@ -1,7 +1,7 @@
 """The constellation policy: a set of rules that decide when the overseer re-prompts the tracker."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -181,14 +181,9 @@ class Constellation:
         self._vote(track_id, int(detections.class_ids[number]), float(detections.scores[number]))
         track.looks_unseen = track.looks_unsupported = track.contradictions = 0
         track.last_prompt = frame_index
-        return Prompt(
-            frame_index=frame_index,
-            track_id=track_id,
-            class_id=self._classes[track_id],
-            reason=PromptReason.SCENE_CUT,
-            mask=detections.masks[number],
-            score=float(detections.scores[number]),
-        )
+        reason = PromptReason.SCENE_CUT
+        prompt = prompt_from(detections, number, frame_index, track_id, reason)
+        return replace(prompt, class_id=self._classes[track_id])
 
     def _explain(self, detections: Detections, tracked: TrackedMasks) -> dict[int, int]:
         """Match detections to tracks, each at most once, of the same class first.

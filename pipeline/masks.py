@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+# A smaller part of a plain mask is a speck of the annotation, not an instance.
+_LEAST_PART_SHARE = 0.0005
+
 
 @dataclass(frozen=True, slots=True)
 class RLE:
@@ -87,8 +90,9 @@ def points_in_mask(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
     return np.asarray(pixels[nearest] + 0.5, np.float32)
 
 
-def connected_parts(mask: NDArray[np.bool_], least_area: float) -> list[NDArray[np.bool_]]:
-    """Return the connected parts of a mask bool[H, W] that cover at least an area in pixels."""
+def connected_parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the connected parts of a plain mask bool[H, W], without its specks."""
+    least_area = _LEAST_PART_SHARE * mask.size
     count, numbers, measures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     return [
         np.asarray(numbers == number)

@@ -15,8 +15,6 @@ from pipeline.labels import LabelClass, LabelSet
 from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
 from pipeline.masks import connected_parts
 
-# A smaller part of a mask is a speck of the annotation, not an instance.
-_LEAST_PART_SHARE = 0.0005
 _MOST_INSTANCES = 255
 
 
@@ -84,6 +82,5 @@ def _instances(
 ) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield (class id, bool[H, W]) of each instance of a thing and each region of stuff."""
     for label, region in regions:
-        least_area = _LEAST_PART_SHARE * region.size
-        parts = connected_parts(region, least_area) if label.kind == "thing" else [region]
+        parts = connected_parts(region) if label.kind == "thing" else [region]
         yield from ((label.id, part) for part in parts)
