@@ -142,7 +142,7 @@ class GivenParts(Given):
     """Prompt with given masks that do not say whose they are, as parts of plain masks.
 
     A part goes to the track of its class that it overlaps most, or starts a new one; a track
-    without a part on a given frame ends.
+    of parts that has none on a given frame ends.
 
     Args:
         parts_by_frame: prompts with masks for each given frame, which may be none; their track
@@ -173,7 +173,9 @@ class GivenParts(Given):
             self._classes[track_id] = part.class_id
             prompts.append(replace(part, track_id=track_id))
         kept = {prompt.track_id for prompt in prompts}
-        ended = tuple(track_id for track_id in tracked.track_ids.tolist() if track_id not in kept)
+        # Tracks that another policy started are not ours to end.
+        own = [track_id for track_id in tracked.track_ids.tolist() if track_id in self._classes]
+        ended = tuple(track_id for track_id in own if track_id not in kept)
         return Decision(prompts=tuple(prompts), ended=ended)
 
     def _match(self, parts: Sequence[Prompt], tracked: TrackedMasks) -> dict[int, int]:
@@ -222,7 +224,7 @@ class WithGivenPrompts:
         given = self._given.decide(frame_index, detections, tracked, signs)
         for prompt in given.prompts:
             self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
-        if given.prompts:
+        if given != Decision():
             return given
         return self._policy.decide(frame_index, detections, tracked, signs)
 

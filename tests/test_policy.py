@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.constellation import Constellation, ConstellationSettings
-from pipeline.policy import FirstFrame, Given, GivenParts
+from pipeline.policy import FirstFrame, Given, GivenParts, WithGivenPrompts
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle
@@ -307,3 +307,12 @@ def test_a_given_frame_without_parts_ends_all_tracks():
     policy = GivenParts({0: (part(LEFT),), 30: ()})
     policy.decide(0, None, followed())
     assert policy.decide(30, None, followed((1, LEFT, 1.0))).ended == (1,)
+
+
+def test_beside_another_policy_parts_end_only_their_own_tracks(policy):
+    both = WithGivenPrompts(policy, GivenParts({0: (part(LEFT),), 30: ()}))
+    both.decide(0, None, followed())
+    (liver,) = both.decide(1, seen((LIVER, RIGHT, 0.9)), followed((1, LEFT, 1.0))).prompts
+    assert liver.track_id == 2
+    decision = both.decide(30, None, followed((1, LEFT, 1.0), (2, RIGHT, 1.0)))
+    assert decision.ended == (1,)
