@@ -10,6 +10,7 @@ from sam2.sam2_video_predictor import SAM2VideoPredictor
 import tracking
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
+from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.memory import EVERY_FRAME, MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
@@ -18,12 +19,14 @@ from tracking.weights import load_network
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def predictor() -> SAM2VideoPredictor:
+class DrawnPromptPredictor(DrawnPromptSam2, SAM2VideoPredictor):
+    """The official predictor on Scopeline's own network."""
+
+
+@pytest.fixture(scope="module", params=["SAM2VideoPredictor", "DrawnPromptPredictor"])
+def predictor(request) -> SAM2VideoPredictor:
     torch.manual_seed(3)
-    return build_network(
-        "scopeline_small", network_class="sam2.sam2_video_predictor.SAM2VideoPredictor"
-    )
+    return build_network("scopeline_small", network_class=f"tests.test_tracker.{request.param}")
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+# Most often as many as the policies and the command line give.
+_POINT_COUNTS = (1, 3, 5, 5)
+
 
 def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float32]:
     """Make a mask as rough as a detector's: coarse grid in its box, grown, shrunk or shifted.
@@ -56,8 +59,12 @@ def make_prompts(
     if kind == "rough-mask":
         rough = np.stack([degrade_mask(random, mask) for mask in masks])
         return {"point_inputs": None, "mask_inputs": torch.from_numpy(rough)[:, None]}
-    draw = _box_corners if kind == "box" else _inner_points
-    coordinates = np.stack([draw(random, mask) for mask in masks]).astype(np.float32)
+    if kind == "box":
+        places = [_box_corners(random, mask) for mask in masks]
+    else:
+        count = int(random.choice(_POINT_COUNTS))
+        places = [_inner_points(random, mask, count) for mask in masks]
+    coordinates = np.stack(places).astype(np.float32)
     labels = np.array([[2, 3]] if kind == "box" else [[1] * coordinates.shape[1]], np.int32)
     return {
         "point_inputs": {
@@ -75,7 +82,9 @@ def _box_corners(random: np.random.Generator, mask: NDArray[np.float32]) -> NDAr
     return np.asarray(box + jitter, np.float64)
 
 
-def _inner_points(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float64]:
+def _inner_points(
+    random: np.random.Generator, mask: NDArray[np.float32], count: int
+) -> NDArray[np.float64]:
     ys, xs = np.nonzero(mask)
-    chosen = random.integers(0, len(xs), 5)
+    chosen = random.integers(0, len(xs), count)
     return np.stack([xs[chosen], ys[chosen]], 1).astype(np.float64) + 0.5
