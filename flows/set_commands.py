@@ -25,6 +25,7 @@ class ExportFormat(StrEnum):
     nnunet = "nnunet"
     parquet = "parquet"
     sasvi = "sasvi"
+    yolo = "yolo"
     youtube_vis = "youtube-vis"
 
 
@@ -37,7 +38,9 @@ class ImageChoice(StrEnum):
 
 
 def export_set(
-    annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
+    annotation_sets: Annotated[
+        list[Path], typer.Argument(metavar="SET...", help="One set; yolo takes several.")
+    ],
     format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
     every: Annotated[int, typer.Option(min=1, help="Export each Nth frame.")] = 1,
@@ -46,24 +49,33 @@ def export_set(
     ] = None,
     min_area: Annotated[int, typer.Option(min=1, help="Leave out smaller masks, in pixels.")] = 1,
     images: Annotated[
-        ImageChoice, typer.Option(help="Pictures of coco and youtube-vis; none: names only.")
+        ImageChoice, typer.Option(help="Pictures of coco, yolo and youtube-vis; none: names only.")
     ] = ImageChoice.jpeg,
+    splits: Annotated[
+        str, typer.Option(help="Shares of yolo's train, val and test: by-video:0.7,0.2,0.1.")
+    ] = "by-video",
 ) -> None:
-    """Write a set in another format; of one still being written, what is committed."""
+    """Write sets in another format; of one still being written, what is committed."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.exports import Selection, export
+    from pipeline.exports import Selection, Splits, export_several
 
-    selection = Selection(
-        annotation_set=AnnotationSet(annotation_set),
-        every=every,
-        classes=tuple(classes.split(",")) if classes else (),
-        min_area=min_area,
-        images=images.value,
-    )
-    export(selection, format_name.value, out)
-    manifest = selection.annotation_set.manifest
-    if not selection.annotation_set.is_complete:
-        screen.print(f"the set is {manifest.state}: {manifest.counts.frames} frames so far")
+    selections = [
+        Selection(
+            annotation_set=AnnotationSet(path),
+            every=every,
+            classes=tuple(classes.split(",")) if classes else (),
+            min_area=min_area,
+            images=images.value,
+        )
+        for path in annotation_sets
+    ]
+    export_several(selections, format_name.value, out, Splits.parse(splits))
+    for annotation_set in (selection.annotation_set for selection in selections):
+        if not annotation_set.is_complete:
+            manifest = annotation_set.manifest
+            screen.print(
+                f"{annotation_set.path} is {manifest.state}: {manifest.counts.frames} frames so far"
+            )
     screen.print(str(out), soft_wrap=True)
 
 

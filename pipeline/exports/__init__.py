@@ -1,6 +1,6 @@
 """Exports of annotation sets: one module a format, one registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
@@ -12,9 +12,10 @@ from pipeline.exports.nnunet import export_nnunet
 from pipeline.exports.sasvi import export_sasvi
 from pipeline.exports.selection import ImageKind, Selection
 from pipeline.exports.tables import export_csv, export_parquet
+from pipeline.exports.yolo import Splits, export_yolo
 from pipeline.exports.youtube_vis import export_youtube_vis
 
-__all__ = ["EXPORTERS", "ImageKind", "Selection", "export"]
+__all__ = ["EXPORTERS", "ImageKind", "Selection", "Splits", "export", "export_several"]
 
 EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "coco": export_coco,
@@ -45,3 +46,27 @@ def export(selection: Selection, format_name: str, path: Path) -> None:
     if format_name not in EXPORTERS:
         raise UsageError(f"unknown format {format_name}; choose one of {', '.join(EXPORTERS)}")
     EXPORTERS[format_name](selection, path)
+
+
+def export_several(
+    selections: Sequence[Selection], format_name: str, path: Path, splits: Splits
+) -> None:
+    """Write one or more sets in another format; yolo alone takes more than one.
+
+    Args:
+        selections: what to export.
+        format_name: `yolo` or a key of `EXPORTERS`.
+        path: file or folder to write; it is there when it is complete, and not before.
+        splits: how yolo divides the videos.
+
+    Raises:
+        UsageError: the format is not known, or takes one set only.
+        InputError: a set is damaged, or pictures are wanted and the video is gone.
+        OutputError: the path exists already or cannot be written.
+    """
+    if format_name == "yolo":
+        export_yolo(selections, path, splits)
+    elif len(selections) > 1:
+        raise UsageError(f"{format_name} holds one video; export the sets one by one")
+    else:
+        export(selections[0], format_name, path)

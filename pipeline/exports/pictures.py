@@ -13,15 +13,20 @@ from pipeline.records import FrameAnnotation
 _JPEG_QUALITY = 95
 
 
-def frame_name(selection: Selection, index: int) -> str:
+def frame_name(selection: Selection, index: int, prefix: str = "") -> str:
     """Return the name of a frame's picture: `00000.jpg`, or .png."""
-    return f"{index:05d}.{'png' if selection.images == 'png' else 'jpg'}"
+    return f"{prefix}{index:05d}.{'png' if selection.images == 'png' else 'jpg'}"
 
 
 def frames_with_written_pictures(
-    selection: Selection, folder: Path
+    selection: Selection, folder: Path, prefix: str = ""
 ) -> Iterator[tuple[FrameAnnotation, str]]:
     """Write each exported frame's picture into a folder, if pictures are wanted.
+
+    Args:
+        selection: the frames.
+        folder: receives the pictures.
+        prefix: what their names begin with.
 
     Yields:
         Each frame with the name of its picture.
@@ -32,11 +37,11 @@ def frames_with_written_pictures(
     """
     if selection.images == "none":
         for frame in selection.frames():
-            yield frame, frame_name(selection, frame.index)
+            yield frame, frame_name(selection, frame.index, prefix)
         return
     folder.mkdir(parents=True, exist_ok=True)
     for frame, image in selection.frames_with_pictures():
-        name = frame_name(selection, frame.index)
+        name = frame_name(selection, frame.index, prefix)
         _write(folder / name, image)
         yield frame, name
 

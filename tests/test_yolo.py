@@ -1,0 +1,143 @@
+"""YOLO segmentation data, read as its documented rules say."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.errors import UsageError
+from pipeline.exports import Selection, Splits, export_several
+from pipeline.exports.polygons import filled, one_polygon, outlines
+from pipeline.frames import open_video
+from pipeline.masks import decode_mask
+from pipeline.video_writer import VideoWriter
+from tests.conftest import annotated_frame, rectangle
+
+SIZE = (64, 96)
+RING = rectangle(50, 10, 80, 60, SIZE) & ~rectangle(60, 20, 70, 30, SIZE)
+TWO_PARTS = rectangle(4, 4, 14, 30, SIZE) | rectangle(20, 40, 40, 60, SIZE)
+
+
+def annotate(folder, name, brightness, labels, frames=3):
+    with VideoWriter(folder / f"{name}.mp4", rate=25, width=96, height=64) as writer:
+        for index in range(frames):
+            writer.add(np.full((64, 96, 3), brightness + index, np.uint8))
+    path = folder / f"{name}.annset"
+    manifest = new_manifest(open_video(folder / f"{name}.mp4").info, labels)
+    with AnnotationSetWriter(path, manifest) as writer:
+        writer.add(annotated_frame(0, t1_c1=TWO_PARTS, t2_c2=RING))
+        for index in range(1, frames):
+            writer.add(annotated_frame(index))
+    return Selection(annotation_set=AnnotationSet(path))
+
+
+@pytest.fixture
+def sets(tmp_path, labels):
+    return [annotate(tmp_path, f"op{n}", 20 * n, labels) for n in range(5)]
+
+
+def read_labels(path):
+    """Read a label file as training code does: masks by class number."""
+    found = []
+    for line in path.read_text().splitlines():
+        number, *values = line.split()
+        assert len(values) >= 6
+        shares = np.array(values, np.float32).reshape(-1, 2)
+        assert (shares >= 0).all()
+        assert (shares <= 1).all()
+        canvas = np.zeros(SIZE, np.uint8)
+        cv2.fillPoly(canvas, [(shares * SIZE[::-1]).astype(np.int32)], 1)
+        found.append((int(number), canvas > 0))
+    return found
+
+
+def iou(first, second):
+    return (first & second).sum() / (first | second).sum()
+
+
+def test_labels_hold_the_masks_with_their_holes_and_parts(sets, tmp_path):
+    export_several(sets[:1], "yolo", tmp_path / "out", Splits())
+    (parts_number, parts), (ring_number, ring) = read_labels(
+        tmp_path / "out" / "labels" / "train" / "op0_00000.txt"
+    )
+    assert (parts_number, ring_number) == (0, 1)
+    assert np.array_equal(ring, RING)
+    assert iou(parts, TWO_PARTS) > 0.97
+    losses = json.loads((tmp_path / "out" / "losses.json").read_text())
+    assert losses["objects"] == losses["objects_with_holes_or_parts"] == 2
+    assert losses["least_iou"] == pytest.approx(iou(parts, TWO_PARTS))
+
+
+def test_pictures_and_labels_go_together(sets, tmp_path):
+    export_several(sets, "yolo", tmp_path / "out", Splits((0.6, 0.2, 0.2)))
+    description = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
+    assert description["names"] == {0: "Grasper", 1: "Liver"}
+    videos = {}
+    for part in ("train", "val", "test"):
+        pictures = sorted((tmp_path / "out" / description[part]).iterdir())
+        texts = sorted((tmp_path / "out" / "labels" / part).iterdir())
+        assert [p.stem for p in pictures] == [t.stem for t in texts]
+        assert all(cv2.imread(str(picture)).shape == (64, 96, 3) for picture in pictures)
+        videos[part] = {picture.stem.split("_")[0] for picture in pictures}
+    assert {part: len(names) for part, names in videos.items()} == {"train": 3, "val": 1, "test": 1}
+    assert len(set.union(*videos.values())) == 5
+
+
+def test_a_frame_without_objects_has_an_empty_file(sets, tmp_path):
+    export_several(sets[:1], "yolo", tmp_path / "out", Splits())
+    assert (tmp_path / "out" / "labels" / "train" / "op0_00001.txt").read_text() == ""
+
+
+def test_the_order_of_the_sets_does_not_change_the_splits(sets, tmp_path):
+    export_several(sets, "yolo", tmp_path / "a", Splits())
+    export_several(sets[::-1], "yolo", tmp_path / "b", Splits())
+    names = [sorted(p.name for p in (tmp_path / x / "labels/val").iterdir()) for x in "ab"]
+    assert names[0] == names[1] != []
+
+
+def test_shares_are_read_and_checked():
+    assert Splits.parse("by-video") == Splits((0.8, 0.2, 0.0))
+    assert Splits.parse("by-video:0.7,0.2,0.1") == Splits((0.7, 0.2, 0.1))
+    for text in ("by-frame", "by-video:x", "by-video:0.5,0.2", "by-video:1,1,-1", "by-video:1,,"):
+        with pytest.raises(UsageError, match="--splits"):
+            Splits.parse(text)
+
+
+def test_sets_that_do_not_go_together_are_refused(sets, tmp_path, labels):
+    with pytest.raises(UsageError, match="two sets are of a video op0"):
+        export_several([sets[0], sets[0]], "yolo", tmp_path / "out", Splits())
+    fewer = Selection(annotation_set=sets[1].annotation_set, classes=("Liver",))
+    with pytest.raises(UsageError, match="other classes"):
+        export_several([sets[0], fewer], "yolo", tmp_path / "out", Splits())
+    with pytest.raises(UsageError, match="coco holds one video"):
+        export_several(sets[:2], "coco", tmp_path / "out", Splits())
+    assert not (tmp_path / "out").exists()
+
+
+@given(arrays(np.bool_, (12, 15)).filter(np.any))
+def test_a_polygon_holds_at_least_the_mask(mask):
+    polygon = one_polygon(outlines(mask))
+    again = filled(polygon, mask.shape)
+    assert len(polygon) >= 3
+    assert again[polygon[:, 1], polygon[:, 0]].all()
+    assert again[mask].all()
+
+
+@given(st.integers(3, 8), st.integers(3, 8), st.integers(0, 30))
+def test_a_mask_with_a_hole_comes_back_exactly(width, height, left):
+    mask = rectangle(left, 2, left + width + 8, height + 12, SIZE)
+    mask &= ~rectangle(left + 4, 6, left + 4 + width, 6 + height, SIZE)
+    assert np.array_equal(filled(one_polygon(outlines(mask)), SIZE), mask)
+
+
+def test_masks_of_a_set_come_back(sets):
+    for frame in sets[0].frames():
+        for track in frame.tracks:
+            mask = decode_mask(track.rle)
+            assert iou(filled(one_polygon(outlines(mask)), SIZE), mask) > 0.97
