@@ -30,6 +30,10 @@ test: $(STAMP)
 figures: $(STAMP)
 	$(BIN)/python -m flows.figures --out figures
 
+# What the README says of the policies; takes about an hour and a half.
+policy-figures: $(STAMP)
+	$(BIN)/python -m flows.policy_figures --out figures
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -23,11 +23,13 @@ from flows.models import (
 from flows.settings import AnnotateSettings
 from pipeline.annotate import annotate, annotate_framewise
 from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
-from pipeline.constellation import Constellation, ConstellationSettings
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.errors import OutputError
 from pipeline.exports import Selection, export
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.labels import LabelSet
+from pipeline.looks import Adaptive, EveryNth
 from pipeline.manifest import Manifest
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameAnnotation
@@ -189,9 +191,17 @@ def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
             return given
     policy: AdoptingPolicy = FirstFrame()
     if settings.policy == "constellation":
-        rules = ConstellationSettings(overseer_every=settings.overseer_every)
-        policy = Constellation(overseer_labels(settings.overseer), rules)
+        policy = _constellation(settings)
     return policy if given is None else WithGivenPrompts(policy, given)
+
+
+def _constellation(settings: AnnotateSettings) -> Constellation:
+    every = settings.overseer_every
+    return Constellation(
+        overseer_labels(settings.overseer),
+        ConstellationSettings(rules=frozenset(Rule) - set(settings.without)),
+        EveryNth(every) if isinstance(every, int) else Adaptive(),
+    )
 
 
 @task(name="probe video")

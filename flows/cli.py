@@ -97,7 +97,11 @@ def annotate(
     ] = None,
     policy: Annotated[PolicyChoice | None, typer.Option(help="When to prompt.")] = None,
     overseer_every: Annotated[
-        int | None, typer.Option(min=1, help="The overseer looks at each Nth frame.")
+        str | None,
+        typer.Option(
+            metavar="N|adaptive",
+            help="The overseer looks at each Nth frame; adaptive: when something changes.",
+        ),
     ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="True masks: an annotation set or a folder of PNGs.")
@@ -126,7 +130,7 @@ def annotate(
         "overseer": overseer,
         "tracker": tracker,
         "policy": None if policy is None else policy.value,
-        "overseer_every": overseer_every,
+        "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
         "prompt_kind": None if prompt_kind is None else prompt_kind.value,
@@ -201,6 +205,14 @@ def _frame_list(text: str) -> tuple[int, ...] | str:
             f"--prompt-frames {text} is neither a list of frame numbers such as 0,30,60 nor first"
         )
     return frames
+
+
+def _look_schedule(text: str) -> int | str:
+    if text == "adaptive":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--overseer-every {text} is neither a number of frames nor adaptive")
+    return int(text)
 
 
 def _refuse_equal_names(videos: list[Path]) -> None:

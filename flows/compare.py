@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.annotate_video import VideoJob, annotate_job, open_models
-from flows.settings import POLICIES, AnnotateSettings
+from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import comparable_frames
+from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
@@ -24,6 +25,7 @@ from pipeline.temporal import temporal_consistency
 
 _BATCH_FRAMES = 8
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
+_ADAPTIVE, _WITHOUT = "constellation-adaptive", "constellation-without-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,9 @@ class Comparison:
     Attributes:
         video: file or folder of frames.
         truth: its true masks.
-        policies: names of policies, each of `COMPARABLE`.
+        policies: names of policies, each of `COMPARABLE`, or `constellation-adaptive`, which
+            looks when something changes, or `constellation-without-RULE`, to see what a rule
+            is worth.
         settings: everything but the policy.
         out: folder that receives a set for each policy.
 
@@ -50,8 +54,7 @@ class Comparison:
     def __post_init__(self) -> None:
         """Check the policies."""
         for policy in self.policies:
-            if policy not in COMPARABLE:
-                raise UsageError(f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}")
+            _settings_of(policy)
 
 
 def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
@@ -74,7 +77,7 @@ def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
 def _measure(
     comparison: Comparison, policy: str, truth: Sequence[FrameAnnotation], cuts: frozenset[int]
 ) -> dict[str, Any]:
-    settings = AnnotateSettings(**(comparison.settings.model_dump() | {"policy": policy}))
+    settings = AnnotateSettings(**(comparison.settings.model_dump() | _settings_of(policy)))
     job = VideoJob(
         video=comparison.video, out=comparison.out / policy, settings=settings, resume=False
     )
@@ -92,6 +95,21 @@ def _measure(
         "prompts": annotated.manifest.counts.prompts,
         "seconds": round(seconds, 3),
     }
+
+
+def _settings_of(policy: str) -> dict[str, Any]:
+    """Return the settings that a name in `Comparison.policies` stands for."""
+    if policy in COMPARABLE:
+        return {"policy": policy}
+    if policy == _ADAPTIVE:
+        return {"policy": "constellation", "overseer_every": ADAPTIVE}
+    rule = policy.removeprefix(_WITHOUT)
+    if rule != policy and rule in [known.value for known in Rule]:
+        return {"policy": "constellation", "without": (rule,)}
+    raise UsageError(
+        f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}, {_ADAPTIVE} and "
+        f"{_WITHOUT}RULE, where RULE is one of {', '.join(Rule)}"
+    )
 
 
 def _images(video: Path, max_frames: int | None) -> Iterator[NDArray[np.uint8]]:

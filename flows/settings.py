@@ -1,17 +1,20 @@
 """Settings of an annotation job, from the command line, the environment or a flow's parameters."""
 
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.given_prompts import PromptFrames, PromptKind
-from pipeline.constellation import ConstellationSettings
+from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
+from pipeline.looks import EveryNth
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
+ADAPTIVE = "adaptive"
+OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
 
 
 class AnnotateSettings(BaseSettings):
@@ -21,7 +24,8 @@ class AnnotateSettings(BaseSettings):
         overseer: name or folder of the overseer.
         tracker: name, folder or checkpoint of the tracker.
         policy: when to prompt.
-        overseer_every: the overseer looks at each Nth frame.
+        overseer_every: the overseer looks at each Nth frame, or when something seems to change.
+        without: rules of the constellation policy that are left out.
         prompts: annotation set or folder of mask PNGs with true masks to prompt with.
         prompt_frames: the frames of `prompts` that are used, or `first` for each object's first.
         prompt_kind: hint that is made of a mask of `prompts`.
@@ -39,7 +43,8 @@ class AnnotateSettings(BaseSettings):
     overseer: str = "scopeline"
     tracker: str = "scopeline"
     policy: PolicyName = "constellation"
-    overseer_every: int = Field(default=ConstellationSettings().overseer_every, ge=1)
+    overseer_every: OverseerEvery = EveryNth().frames
+    without: tuple[Rule, ...] = ()
     prompts: Path | None = None
     prompt_frames: PromptFrames = (0,)
     prompt_kind: PromptKind = "mask"

@@ -123,11 +123,13 @@ def _draft_frames(
             if signs[row].cut:
                 tracker.forget_past()
             tracker.track(index, batch.images[row])
-            detections = seen.get(index)
             tracked = tracker.result()
+            detections = seen.get(index)
+            if overseer is not None and detections is None and not signs[row].black:
+                detections = _look_closer(index, batch.images[row], overseer, policy, tracked)
             decision = policy.decide(index, detections, tracked, signs[row])
-            if decision.prompts or decision.ended:
-                tracker.end(decision.ended)
+            if decision.prompts or decision.ended or decision.withdrawn:
+                tracker.end((*decision.ended, *decision.withdrawn))
                 tracker.prompt(decision.prompts)
                 tracked = tracker.result()
             draft = Draft(
@@ -140,6 +142,8 @@ def _draft_frames(
             if not decision.out_of_body:
                 draft.take(tracked, origins_of(decision.prompts), journal.last)
             waiting.append(draft)
+            for earlier in waiting:
+                earlier.withdraw(decision.withdrawn)
             if decision.back_filled:
                 _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
             yield
@@ -226,6 +230,17 @@ class _FrameLinker:
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:
     named = {"cut": signs.cut, "black": signs.black, "out_of_body": decision.out_of_body}
     return tuple(name for name, holds in named.items() if holds)
+
+
+def _look_closer(
+    index: int,
+    image: NDArray[np.uint8],
+    overseer: Overseer,
+    policy: Policy,
+    tracked: TrackedMasks,
+) -> Detections | None:
+    """Let the overseer look at a frame in which the policy doubts the tracker."""
+    return overseer.detect(image[None])[0] if policy.doubts(index, tracked) else None
 
 
 def _look(

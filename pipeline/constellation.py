@@ -4,55 +4,17 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.labels import LabelSet
-from pipeline.masks import containment_matrix, iou_matrix
+from pipeline.looks import EveryNth, LookSchedule
+from pipeline.masks import iou_matrix
+from pipeline.matching import Matches, explain, explain_by_class, without_second_classes
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
+from pipeline.returns import LeftTrack, LeftTracks, place_of
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConstellationSettings:
-    """Thresholds of the constellation policy.
-
-    Attributes:
-        overseer_every: the overseer looks at each Nth frame.
-        enter_score: a detection this sure starts a track; less sure ones must be seen again.
-        confirm_score: a detection this sure starts a track when two looks in a row show it.
-        explain_iou: a detection with this IoU to a track of its class is that track.
-        explain_containment: or with this share of the smaller inside the larger, for things.
-        other_class_iou: a detection of another class with this IoU to a track is that track too,
-            and votes for the other class.
-        reclassify_margin: a track changes its class when the scores of all detections of
-            another class sum up to this many times those of its own.
-        drift_iou: an explained detection below this IoU contradicts the track.
-        drift_score: only detections this sure can contradict or refresh a track.
-        drift_looks: contradictions in a row until the track is prompted again.
-        refresh_iou: above this IoU overseer and tracker agree.
-        refresh_every: frames between two renewals of an agreed track's memory.
-        gone_presence: a track below this presence counts as not visible.
-        gone_looks: looks in a row without detection and visibility until a track ends.
-        unsupported_looks: looks in a row without detection until a visible track ends.
-        unsupported_looks_after_cut: likewise for a track that was not seen after a cut.
-    """
-
-    overseer_every: int = 5
-    enter_score: float = 0.7
-    confirm_score: float = 0.45
-    explain_iou: float = 0.3
-    explain_containment: float = 0.6
-    other_class_iou: float = 0.6
-    reclassify_margin: float = 1.5
-    drift_iou: float = 0.5
-    drift_score: float = 0.7
-    drift_looks: int = 2
-    refresh_iou: float = 0.7
-    refresh_every: int = 50
-    gone_presence: float = 0.5
-    gone_looks: int = 3
-    unsupported_looks: int = 8
-    unsupported_looks_after_cut: int = 2
 
 
 @dataclass(slots=True)
@@ -61,6 +23,10 @@ class _Follow:
 
     last_prompt: int
     votes: dict[int, float]
+    started: int
+    last_seen: int
+    place: tuple[float, float] = (0.5, 0.5)
+    seen_again: bool = False
     contradictions: int = 0
     looks_unseen: int = 0
     looks_unsupported: int = 0
@@ -72,19 +38,31 @@ class Constellation:
 
     Args:
         label_set: tells things, which have instances, from stuff, which has one track.
-        settings: thresholds.
+        settings: rules and thresholds.
+        schedule: when the overseer looks.
     """
 
     label_set: LabelSet
     settings: ConstellationSettings = field(default_factory=ConstellationSettings)
+    schedule: LookSchedule = field(default_factory=EveryNth)
     _tracks: dict[int, _Follow] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
     _candidates: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    _twins: dict[tuple[int, int], int] = field(default_factory=dict)
+    _left: LeftTracks = field(init=False)
     _outside: bool = False
 
+    def __post_init__(self) -> None:
+        """Remember nothing yet."""
+        self._left = LeftTracks(self.settings.return_frames, self.settings.return_distance)
+
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
-        """Return True on each Nth frame and after a cut, if there is light."""
-        return not signs.black and (signs.cut or frame_index % self.settings.overseer_every == 0)
+        """Return whether the schedule has a look at a frame."""
+        return self.schedule.wants(frame_index, signs)
+
+    def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
+        """Return whether what the tracker sees asks for a look of the overseer after all."""
+        return self.schedule.doubts(frame_index, tracked)
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""
@@ -93,10 +71,16 @@ class Constellation:
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track that somebody else started, and whose class is certain."""
         self._follow(track_id, class_id, frame_index, score=math.inf)
+        self._tracks[track_id].seen_again = True
 
     def _follow(self, track_id: int, class_id: int, frame_index: int, score: float) -> None:
         self._classes[track_id] = class_id
-        self._tracks[track_id] = _Follow(last_prompt=frame_index, votes={class_id: score})
+        self._tracks[track_id] = _Follow(
+            last_prompt=frame_index,
+            votes={class_id: score},
+            started=frame_index,
+            last_seen=frame_index,
+        )
 
     def decide(
         self,
@@ -108,32 +92,82 @@ class Constellation:
         """Compare what the overseer sees with what the tracker follows."""
         if detections is None:
             return Decision(out_of_body=self._outside or signs.black)
+        decision = self._judge(frame_index, detections, tracked, signs)
+        waiting = any(track.contradictions for track in self._tracks.values())
+        self.schedule.looked(frame_index, settled=not (self._candidates or waiting))
+        return decision
+
+    def _judge(
+        self, frame_index: int, detections: Detections, tracked: TrackedMasks, signs: FrameSigns
+    ) -> Decision:
+        """Tell which picture this is, and apply the rules for it."""
         was_outside = self._outside
         nothing_seen = not (detections.scores >= self.settings.confirm_score).any()
         self._outside = nothing_seen and (signs.cut or was_outside)
         if self._outside:
             return Decision(out_of_body=True)
-        if signs.cut or was_outside:
+        if self._follows(Rule.DISTINCT):
+            detections = without_second_classes(
+                detections, self.label_set, self.settings.distinct_iou
+            )
+        self._note_places(frame_index, tracked)
+        if self._follows(Rule.SCENE_CUT) and (signs.cut or was_outside):
             return self._regroup(frame_index, detections, tracked)
+        return self._compare(frame_index, detections, tracked)
+
+    def _follows(self, rule: Rule) -> bool:
+        return rule in self.settings.rules
+
+    def _note_places(self, frame_index: int, tracked: TrackedMasks) -> None:
+        """Remember where each visible track is, for when it leaves and comes back."""
+        for row, track_id in enumerate(tracked.track_ids.tolist()):
+            if self._is_visible(tracked, row):
+                track = self._tracks[track_id]
+                track.place, track.last_seen = place_of(tracked.masks[row]), frame_index
+
+    def _is_visible(self, tracked: TrackedMasks, row: int) -> bool:
+        present = tracked.presence[row] >= self.settings.gone_presence
+        return bool(present and tracked.masks[row].any())
+
+    def _explain(self, detections: Detections, tracked: TrackedMasks) -> Matches:
+        return explain(detections, tracked, self._classes, self.label_set, self.settings)
+
+    def _compare(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
+        """Apply the rules to a frame of the picture that was there before."""
         explained = self._explain(detections, tracked)
+        merged = self._merge(tracked, explained)
         corrections = [
             prompt
             for number, row in explained.items()
             if (prompt := self._correct(frame_index, detections, number, tracked, row))
         ]
         entered = self._enter(frame_index, detections, set(explained))
-        ended = self._end(tracked, set(explained.values()))
         started = {prompt.track_id for prompt in (*corrections, *entered)}
+        unseen = [
+            row
+            for row, track_id in enumerate(tracked.track_ids.tolist())
+            if row not in {*explained.values(), *merged} and track_id not in started
+        ]
+        ended, withdrawn = self._end(frame_index, tracked, unseen)
+        twins = tuple(int(tracked.track_ids[row]) for row in sorted(merged))
+        for track_id in twins:
+            del self._tracks[track_id]
         return Decision(
             prompts=(*corrections, *entered),
-            ended=tuple(track_id for track_id in ended if track_id not in started),
-            back_filled=tuple(prompt.track_id for prompt in entered),
+            ended=(*twins, *ended),
+            withdrawn=withdrawn,
+            back_filled=self._followed_back(entered),
         )
+
+    def _followed_back(self, entered: list[Prompt]) -> tuple[int, ...]:
+        if not self._follows(Rule.BACK_FILLED):
+            return ()
+        return tuple(prompt.track_id for prompt in entered)
 
     def _regroup(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
         """Find the tracks again in another picture of the scene, and start what is new in it."""
         explained = self._explain(detections, tracked)
-        explained |= self._explain_by_class(detections, tracked, explained)
+        explained |= explain_by_class(detections, tracked, self._classes, explained)
         corrections = [
             self._correct_after_cut(frame_index, detections, number, tracked, row)
             for number, row in explained.items()
@@ -144,28 +178,13 @@ class Constellation:
             track = self._tracks[int(tracked.track_ids[row])]
             left = self.settings.unsupported_looks - self.settings.unsupported_looks_after_cut
             track.looks_unsupported = max(track.looks_unsupported, left)
+            # Not to be seen in the new picture does not make it false in the old one.
+            track.seen_again = True
         entered = self._enter(frame_index, detections, set(explained))
         return Decision(
             prompts=(*corrections, *entered),
-            back_filled=tuple(prompt.track_id for prompt in entered),
+            back_filled=self._followed_back(entered),
         )
-
-    def _explain_by_class(
-        self, detections: Detections, tracked: TrackedMasks, explained: dict[int, int]
-    ) -> dict[int, int]:
-        """Match what is left by class alone, the surest detection first."""
-        matches: dict[int, int] = {}
-        for number in np.argsort(-detections.scores, kind="stable").tolist():
-            taken = {*explained.values(), *matches.values()}
-            class_id = int(detections.class_ids[number])
-            free = [
-                row
-                for row, track_id in enumerate(tracked.track_ids.tolist())
-                if row not in taken and self._classes[track_id] == class_id
-            ]
-            if number not in explained and free:
-                matches[number] = free[0]
-        return matches
 
     def _correct_after_cut(
         self,
@@ -185,37 +204,6 @@ class Constellation:
         prompt = prompt_from(detections, number, frame_index, track_id, reason)
         return replace(prompt, class_id=self._classes[track_id])
 
-    def _explain(self, detections: Detections, tracked: TrackedMasks) -> dict[int, int]:
-        """Match detections to tracks, each at most once, of the same class first.
-
-        Returns:
-            The row in `tracked` of each detection that a track explains.
-        """
-        if not len(detections) or not len(tracked):
-            return {}
-        rules = self.settings
-        iou = iou_matrix(detections.masks, tracked.masks)
-        containment = containment_matrix(detections.masks, tracked.masks)
-        track_classes = [self._classes[int(track_id)] for track_id in tracked.track_ids]
-        pairs: list[tuple[bool, float, int, int]] = []
-        for number, class_id in enumerate(detections.class_ids):
-            stuff = self.label_set.is_stuff(int(class_id))
-            for row, track_class in enumerate(track_classes):
-                overlaps = (
-                    iou[number, row] >= rules.explain_iou
-                    or containment[number, row] >= rules.explain_containment
-                )
-                same = bool(track_class == class_id)
-                # A stuff class has one track, so it explains the class wherever it is.
-                explains = overlaps or stuff if same else iou[number, row] >= rules.other_class_iou
-                if explains:
-                    pairs.append((same, float(iou[number, row]), number, row))
-        matches: dict[int, int] = {}
-        for _, _, number, row in sorted(pairs, reverse=True):
-            if number not in matches and row not in matches.values():
-                matches[number] = row
-        return matches
-
     def _correct(
         self,
         frame_index: int,
@@ -229,22 +217,21 @@ class Constellation:
         track_id = int(tracked.track_ids[row])
         track = self._tracks[track_id]
         track.looks_unseen = track.looks_unsupported = 0
+        track.seen_again = True
         class_id, score = int(detections.class_ids[number]), float(detections.scores[number])
         if self._vote(track_id, class_id, score):
             return self._confirm(frame_index, tracked, row, PromptReason.RECLASSIFIED)
         agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
         sure = detections.scores[number] >= rules.drift_score
-        if sure and agreement < rules.drift_iou:
-            track.contradictions += 1
-        else:
-            track.contradictions = 0
-        if track.contradictions >= rules.drift_looks:
+        contradicted = sure and agreement < rules.drift_iou
+        track.contradictions = track.contradictions + 1 if contradicted else 0
+        if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             track.last_prompt = frame_index
             reason = PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
             return prompt_from(detections, number, frame_index, track_id, reason)
         due = frame_index - track.last_prompt >= rules.refresh_every
-        if sure and due and agreement >= rules.refresh_iou:
+        if self._follows(Rule.REFRESHED) and sure and due and agreement >= rules.refresh_iou:
             return self._confirm(frame_index, tracked, row, PromptReason.REFRESHED)
         return None
 
@@ -269,7 +256,7 @@ class Constellation:
         votes[class_id] = votes.get(class_id, 0.0) + score
         needed = self.settings.reclassify_margin * votes[known]
         taken = self.label_set.is_stuff(class_id) and class_id in self._classes.values()
-        if class_id == known or taken or votes[class_id] <= needed:
+        if not self._follows(Rule.VOTE) or class_id == known or taken or votes[class_id] <= needed:
             return False
         self._classes[track_id] = class_id
         return True
@@ -285,7 +272,8 @@ class Constellation:
             class_id, mask = int(detections.class_ids[number]), detections.masks[number]
             score = detections.scores[number]
             seen_before = any(
-                class_id == earlier and iou_matrix(mask[None], shape[None])[0, 0] > 0.2
+                class_id == earlier
+                and iou_matrix(mask[None], shape[None])[0, 0] > rules.confirm_iou
                 for earlier, shape in self._candidates
             )
             if score >= rules.enter_score or (score >= rules.confirm_score and seen_before):
@@ -296,31 +284,101 @@ class Constellation:
         return prompts
 
     def _start(self, frame_index: int, detections: Detections, number: int) -> Prompt:
-        """Start a track; a stuff class that had one gets its old id, since it has only one."""
+        """Start a track, or one that was there before: its old id comes back."""
         class_id = int(detections.class_ids[number])
-        reason, track_id = PromptReason.ENTERED, next_track_id(self._classes)
-        if self.label_set.is_stuff(class_id) and class_id in self._classes.values():
-            reason = PromptReason.RETURNED
-            track_id = next(known for known, owner in self._classes.items() if owner == class_id)
+        track_id = self._returned(frame_index, class_id, detections.masks[number])
+        reason = PromptReason.RETURNED
+        if track_id is None:
+            reason, track_id = PromptReason.ENTERED, next_track_id(self._classes)
         self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
         return prompt_from(detections, number, frame_index, track_id, reason)
 
-    def _end(self, tracked: TrackedMasks, explained_rows: set[int]) -> list[int]:
-        """End tracks that neither overseer nor tracker see, or that only the tracker sees."""
-        ended = []
-        for row, track_id in enumerate(int(value) for value in tracked.track_ids):
-            if row in explained_rows:
+    def _returned(self, frame_index: int, class_id: int, mask: NDArray[np.bool_]) -> int | None:
+        """Return the track that a new object was before; stuff has but one."""
+        if self.label_set.is_stuff(class_id):
+            known = [track for track, owner in self._classes.items() if owner == class_id]
+            return known[0] if known else None
+        if not self._follows(Rule.RETURNED):
+            return None
+        left = self._left.claim(class_id, mask, frame_index)
+        return None if left is None else left.track_id
+
+    def _merge(self, tracked: TrackedMasks, explained: Matches) -> set[int]:
+        """Find tracks that share one object; returns the rows that end, the older one goes on.
+
+        What the overseer sees of the object goes to the track that goes on.
+        """
+        if not self._follows(Rule.MERGED):
+            return set()
+        twins = {pair: self._twins.get(pair, 0) + 1 for pair in self._twin_rows(tracked, explained)}
+        self._twins = twins
+        merged: set[int] = set()
+        rows = {track_id: row for row, track_id in enumerate(tracked.track_ids.tolist())}
+        for (older, younger), looks in twins.items():
+            if looks < self.settings.merge_looks or rows[older] in merged:
                 continue
-            track = self._tracks[track_id]
-            visible = (
-                tracked.presence[row] >= self.settings.gone_presence and tracked.masks[row].any()
+            merged.add(rows[younger])
+            for number, row in explained.items():
+                if row == rows[younger]:
+                    explained[number] = rows[older]
+        return merged
+
+    def _twin_rows(self, tracked: TrackedMasks, explained: Matches) -> list[tuple[int, int]]:
+        """Return pairs of track ids that claim the same pixels, the older first."""
+        if tracked.claims is None:
+            return []
+        seen = set(explained.values())
+        pairs = []
+        shared = np.triu(tracked.claims, 1) >= self.settings.merge_iou
+        for first, second in np.argwhere(shared).tolist():
+            ids = tracked.track_ids[[first, second]].tolist()
+            stuff = any(self.label_set.is_stuff(self._classes[track_id]) for track_id in ids)
+            if stuff or {first, second} <= seen:
+                continue
+            older, younger = sorted(
+                ids, key=lambda track_id: (self._tracks[track_id].started, track_id)
             )
+            pairs.append((older, younger))
+        return pairs
+
+    def _end(
+        self, frame_index: int, tracked: TrackedMasks, unseen: list[int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """End tracks that nobody sees, or only the tracker; returns (ended, withdrawn)."""
+        ended: list[int] = []
+        withdrawn: list[int] = []
+        for row in unseen:
+            track_id = int(tracked.track_ids[row])
+            track = self._tracks[track_id]
+            visible = self._is_visible(tracked, row)
             track.looks_unsupported += 1
             track.looks_unseen = 0 if visible else track.looks_unseen + 1
-            if (
-                track.looks_unseen >= self.settings.gone_looks
-                or track.looks_unsupported >= self.settings.unsupported_looks
-            ):
-                del self._tracks[track_id]
+            if self._is_false(track):
+                withdrawn.append(track_id)
+            elif self._is_gone(track):
                 ended.append(track_id)
-        return ended
+                self._left.leave(
+                    LeftTrack(
+                        track_id=track_id,
+                        class_id=self._classes[track_id],
+                        frame_index=track.last_seen,
+                        place=track.place,
+                    )
+                )
+        for track_id in (*ended, *withdrawn):
+            del self._tracks[track_id]
+        return tuple(ended), tuple(withdrawn)
+
+    def _is_false(self, track: _Follow) -> bool:
+        """Return whether one look alone has seen a track."""
+        if not self._follows(Rule.WITHDRAWN) or track.seen_again:
+            return False
+        return track.looks_unsupported >= self.settings.withdraw_looks
+
+    def _is_gone(self, track: _Follow) -> bool:
+        if not self._follows(Rule.GONE):
+            return False
+        return (
+            track.looks_unseen >= self.settings.gone_looks
+            or track.looks_unsupported >= self.settings.unsupported_looks
+        )

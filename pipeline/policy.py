@@ -18,12 +18,15 @@ class Decision:
     Attributes:
         prompts: hints to give to the tracker.
         ended: tracks to stop following.
+        withdrawn: tracks to stop following that were none, and to take out of the frames that
+            may still change.
         back_filled: prompted tracks to follow back into the frames before.
         out_of_body: the frame shows no body, so it gets no masks; tracks go on unseen.
     """
 
     prompts: tuple[Prompt, ...] = ()
     ended: tuple[int, ...] = ()
+    withdrawn: tuple[int, ...] = ()
     back_filled: tuple[int, ...] = ()
     out_of_body: bool = False
 
@@ -33,6 +36,9 @@ class Policy(Protocol):
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return whether the overseer should look at a frame."""
+
+    def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
+        """Return whether what the tracker sees asks for a look of the overseer after all."""
 
     def decide(
         self,
@@ -67,6 +73,11 @@ class FirstFrame:
         """Return True until the tracks have started."""
         del frame_index, signs
         return not self._started
+
+    def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
+        """Return False: the tracker is believed."""
+        del frame_index, tracked
+        return False
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""
@@ -120,6 +131,11 @@ class Given:
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return False: the overseer is not needed."""
         del frame_index, signs
+        return False
+
+    def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
+        """Return False: the tracker is believed."""
+        del frame_index, tracked
         return False
 
     def class_of(self, track_id: int) -> int:
@@ -208,6 +224,10 @@ class WithGivenPrompts:
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return whether the overseer should look at a frame."""
         return self._policy.wants_overseer(frame_index, signs)
+
+    def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
+        """Return whether what the tracker sees asks for a look of the overseer after all."""
+        return self._policy.doubts(frame_index, tracked)
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""

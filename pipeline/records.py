@@ -107,6 +107,15 @@ class Detections:
         boxes = boxes_of_masks(masks)
         return cls(class_ids=class_ids, scores=scores, boxes=boxes, masks=masks)
 
+    def rows(self, numbers: NDArray[np.int64]) -> "Detections":
+        """Return some of the detections, by their numbers."""
+        return Detections(
+            class_ids=self.class_ids[numbers],
+            scores=self.scores[numbers],
+            boxes=self.boxes[numbers],
+            masks=self.masks[numbers],
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -157,6 +166,8 @@ class TrackedMasks:
         masks: bool[M, H, W]; they do not overlap, and may be empty.
         quality: float32[M], predicted IoU 0..1.
         presence: float32[M], probability 0..1 that the object is visible.
+        claims: float32[M, M], IoU 0..1 of what each two tracks claimed before each pixel went
+            to one of them; None where it is not known.
 
     Raises:
         ValueError: the shapes or dtypes do not fit together.
@@ -166,6 +177,7 @@ class TrackedMasks:
     masks: NDArray[np.bool_]
     quality: NDArray[np.float32]
     presence: NDArray[np.float32]
+    claims: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
@@ -174,6 +186,8 @@ class TrackedMasks:
         _require(self.masks.dtype == np.bool_, "masks must be bool")
         _require(self.quality.shape == (count,), "quality must be float32[M]")
         _require(self.presence.shape == (count,), "presence must be float32[M]")
+        if self.claims is not None:
+            _require(self.claims.shape == (count, count), "claims must be float32[M, M]")
 
     def __len__(self) -> int:
         """Return the number of tracks."""

@@ -56,6 +56,12 @@ def labels() -> LabelSet:
 
 
 @pytest.fixture
+def labels_with_hook(labels) -> LabelSet:
+    hook = LabelClass(id=3, name="Hook", kind="thing", color=(0, 0, 255), value=120)
+    return LabelSet(name="three", classes=(*labels.classes, hook))
+
+
+@pytest.fixture
 def clip_info() -> VideoInfo:
     return VideoInfo(
         name="clip",

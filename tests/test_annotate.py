@@ -9,9 +9,10 @@ import torch
 
 import tracking
 from pipeline.annotate import annotate, annotate_framewise
-from pipeline.constellation import Constellation, ConstellationSettings
+from pipeline.constellation import Constellation
 from pipeline.errors import InputError
 from pipeline.labels import CHOLECSEG8K
+from pipeline.looks import EveryNth
 from pipeline.masks import decode_mask
 from pipeline.policy import FirstFrame, Given, WithGivenPrompts
 from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
@@ -68,7 +69,7 @@ def batches(theatre, size=5):
 def test_constellation_prompts_what_the_overseer_sees(theatre, tracker):
     tracker.reset()
     overseer = SeesTheTruth(theatre)
-    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=4))
+    policy = Constellation(CHOLECSEG8K, schedule=EveryNth(4))
     frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
     assert [frame.index for frame in frames] == list(range(12))
     assert [frame.index for frame in frames if frame.overseer_ran] == [0, 4, 8]
@@ -130,7 +131,7 @@ def test_a_cut_is_flagged_and_looked_at_and_nothing_is_followed_back_across_it(t
     )
     (cut, *_) = [frame.index for frame in theatre if "cut" in frame.flags]
     tracker.reset()
-    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=100))
+    policy = Constellation(CHOLECSEG8K, schedule=EveryNth(100))
     overseer = SeesTheTruth(theatre)
     frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
     assert "cut" in frames[cut].flags
@@ -156,7 +157,7 @@ class BlindAtFirst(SeesTheTruth):
 
 def test_what_is_seen_late_is_followed_back(theatre):
     tracker = Sam2Tracker(load_network(SHIPPED_TRACKER), torch.device("cpu"))
-    policy = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=6))
+    policy = Constellation(CHOLECSEG8K, schedule=EveryNth(6))
     overseer = BlindAtFirst(theatre)
     frames = list(annotate(batches(theatre, 12), overseer=overseer, tracker=tracker, policy=policy))
     assert [frame.index for frame in frames] == list(range(12))
@@ -194,7 +195,7 @@ def test_given_prompts_start_on_their_frame(theatre, tracker):
 
 def test_given_prompts_go_with_the_constellation(theatre, tracker):
     tracker.reset()
-    constellation = Constellation(CHOLECSEG8K, ConstellationSettings(overseer_every=4))
+    constellation = Constellation(CHOLECSEG8K, schedule=EveryNth(4))
     policy = WithGivenPrompts(constellation, Given({0: (human_prompt(0),)}))
     overseer = SeesTheTruth(theatre)
     frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))

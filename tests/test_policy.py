@@ -1,9 +1,13 @@
 """Decisions on hand-made detections and tracks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pipeline.constellation import Constellation, ConstellationSettings
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.looks import EveryNth
 from pipeline.policy import FirstFrame, Given, GivenParts, WithGivenPrompts
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.scene_changes import FrameSigns
@@ -12,7 +16,8 @@ from tests.conftest import rectangle
 LEFT = rectangle(4, 4, 14, 14)
 RIGHT = rectangle(24, 4, 34, 14)
 MIDDLE = rectangle(16, 20, 22, 30)
-GRASPER, LIVER = 1, 2
+NOTHING = np.zeros_like(LEFT)
+GRASPER, LIVER, HOOK = 1, 2, 3
 
 
 def seen(*objects):
@@ -40,7 +45,9 @@ def followed(*tracks):
 
 @pytest.fixture
 def policy(labels):
-    return Constellation(labels, ConstellationSettings(overseer_every=1))
+    # Thresholds of their own, so that tuning the defaults does not change what is tested.
+    settings = ConstellationSettings(drift_iou=0.5, drift_looks=2, drift_score=0.7)
+    return Constellation(labels, settings, EveryNth(1))
 
 
 def start(policy, class_id=GRASPER, mask=LEFT):
@@ -93,7 +100,7 @@ def test_a_given_class_is_certain(policy):
 def test_stuff_never_gets_a_second_track_by_reclassification(policy):
     policy.decide(0, seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9)), followed())
     both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
-    for frame in range(1, 6):
+    for frame in range(1, 4):
         policy.decide(frame, seen((LIVER, LEFT, 0.9)), both)
     assert policy.class_of(1) == GRASPER
 
@@ -154,8 +161,85 @@ def test_stuff_that_returns_after_its_end_gets_its_id_back(policy):
 def test_a_track_that_only_the_tracker_sees_ends_later(policy):
     start(policy)
     alone = seen(), followed((1, LEFT, 1.0))
-    ends = [policy.decide(frame, *alone).ended for frame in range(1, 9)]
+    policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    ends = [policy.decide(frame, *alone).ended for frame in range(2, 10)]
     assert ends == [()] * 7 + [(1,)]
+
+
+def test_a_track_that_one_look_alone_has_seen_is_withdrawn(policy):
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    decisions = [policy.decide(frame, *alone) for frame in range(1, 5)]
+    assert [decision.withdrawn for decision in decisions] == [(), (), (), (1,)]
+    assert all(decision.ended == () for decision in decisions)
+
+
+def test_a_track_that_somebody_else_started_is_never_withdrawn(policy):
+    policy.adopt(1, GRASPER, 0)
+    alone = seen(), followed((1, LEFT, 1.0))
+    assert not any(policy.decide(frame, *alone).withdrawn for frame in range(1, 8))
+
+
+def sharing(*tracks):
+    """Tracks of which each two claim the same pixels."""
+    return replace(followed(*tracks), claims=np.ones((len(tracks), len(tracks)), np.float32))
+
+
+def two_tracks(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    policy.decide(1, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)))
+    assert policy.class_of(2) == GRASPER
+
+
+def test_two_tracks_on_one_object_become_the_older_one(labels):
+    policy = Constellation(labels, ConstellationSettings(drift_looks=1))
+    two_tracks(policy)
+    both = sharing((1, NOTHING, 1.0), (2, RIGHT, 1.0))
+    assert policy.decide(2, seen((GRASPER, RIGHT, 0.9)), both).ended == ()
+    decision = policy.decide(3, seen((GRASPER, RIGHT, 0.9)), both)
+    assert decision.ended == (2,)
+    # What is left of the younger one goes to the older one.
+    assert [(p.track_id, p.reason) for p in decision.prompts] == [(1, PromptReason.RETURNED)]
+
+
+def test_two_tracks_that_the_overseer_tells_apart_stay_two(policy):
+    two_tracks(policy)
+    both = sharing((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    apart = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
+    assert not any(policy.decide(frame, apart, both).ended for frame in range(2, 8))
+
+
+def test_a_thing_that_returns_to_where_it_left_gets_its_id_back(policy):
+    start(policy)
+    gone = seen(), followed((1, NOTHING, 0.1))
+    policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert [policy.decide(frame, *gone).ended for frame in (2, 3, 4)] == [(), (), (1,)]
+    decision = policy.decide(30, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    assert [(p.track_id, p.reason) for p in decision.prompts] == [
+        (1, PromptReason.RETURNED),
+        (2, PromptReason.ENTERED),
+    ]
+
+
+def test_one_instrument_seen_as_two_kinds_is_one_track(labels_with_hook):
+    policy = Constellation(labels_with_hook)
+    detections = seen((GRASPER, LEFT, 0.8), (HOOK, LEFT, 0.9))
+    (prompt,) = policy.decide(0, detections, followed()).prompts
+    assert prompt.class_id == HOOK
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_without_a_rule_the_policy_still_starts_tracks(labels, rule):
+    settings = ConstellationSettings(rules=frozenset(Rule) - {rule})
+    start(Constellation(labels, settings))
+
+
+def test_without_the_rule_nothing_is_withdrawn(labels):
+    settings = ConstellationSettings(rules=frozenset(Rule) - {Rule.WITHDRAWN})
+    policy = Constellation(labels, settings)
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    assert not any(policy.decide(frame, *alone).withdrawn for frame in range(1, 8))
 
 
 def test_frames_without_overseer_decide_nothing(policy):
@@ -164,7 +248,7 @@ def test_frames_without_overseer_decide_nothing(policy):
 
 
 def test_the_overseer_looks_at_each_nth_frame(labels):
-    policy = Constellation(labels, ConstellationSettings(overseer_every=5))
+    policy = Constellation(labels, schedule=EveryNth(5))
     assert [frame for frame in range(12) if policy.wants_overseer(frame)] == [0, 5, 10]
 
 
@@ -202,11 +286,10 @@ def test_given_prompts_on_its_frames_only():
 
 
 CUT = FrameSigns(cut=True)
-NOTHING = np.zeros_like(LEFT)
 
 
 def test_the_overseer_looks_after_a_cut_and_not_into_the_dark(labels):
-    policy = Constellation(labels, ConstellationSettings(overseer_every=5))
+    policy = Constellation(labels, schedule=EveryNth(5))
     assert policy.wants_overseer(3, CUT)
     assert not policy.wants_overseer(5, FrameSigns(black=True))
 

@@ -192,6 +192,7 @@ class Sam2Tracker:
             masks=masks.cpu().numpy(),
             quality=np.array([outputs[t].quality for t in track_ids], np.float32),
             presence=np.array([outputs[t].presence for t in track_ids], np.float32),
+            claims=_claims(logits),
         )
 
     def _constant_memory_position(self) -> Tensor:
@@ -379,3 +380,12 @@ class Sam2Tracker:
         if self._features is None:
             raise ValueError("there is no current frame; call track first")
         return self._features
+
+
+def _claims(logits: Tensor) -> NDArray[np.float32]:
+    """Return the IoU float32[M, M] of the masks that logits float32[M, h, w] stand for."""
+    claimed = (logits > 0).flatten(1).float()
+    common = claimed @ claimed.T
+    areas = claimed.sum(1)
+    either = areas[:, None] + areas[None] - common
+    return np.asarray((common / either.clamp(min=1)).cpu().numpy(), np.float32)

@@ -1,0 +1,82 @@
+"""The rules of the constellation policy by name, and their thresholds."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """A rule of the constellation policy that can be left out, to see what it is worth."""
+
+    BACK_FILLED = "back-filled"
+    DISTINCT = "distinct"
+    DRIFTED = "drifted"
+    GONE = "gone"
+    MERGED = "merged"
+    REFRESHED = "refreshed"
+    RETURNED = "returned"
+    SCENE_CUT = "scene-cut"
+    VOTE = "vote"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConstellationSettings:
+    """Thresholds of the constellation policy.
+
+    They were chosen on scenes of the simulated theatre that the figures are not measured on.
+
+    Attributes:
+        rules: the rules that are followed; all of them, but to measure what one is worth.
+        enter_score: a detection this sure starts a track; less sure ones must be seen again.
+        confirm_score: a detection this sure starts a track when two looks in a row show it.
+        confirm_iou: overlap of the same object in two looks in a row.
+        explain_iou: a detection with this IoU to a track of its class is that track.
+        explain_containment: or with this share of the smaller inside the larger, for things.
+        other_class_iou: a detection of another class with this IoU to a track is that track too,
+            and votes for the other class.
+        distinct_iou: things of different classes with this IoU are one object, of which the
+            surest detection counts (SASVi's threshold between classes is 0.7).
+        reclassify_margin: a track changes its class when the scores of all detections of
+            another class sum up to this many times those of its own.
+        drift_iou: an explained detection below this IoU contradicts the track.
+        drift_score: only detections this sure can contradict or refresh a track.
+        drift_looks: contradictions in a row until the track is prompted again.
+        refresh_iou: above this IoU overseer and tracker agree.
+        refresh_every: frames between two renewals of an agreed track's memory.
+        gone_presence: a track below this presence counts as not visible.
+        gone_looks: looks in a row without detection and visibility until a track ends.
+        unsupported_looks: looks in a row without detection until a visible track ends.
+        unsupported_looks_after_cut: likewise for a track that was not seen after a cut.
+        withdraw_looks: likewise for a track that was never seen again since its start; it is
+            taken out of the frames that it had.
+        merge_iou: two tracks that claim the same pixels with this IoU are one object, if the
+            overseer does not see two.
+        merge_looks: looks that show two tracks as one object until they are merged.
+        return_frames: a track that left may come back for this long.
+        return_distance: it comes back at most this far from where it left, as a share of the
+            picture's diagonal.
+    """
+
+    rules: frozenset[Rule] = frozenset(Rule)
+    enter_score: float = 0.7
+    confirm_score: float = 0.45
+    confirm_iou: float = 0.2
+    explain_iou: float = 0.3
+    explain_containment: float = 0.6
+    other_class_iou: float = 0.6
+    distinct_iou: float = 0.5
+    reclassify_margin: float = 1.5
+    drift_iou: float = 0.8
+    drift_score: float = 0.6
+    drift_looks: int = 1
+    refresh_iou: float = 0.7
+    refresh_every: int = 50
+    gone_presence: float = 0.5
+    gone_looks: int = 3
+    unsupported_looks: int = 8
+    unsupported_looks_after_cut: int = 2
+    withdraw_looks: int = 4
+    merge_iou: float = 0.6
+    merge_looks: int = 2
+    return_frames: int = 1500
+    return_distance: float = 0.4

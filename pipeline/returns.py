@@ -1,0 +1,73 @@
+"""Tracks that have left and may come back: which of them a new object is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftTrack:
+    """A track that left the picture.
+
+    Attributes:
+        track_id: its id.
+        class_id: its class.
+        frame_index: when it was last seen.
+        place: centre of its last mask, x and y as shares of the picture's diagonal.
+    """
+
+    track_id: int
+    class_id: int
+    frame_index: int
+    place: tuple[float, float]
+
+
+class LeftTracks:
+    """Remembers the tracks that left, so that they come back under their old ids.
+
+    Args:
+        frames: a track may come back this many frames after it left.
+        distance: and this far from where it left, as a share of the picture's diagonal.
+    """
+
+    def __init__(self, frames: int, distance: float) -> None:
+        self._frames = frames
+        self._distance = distance
+        self._left: dict[int, LeftTrack] = {}
+
+    def leave(self, track: LeftTrack) -> None:
+        """Remember a track that left."""
+        self._left[track.track_id] = track
+
+    def claim(self, class_id: int, mask: NDArray[np.bool_], frame_index: int) -> LeftTrack | None:
+        """Return the track that a new object most likely is, and forget that it left.
+
+        Args:
+            class_id: class of the new object.
+            mask: bool[H, W].
+            frame_index: where it shows.
+
+        Returns:
+            Of the tracks of its class that left not too long ago nor too far away the nearest.
+        """
+        self._left = {
+            track_id: track
+            for track_id, track in self._left.items()
+            if frame_index - track.frame_index <= self._frames
+        }
+        place = place_of(mask)
+        near = [
+            (distance, track.track_id)
+            for track in self._left.values()
+            if track.class_id == class_id
+            and (distance := float(np.hypot(*np.subtract(place, track.place)))) <= self._distance
+        ]
+        return self._left.pop(min(near)[1]) if near else None
+
+
+def place_of(mask: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the centre of a mask that is not empty, x and y as shares of the diagonal."""
+    ys, xs = np.nonzero(mask)
+    diagonal = float(np.hypot(*mask.shape))
+    return float(xs.mean()) / diagonal, float(ys.mean()) / diagonal

@@ -1,0 +1,29 @@
+"""The comparison of policies over several scenes."""
+
+import pytest
+
+from flows import policy_figures
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    out = tmp_path_factory.mktemp("figures")
+    return policy_figures.compare_on_scene(
+        9201, out=out, policies=("constellation-adaptive", "framewise"), frames=8
+    )
+
+
+def test_every_policy_is_measured_on_the_scene(figures):
+    assert list(figures) == ["constellation-adaptive", "framewise"]
+    for measured in figures.values():
+        assert {*policy_figures._SHOWN} <= measured.keys()
+
+
+def test_the_adaptive_overseer_looks_at_fewer_frames(figures):
+    assert 1 <= figures["constellation-adaptive"]["overseer_calls"] <= 4
+    assert figures["framewise"]["overseer_calls"] == 8
+
+
+def test_the_ablation_leaves_each_rule_out_once():
+    assert "constellation-without-merged" in policy_figures.ABLATION
+    assert len(policy_figures.ABLATION) == 1 + len(policy_figures.Rule)
