@@ -7,17 +7,18 @@ STAMP := $(VENV)/.set-up
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo figures test lint types clean
+.PHONY: setup demo figures policy-figures test lint types clean
 
 setup: $(STAMP)
 
 # torch goes first: whatever else asks for it then finds the pinned build in place. trackeval
-# asks for opencv-python, whose files are those of opencv-python-headless once more.
+# asks for opencv-python, whose files are those of opencv-python-headless once more, and Label
+# Studio's SDK, of which the tests use one module, for an old OpenCV.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps trackeval
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps trackeval label-studio-sdk
 	touch $(STAMP)
 
 demo: $(STAMP)

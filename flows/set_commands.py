@@ -21,6 +21,7 @@ class ExportFormat(StrEnum):
     csv = "csv"
     cvat = "cvat"
     davis = "davis"
+    label_studio = "label-studio"
     mp4 = "mp4"
     nnunet = "nnunet"
     parquet = "parquet"
@@ -49,7 +50,7 @@ def export_set(
     ] = None,
     min_area: Annotated[int, typer.Option(min=1, help="Leave out smaller masks, in pixels.")] = 1,
     images: Annotated[
-        ImageChoice, typer.Option(help="Pictures of coco, yolo and youtube-vis; none: names only.")
+        ImageChoice, typer.Option(help="For formats that refer to pictures; none: names only.")
     ] = ImageChoice.jpeg,
     splits: Annotated[
         str, typer.Option(help="Shares of yolo's train, val and test: by-video:0.7,0.2,0.1.")
