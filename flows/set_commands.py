@@ -52,6 +52,10 @@ def export_set(
     images: Annotated[
         ImageChoice, typer.Option(help="For formats that refer to pictures; none: names only.")
     ] = ImageChoice.jpeg,
+    redact_out_of_body: Annotated[
+        bool,
+        typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
+    ] = False,
     splits: Annotated[
         str, typer.Option(help="Shares of yolo's train, val and test: by-video:0.7,0.2,0.1.")
     ] = "by-video",
@@ -67,6 +71,7 @@ def export_set(
             classes=tuple(classes.split(",")) if classes else (),
             min_area=min_area,
             images=images.value,
+            out_of_body="blank" if redact_out_of_body else "keep",
         )
         for path in annotation_sets
     ]

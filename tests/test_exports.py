@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import av
@@ -321,3 +322,35 @@ def test_a_video_is_complete_or_not_there(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         VideoWriter(tmp_path / "file" / "y.mp4", rate=25, width=64, height=64)
+
+
+@pytest.fixture
+def left_the_body(small_video, labels):
+    """A set whose frames 4 to 7, which are not dark, are outside the body."""
+    path = small_video.parent / "outside.annset"
+    manifest = new_manifest(open_video(small_video).info, labels)
+    with AnnotationSetWriter(path, manifest) as writer:
+        for index in range(12):
+            flags = ("out_of_body",) if 4 <= index < 8 else ()
+            writer.add(replace(annotated_frame(index), flags=flags))
+    return path
+
+
+@pytest.mark.parametrize("format_name", ["mp4", "coco", "youtube-vis", "label-studio", "yolo"])
+def test_pictures_outside_the_body_are_blanked_on_request(
+    scopeline, left_the_body, tmp_path, format_name
+):
+    out = tmp_path / "out"
+    code, _, err = scopeline(
+        "export", left_the_body, "--format", format_name, "--out", out, "--redact-out-of-body"
+    )
+    assert code == 0, err
+    if format_name == "mp4":
+        with av.open(str(out)) as container:
+            pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    else:
+        pictures = [cv2.imread(str(path)) for path in sorted(out.rglob("*.jpg"))]
+    # The frame's time is written into the overlay's corner.
+    brightness = [np.median(picture) for picture in pictures]
+    assert all(value < 5 for value in brightness[4:8])
+    assert all(value > 15 for value in (*brightness[1:4], *brightness[8:]))

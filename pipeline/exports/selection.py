@@ -16,6 +16,7 @@ from pipeline.masks import rle_area
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 ImageKind = Literal["jpeg", "png", "none"]
+OutOfBody = Literal["keep", "blank"]
 _BATCH_FRAMES = 8
 
 
@@ -31,6 +32,8 @@ class Selection:
         classes: names of the classes to export; all if there are none.
         min_area: smaller masks are left out, in pixels.
         images: pictures that go with formats that refer to pictures.
+        out_of_body: what becomes of pictures outside the body, which may show people in the
+            operating room: they are kept, or blanked.
 
     Raises:
         UsageError: a class is not in the set's label set.
@@ -41,6 +44,7 @@ class Selection:
     classes: tuple[str, ...] = ()
     min_area: int = 1
     images: ImageKind = "jpeg"
+    out_of_body: OutOfBody = "keep"
 
     def __post_init__(self) -> None:
         """Check the names of the classes."""
@@ -95,5 +99,9 @@ class Selection:
         for batch in video.batches(_BATCH_FRAMES, self.annotation_set.manifest.counts.frames):
             for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
                 if frame is not None and frame.index == index:
-                    yield frame, image
+                    yield frame, self._shown(frame, image)
                     frame = next(frames, None)
+
+    def _shown(self, frame: FrameAnnotation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        blank = self.out_of_body == "blank" and "out_of_body" in frame.flags
+        return np.zeros_like(image) if blank else image
