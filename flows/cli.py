@@ -58,6 +58,7 @@ app.command(
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
 )(set_commands.export_set)
+app.command(epilog="Example: `scopeline report op.annset --out op.html`")(set_commands.report)
 app.command(
     epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
 )(set_commands.info)

@@ -30,6 +30,13 @@ class ExportFormat(StrEnum):
     youtube_vis = "youtube-vis"
 
 
+class FrameChoice(StrEnum):
+    """Which frames `export` takes."""
+
+    all = "all"
+    worth_labelling = "worth-labelling"
+
+
 class ImageChoice(StrEnum):
     """The pictures that go with formats that refer to pictures."""
 
@@ -45,6 +52,9 @@ def export_set(
     format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
     every: Annotated[int, typer.Option(min=1, help="Export each Nth frame.")] = 1,
+    frames: Annotated[
+        FrameChoice, typer.Option(help="All, or the 20 in which the models disagree most.")
+    ] = FrameChoice.all,
     classes: Annotated[
         str | None, typer.Option(help="Classes to export, with commas between them.")
     ] = None,
@@ -66,14 +76,15 @@ def export_set(
 
     selections = [
         Selection(
-            annotation_set=AnnotationSet(path),
+            annotation_set=annotated,
             every=every,
+            only=_worth_labelling(annotated) if frames is FrameChoice.worth_labelling else None,
             classes=tuple(classes.split(",")) if classes else (),
             min_area=min_area,
             images=images.value,
             out_of_body="blank" if redact_out_of_body else "keep",
         )
-        for path in annotation_sets
+        for annotated in map(AnnotationSet, annotation_sets)
     ]
     export_several(selections, format_name.value, out, Splits.parse(splits))
     for annotation_set in (selection.annotation_set for selection in selections):
@@ -83,6 +94,32 @@ def export_set(
                 f"{annotation_set.path} is {manifest.state}: {manifest.counts.frames} frames so far"
             )
     screen.print(str(out), soft_wrap=True)
+
+
+def _worth_labelling(annotated: "AnnotationSet") -> frozenset[int]:
+    from pipeline.doubts import worth_labelling
+
+    return frozenset(doubt.frame_index for doubt in worth_labelling(annotated.frames()))
+
+
+def report(
+    annotation_set: Annotated[Path, typer.Argument(metavar="SET")],
+    out: Annotated[
+        Path | None, typer.Option(help="HTML file to write; NAME.html beside the set without it.")
+    ] = None,
+    redact_out_of_body: Annotated[
+        bool,
+        typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
+    ] = False,
+) -> None:
+    """Write one HTML page: time line, prompts, doubtful frames, classes, settings."""
+    from pipeline.annotation_set import AnnotationSet
+    from pipeline.report import write_report
+
+    annotated = AnnotationSet(annotation_set)
+    path = out or annotated.path.with_suffix(".html")
+    write_report(annotated, path, "blank" if redact_out_of_body else "keep")
+    screen.print(str(path), soft_wrap=True)
 
 
 def info(

@@ -29,6 +29,7 @@ class Selection:
     Attributes:
         annotation_set: the set.
         every: each Nth frame is exported.
+        only: and of these only some, by their indices; all if it is None.
         classes: names of the classes to export; all if there are none.
         min_area: smaller masks are left out, in pixels.
         images: pictures that go with formats that refer to pictures.
@@ -41,6 +42,7 @@ class Selection:
 
     annotation_set: AnnotationSet
     every: int = 1
+    only: frozenset[int] | None = None
     classes: tuple[str, ...] = ()
     min_area: int = 1
     images: ImageKind = "jpeg"
@@ -74,7 +76,7 @@ class Selection:
         """Yield the frames with the tracks that are exported."""
         class_ids = {label.id for label in self.labels}
         for frame in self.annotation_set.frames():
-            if frame.index % self.every == 0:
+            if frame.index % self.every == 0 and (self.only is None or frame.index in self.only):
                 tracks = tuple(track for track in frame.tracks if self._has(track, class_ids))
                 yield replace(frame, tracks=tracks)
 

@@ -1,0 +1,154 @@
+"""One self-contained HTML page about an annotation set, to open from disk without a network."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.doubts import Doubt, worth_labelling
+from pipeline.errors import InputError
+from pipeline.exports.output import whole_file
+from pipeline.exports.selection import OutOfBody, Selection
+from pipeline.overlay import OverlayPainter
+from pipeline.set_summary import SetSummary, TrackSummary, summarize
+
+# Evenly spaced pictures with their overlays; with those of special moments they stay far below
+# 10 MB, however long the video is.
+_EVEN_PICTURES = 160
+_MOMENTS = 40
+_PICTURE_WIDTH = 400
+_JPEG_QUALITY = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictures:
+    """JPEGs with overlays by frame, as data URLs, and why there are none."""
+
+    urls: dict[int, str]
+    missing: str | None = None
+
+
+def write_report(annotated: AnnotationSet, path: Path, out_of_body: OutOfBody = "keep") -> None:
+    """Write the report of a set; of one that is still being written, of what is committed.
+
+    Args:
+        annotated: the set.
+        path: HTML file; it is there when it is complete, and not before.
+        out_of_body: whether pictures from outside the body are kept or blanked.
+
+    Raises:
+        InputError: the set is damaged.
+        OutputError: the file exists already or cannot be written.
+    """
+    with whole_file(path) as draft:
+        summary = summarize(annotated)
+        doubts = worth_labelling(annotated.frames())
+        moments = _moments(summary)
+        wanted = _even_frames(annotated) | moments.keys()
+        wanted |= {doubt.frame_index for doubt in doubts}
+        pictures = _pictures(annotated, wanted, out_of_body)
+        page = _render(annotated, summary, doubts, moments, pictures, out_of_body)
+        draft.write_text(page, "utf-8")
+
+
+def _even_frames(annotated: AnnotationSet) -> set[int]:
+    count = annotated.manifest.counts.frames
+    return set(np.linspace(0, max(count - 1, 0), min(count, _EVEN_PICTURES)).astype(int).tolist())
+
+
+def _moments(summary: SetSummary) -> dict[int, str]:
+    """Return what happens in the frames that matter, in order: cuts, and tracks that begin."""
+    found: dict[int, list[str]] = {frame: ["cut"] for frame in summary.cuts}
+    for track in summary.tracks.values():
+        if track.runs:
+            name = f"{track.class_name} {track.track_id}"
+            found.setdefault(track.runs[0][0], []).append(name)
+    return {frame: ", ".join(found[frame]) for frame in sorted(found)[:_MOMENTS]}
+
+
+def _pictures(annotated: AnnotationSet, wanted: set[int], out_of_body: OutOfBody) -> _Pictures:
+    selection = Selection(annotation_set=annotated, out_of_body=out_of_body)
+    painter = OverlayPainter(annotated.label_set, annotated.manifest.video.height)
+    try:
+        return _Pictures(
+            {
+                frame.index: _data_url(painter.paint(image, frame))
+                for frame, image in selection.frames_with_pictures()
+                if frame.index in wanted
+            }
+        )
+    except InputError as error:
+        # Everything but the pictures is in the set itself.
+        return _Pictures({}, missing=str(error))
+
+
+def _data_url(image: NDArray[np.uint8]) -> str:
+    height, width = image.shape[:2]
+    size = (_PICTURE_WIDTH, round(height * _PICTURE_WIDTH / width))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
+    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode("ascii")
+
+
+def _render(
+    annotated: AnnotationSet,
+    summary: SetSummary,
+    doubts: Sequence[Doubt],
+    moments: dict[int, str],
+    pictures: _Pictures,
+    out_of_body: OutOfBody,
+) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    manifest = annotated.manifest
+    return environment.get_template("report.html").render(
+        manifest=manifest,
+        last_frame=max(manifest.counts.frames - 1, 1),
+        tracks=sorted(summary.tracks.values(), key=_order),
+        classes=_classes(summary),
+        summary=summary,
+        doubts=doubts,
+        moments=moments,
+        pictures=pictures,
+        picture_frames=json.dumps(sorted(pictures.urls)),
+        redacted=sum(last - first + 1 for first, last in summary.bands["out_of_body"])
+        if out_of_body == "blank"
+        else None,
+        settings={name: value for name, value in manifest.settings.items() if value is not None},
+    )
+
+
+def _order(track: TrackSummary) -> tuple[str, int]:
+    return track.class_name, track.track_id
+
+
+def _classes(summary: SetSummary) -> list[dict[str, Any]]:
+    """Return a row for each class: name, color, tracks, frames, mean quality and area."""
+    rows: dict[str, list[TrackSummary]] = {}
+    for track in sorted(summary.tracks.values(), key=_order):
+        rows.setdefault(track.class_name, []).append(track)
+    return [
+        {
+            "name": name,
+            "color": tracks[0].color,
+            "tracks": len(tracks),
+            "frames": (frames := sum(track.frames for track in tracks)),
+            "quality": sum(track.quality_sum for track in tracks) / max(frames, 1),
+            "area": sum(track.area_sum for track in tracks) / max(frames, 1),
+        }
+        for name, tracks in rows.items()
+    ]

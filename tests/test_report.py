@@ -1,0 +1,142 @@
+"""The report as a person opens it: from disk, in a browser."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.frames import open_video
+from pipeline.records import PromptReason, PromptRecord
+from pipeline.report import write_report
+from pipeline.set_summary import summarize
+from tests.conftest import annotated_frame, rectangle
+
+SIZE = (64, 96)
+LEFT, RIGHT = rectangle(4, 4, 14, 30, SIZE), rectangle(50, 10, 80, 60, SIZE)
+CHROMIUM = shutil.which("chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture
+def annotated(small_video, labels):
+    """A liver all along, a grasper that leaves and is corrected, a cut, two frames outside."""
+    path = small_video.parent / "small.annset"
+    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
+        for index in range(12):
+            tracks = {"t3_c2": RIGHT} if index < 10 else {}
+            if index < 4 or 7 <= index < 10:
+                tracks["t7_c1"] = LEFT
+            frame = annotated_frame(index, **tracks)
+            writer.add(replace(frame, flags=flags_of(index), prompts=prompts_of(index)))
+    return AnnotationSet(path)
+
+
+def flags_of(index):
+    return ("cut", "out_of_body") if index == 10 else ("out_of_body",) if index == 11 else ()
+
+
+def prompts_of(index):
+    if index != 8:
+        return ()
+    drifted = PromptRecord(
+        prompt_id=0, track_id=7, class_id=1, kind="mask", reason=PromptReason.DRIFTED, score=0.9
+    )
+    return (drifted,)
+
+
+@pytest.fixture
+def page(annotated, tmp_path):
+    """The report in a browser, and what its console said."""
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium to open the report with")
+    from playwright.sync_api import sync_playwright
+
+    write_report(annotated, tmp_path / "report.html")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        opened = browser.new_page()
+        opened.errors = []
+        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
+        opened.on("console", lambda message: opened.errors.append(message.text))
+        opened.on("request", lambda request: opened.errors.append(request.url)
+                  if request.url.startswith("http") else None)  # fmt: skip
+        opened.goto((tmp_path / "report.html").as_uri())
+        yield opened
+        browser.close()
+
+
+def test_a_set_is_summed_up(annotated):
+    summary = summarize(annotated)
+    assert summary.tracks[7].runs == [(0, 3), (7, 9)]
+    assert (summary.tracks[7].class_name, summary.tracks[7].frames) == ("Grasper", 7)
+    assert summary.tracks[7].quality == 0.5
+    assert summary.tracks[3].area_sum == 10 * RIGHT.sum()
+    assert summary.cuts == [10]
+    assert summary.bands == {"out_of_body": [(10, 11)], "black": []}
+    assert summary.qualities == [0.5] * 10 + [None] * 2
+
+
+def test_the_page_opens_without_errors_or_network(page):
+    assert page.errors == []
+    assert page.title() == "small: Scopeline report"
+    assert page.locator("rect.bar").count() == 3
+    assert page.locator("#caption").inner_text() == "frame 0, 0.00 s"
+    assert "Grasper" in page.locator("#classes").inner_text()
+
+
+def test_a_click_on_a_bar_shows_that_frame(page):
+    first = page.locator("#picture").get_attribute("src")
+    row = page.locator("#timeline svg", has=page.locator("title", has_text="Grasper 7")).first
+    box = row.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 8.5 / 12, box["y"] + box["height"] / 2)
+    assert page.locator("#caption").inner_text() == "frame 8, 0.32 s"
+    assert page.locator("#picture").get_attribute("src") != first
+    assert page.errors == []
+
+
+def test_a_click_on_a_doubtful_frame_shows_it(page):
+    button = page.locator("button.frame").first
+    assert button.inner_text() == "8"
+    button.click()
+    assert page.locator("#caption").inner_text() == "frame 8, 0.32 s"
+
+
+def test_prompts_tell_their_reason(annotated, tmp_path):
+    write_report(annotated, tmp_path / "report.html")
+    assert "frame 8: drifted, score 0.90" in (tmp_path / "report.html").read_text()
+
+
+def test_without_the_video_there_is_a_report_without_pictures(annotated, small_video, tmp_path):
+    small_video.unlink()
+    write_report(annotated, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "There are no pictures:" in text
+    assert "data:image" not in text
+
+
+def test_names_cannot_break_out_of_the_page(annotated, tmp_path):
+    manifest = annotated.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"Grasper"', '"<script>alert(1)</script>"'))
+    write_report(AnnotationSet(annotated.path), tmp_path / "report.html")
+    assert "<script>alert(1)" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_command_says_where_the_report_is_and_what_was_redacted(scopeline, annotated):
+    code, _, err = scopeline("report", annotated.path, "--redact-out-of-body")
+    assert code == 0
+    assert str(annotated.path.with_suffix(".html")) in err
+    text = annotated.path.with_suffix(".html").read_text()
+    assert "The pictures of 2 frames outside the body are blanked." in text
+    code, _, err = scopeline("report", annotated.path)
+    assert code == 1
+    assert "exists already" in err
+
+
+def test_the_frames_worth_labelling_are_exported(scopeline, annotated, tmp_path):
+    code, _, err = scopeline(
+        "export", annotated.path, "--format", "coco", "--out", tmp_path / "next",
+        "--frames", "worth-labelling",
+    )  # fmt: skip
+    assert code == 0, err
+    assert [path.name for path in (tmp_path / "next" / "images").iterdir()] == ["00008.jpg"]
