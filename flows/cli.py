@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 from flows import measure_commands, set_commands
+from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
     FamilyOption,
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
+app.add_typer(data_app, name="data")
 app.command(
     epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`"
 )(measure_commands.evaluate)

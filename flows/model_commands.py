@@ -14,6 +14,11 @@ weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=
 
 screen = Console(stderr=True)
 
+LAYOUT_HELP = (
+    "How DIR is laid out: masks (folders images and masks, equal names), coco, labelme, "
+    "cholecseg8k, endoscapes or cholecinstanceseg."
+)
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
@@ -97,9 +102,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial we
 def train_overseer(
     data: DataOption,
     out: ModelOutOption,
-    layout: Annotated[
-        str, typer.Option(help="How DIR is laid out. masks: folders images and masks, equal names.")
-    ] = "masks",
+    layout: Annotated[str, typer.Option(help=LAYOUT_HELP)] = "masks",
     labels: Annotated[
         Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
     ] = None,

@@ -151,7 +151,8 @@ class Constellation:
         ended, withdrawn = self._end(frame_index, tracked, unseen)
         twins = tuple(int(tracked.track_ids[row]) for row in sorted(merged))
         for track_id in twins:
-            del self._tracks[track_id]
+            # If it was another object after all, it gets its id back when it shows again.
+            self._leave(track_id)
         return Decision(
             prompts=(*corrections, *entered),
             ended=(*twins, *ended),
@@ -357,17 +358,22 @@ class Constellation:
                 withdrawn.append(track_id)
             elif self._is_gone(track):
                 ended.append(track_id)
-                self._left.leave(
-                    LeftTrack(
-                        track_id=track_id,
-                        class_id=self._classes[track_id],
-                        frame_index=track.last_seen,
-                        place=track.place,
-                    )
-                )
-        for track_id in (*ended, *withdrawn):
+                self._leave(track_id)
+        for track_id in withdrawn:
             del self._tracks[track_id]
         return tuple(ended), tuple(withdrawn)
+
+    def _leave(self, track_id: int) -> None:
+        """Stop following a track, which may come back."""
+        track = self._tracks.pop(track_id)
+        self._left.leave(
+            LeftTrack(
+                track_id=track_id,
+                class_id=self._classes[track_id],
+                frame_index=track.last_seen,
+                place=track.place,
+            )
+        )
 
     def _is_false(self, track: _Follow) -> bool:
         """Return whether one look alone has seen a track."""

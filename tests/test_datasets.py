@@ -1,11 +1,15 @@
 """Data sets as labelled frames: what is sound is read, what is not is named."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError, UsageError
+from pipeline.labels import CHOLECSEG8K
+from tests.conftest import SHARED_DATA
 
 
 def save(path, values):
@@ -84,5 +88,162 @@ def test_a_folder_without_frames_is_refused(tmp_path, labels):
 
 
 def test_an_unknown_layout_is_wrong_use(tmp_path):
-    with pytest.raises(UsageError, match="unknown layout photos; choose one of masks"):
+    with pytest.raises(
+        UsageError, match="unknown layout photos; choose one of cholecinstanceseg, .*masks"
+    ):
         read_labelled_frames(tmp_path, "photos", None, 400)
+
+
+def polygon(left, top, right, bottom):
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
+def labelme(path, *shapes, **more):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {"label": label, "points": points, "group_id": group, "shape_type": "polygon"}
+        for label, points, group in shapes
+    ]
+    path.write_text(json.dumps({"shapes": entries, "imagePath": f"{path.stem}.png"} | more))
+
+
+def test_labelme_shapes_of_one_group_are_one_instance(tmp_path):
+    save(tmp_path / "video1/a.png", picture())
+    labelme(
+        tmp_path / "video1/a.json",
+        ("hook", polygon(0, 0, 10, 10), 1),
+        ("hook", polygon(20, 0, 30, 10), 1),
+        ("hook", polygon(40, 0, 50, 10), None),
+        ("grasper", polygon(0, 20, 10, 30), 1),
+    )
+    frames = read_labelled_frames(tmp_path, "labelme", None, 400)
+    assert [label.name for label in frames.label_set.classes] == ["grasper", "hook"]
+    (clip,) = frames.clips
+    areas = {track: (clip.class_of_track[track], int(mask.sum())) for track, mask in clip.masks(0)}
+    assert sorted(areas.values()) == [(1, 100), (2, 100), (2, 200)]
+    assert frames.videos == ("video1",)
+
+
+def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
+    good = polygon(0, 0, 10, 10)
+    for name in ("good", "unknown", "small", "line"):
+        save(tmp_path / f"{name}.png", picture())
+    labelme(tmp_path / "good.json", ("Grasper", good, None))
+    labelme(tmp_path / "unknown.json", ("Spleen", good, None))
+    labelme(tmp_path / "small.json", ("Grasper", good, None), imageHeight=20, imageWidth=60)
+    labelme(tmp_path / "line.json", ("Grasper", good[:2], None))
+    labelme(tmp_path / "gone.json", ("Grasper", good, None))
+    (tmp_path / "broken.json").write_text("{")
+    frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
+    assert len(frames.clips) == 1
+    said = {
+        "unknown.json has the label 'Spleen'",
+        "small.json is 60x20, its picture is 60x40",
+        "line.json has a shape of fewer than 3 points",
+        "gone.png",
+        "broken",
+    }
+    assert len(frames.problems) == len(said)
+    for part in said:
+        assert any(part in problem for problem in frames.problems), part
+
+
+def test_a_labelme_file_cannot_lead_out_of_its_folder(tmp_path, labels):
+    save(tmp_path / "secret.png", picture())
+    labelme(tmp_path / "data/a.json", ("Grasper", polygon(0, 0, 9, 9), None),
+            imagePath="../secret.png")  # fmt: skip
+    with pytest.raises(InputError, match="data/a.png"):
+        read_labelled_frames(tmp_path / "data", "labelme", labels, 400)
+
+
+def test_cholecinstanceseg_has_its_own_classes(tmp_path):
+    save(tmp_path / "a.png", picture())
+    labelme(tmp_path / "a.json", ("snare", polygon(0, 0, 9, 9), 1))
+    frames = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400)
+    assert list(frames.clips[0].class_of_track.values()) == [7]
+
+
+def coco(folder, annotations, **more):
+    document = {
+        "images": [
+            {"id": 1, "file_name": "op1_00.png", "height": 40, "width": 60},
+            {"id": 2, "file_name": "op2_07.png", "height": 40, "width": 60},
+        ],
+        "categories": [
+            {"id": 3, "name": "tool"}, {"id": 5, "name": "liver", "supercategory": "stuff"},
+        ],
+        "annotations": annotations,
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "annotations.json").write_text(json.dumps(document | more))
+    for image in document["images"]:
+        save(folder / "images" / image["file_name"], picture())
+
+
+RUNS = {"size": [40, 60], "counts": [0, 400, 2000]}
+
+
+def test_coco_polygons_and_runs_are_read(tmp_path):
+    flat = [value for point in polygon(0, 0, 10, 10) for value in point]
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [flat]},
+        {"id": 2, "image_id": 1, "category_id": 5, "segmentation": RUNS},
+        {"id": 3, "image_id": 2, "category_id": 3, "segmentation": []},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert [(label.id, label.kind) for label in frames.label_set.classes] == [
+        (3, "thing"), (5, "stuff"),
+    ]  # fmt: skip
+    first, second = frames.clips
+    areas = {first.class_of_track[track]: int(mask.sum()) for track, mask in first.masks(0)}
+    assert areas == {3: 100, 5: 300}  # the tool lies on the liver
+    assert second.class_of_track == {}
+    assert frames.videos == ("op1", "op2")
+
+
+def test_an_exported_set_is_read_back_as_coco(tmp_path, labels):
+    from pipeline.exports import export
+    from tests.test_yolo import RING, TWO_PARTS, annotate
+
+    export(annotate(tmp_path, "op", 40, labels), "coco", tmp_path / "coco")
+    frames = read_labelled_frames(tmp_path / "coco", "coco", labels, 400)
+    (clip,) = frames.clips
+    masks = {clip.class_of_track[track]: mask for track, mask in clip.masks(0)}
+    assert np.array_equal(masks[1], TWO_PARTS)
+    assert np.array_equal(masks[2], RING)
+
+
+def test_coco_that_does_not_fit_is_named(tmp_path):
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 9, "segmentation": RUNS},
+        {"id": 2, "image_id": 2, "category_id": 3, "segmentation": {"size": [4, 4]}},
+    ]
+    coco(tmp_path, annotations)
+    with pytest.raises(InputError, match=r"annotations.json has category 9 on op1_00.png"):
+        read_labelled_frames(tmp_path, "coco", None, 400)
+    with pytest.raises(InputError, match="has no COCO file"):
+        read_labelled_frames(tmp_path / "images", "coco", None, 400)
+
+
+def test_cholecseg8k_is_read_from_its_own_folders(tmp_path):
+    folder = tmp_path / "video01/video01_00080"
+    save(folder / "frame_80_endo.png", picture())
+    values = np.full((40, 60), 50, np.uint8)
+    values[20:] = 21
+    values[5:15, 5:15] = values[5:15, 40:50] = 31
+    save(folder / "frame_80_endo_watershed_mask.png", np.stack([values] * 3, 2))
+    frames = read_labelled_frames(tmp_path, "cholecseg8k", None, 400)
+    assert frames.label_set is CHOLECSEG8K
+    assert sorted(frames.clips[0].class_of_track.values()) == [2, 5, 5]
+    assert frames.videos == ("video01",)
+
+
+def test_the_real_cholecseg8k_sample_is_read_whole():
+    folder = SHARED_DATA / "cholecseg8k_sample"
+    if not folder.exists():
+        pytest.skip("the sample of CholecSeg8k is not on this machine")
+    frames = read_labelled_frames(folder, "cholecseg8k", None, 400)
+    assert len(frames.clips) == 4
+    assert frames.problems == ()
+    assert all(len(clip.class_of_track) >= 4 for clip in frames.clips)

@@ -3,15 +3,24 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from overseer.datasets.coco import read_coco
 from overseer.datasets.labelled_frames import LabelledFrames
-from overseer.datasets.mask_pictures import read_mask_pictures
+from overseer.datasets.labelme import read_cholec_instance_seg, read_labelme
+from overseer.datasets.mask_pictures import read_cholecseg8k, read_mask_pictures
 from pipeline.errors import UsageError
 from pipeline.labels import LabelSet
 
 __all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
 
 Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
-LAYOUTS: dict[str, Reader] = {"masks": read_mask_pictures}
+LAYOUTS: dict[str, Reader] = {
+    "cholecinstanceseg": read_cholec_instance_seg,
+    "cholecseg8k": read_cholecseg8k,
+    "coco": read_coco,
+    "endoscapes": read_coco,
+    "labelme": read_labelme,
+    "masks": read_mask_pictures,
+}
 
 
 def read_labelled_frames(

@@ -1,9 +1,39 @@
-"""What the readers of all layouts give."""
+"""What the readers of all layouts give, and how a picture with its instances becomes a frame."""
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+from pipeline.frames import read_image
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import LabelSet
+from pipeline.labels import LabelClass, LabelSet
+from pipeline.masks import connected_parts
+
+_MOST_INSTANCES = 255
+
+Instance = tuple[int, NDArray[np.bool_]]
+"""A class id and a mask bool[H, W]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledPicture:
+    """A picture of a data set, before anything of it is read.
+
+    Attributes:
+        path: the picture.
+        video: name of the video that it is a frame of; splits never divide a video.
+        read_instances: from the picture's (height, width) to its instances, those behind first;
+            raises InputError where the labels cannot be used.
+    """
+
+    path: Path
+    video: str
+    read_instances: Callable[[tuple[int, int]], Iterable[Instance]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,9 +43,88 @@ class LabelledFrames:
     Attributes:
         label_set: what the class ids mean.
         clips: the frames, each a clip of its own.
+        paths: the picture of each.
+        videos: the name of the video of each.
         problems: a sentence for each frame that was left out, naming its file.
     """
 
     label_set: LabelSet
     clips: tuple[LabelledClip, ...]
+    paths: tuple[Path, ...]
+    videos: tuple[str, ...]
     problems: tuple[str, ...] = ()
+
+
+def gather_frames(
+    folder: Path, pictures: Sequence[LabelledPicture], label_set: LabelSet, longest_side: int
+) -> LabelledFrames:
+    """Read pictures and their labels; what cannot be used is left out and named.
+
+    Args:
+        folder: the data set, for messages.
+        pictures: what to read.
+        label_set: what the class ids mean.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: no frame can be used.
+    """
+    sound: list[tuple[LabelledPicture, LabelledClip]] = []
+    problems: list[str] = []
+    for picture in pictures:
+        try:
+            sound.append((picture, _read_frame(picture, longest_side)))
+        except InputError as error:
+            problems.append(str(error))
+    if not sound:
+        reason = problems[0] if problems else "there are no pictures with labels"
+        raise InputError(f"{folder} has no frame to learn from: {reason}")
+    return LabelledFrames(
+        label_set=label_set,
+        clips=tuple(clip for _, clip in sound),
+        paths=tuple(picture.path for picture, _ in sound),
+        videos=tuple(picture.video for picture, _ in sound),
+        problems=tuple(problems),
+    )
+
+
+def instances_of_regions(
+    regions: Iterable[tuple[LabelClass, NDArray[np.bool_]]],
+) -> Iterator[Instance]:
+    """Yield the connected parts of each thing's region, and each region of stuff as it is."""
+    for label, region in regions:
+        parts = connected_parts(region) if label.kind == "thing" else [region]
+        yield from ((label.id, part) for part in parts)
+
+
+def check_size(labels: Path, size: tuple[int, int], picture_size: tuple[int, int]) -> None:
+    """Refuse labels that were drawn for a picture of another (height, width).
+
+    Raises:
+        InputError: the sizes differ.
+    """
+    if size != picture_size:
+        raise InputError(
+            f"{labels} is {size[1]}x{size[0]}, its picture is "
+            f"{picture_size[1]}x{picture_size[0]}; make them equal"
+        )
+
+
+def _read_frame(picture: LabelledPicture, longest_side: int) -> LabelledClip:
+    image = read_image(picture.path)
+    height, width = image.shape[:2]
+    instances = picture.read_instances((height, width))
+    scale = min(1.0, longest_side / max(height, width))
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    track_map = np.zeros((size[1], size[0]), np.uint8)
+    class_of_track: dict[int, int] = {}
+    for class_id, mask in instances:
+        small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
+        if small.any() and len(class_of_track) < _MOST_INSTANCES:
+            track_id = len(class_of_track) + 1
+            class_of_track[track_id] = class_id
+            track_map[small] = track_id
+    shrunk = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return LabelledClip(
+        images=shrunk[None], track_maps=track_map[None], class_of_track=class_of_track
+    )

@@ -1,0 +1,104 @@
+"""The command line's part about labelled data: `scopeline data check`."""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cv2
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from flows.model_commands import LAYOUT_HELP, JsonOption, screen
+from pipeline.errors import OutputError
+
+if TYPE_CHECKING:
+    from overseer.datasets import LabelledFrames
+
+data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
+_LONGEST_SIDE = 640
+
+
+@data_app.callback()
+def data() -> None:
+    """Labelled data sets."""
+
+
+@data_app.command(
+    epilog="Example: `scopeline data check my-frames --layout masks --labels labels.json`"
+)
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set.")],
+    layout: Annotated[str, typer.Option(help=LAYOUT_HELP)] = "masks",
+    labels: Annotated[Path | None, typer.Option(help="JSON file: what the labels mean.")] = None,
+    sheet: Annotated[
+        Path, typer.Option(help="Picture to write, of frames with their labels.")
+    ] = Path("contact-sheet.png"),
+    as_json: JsonOption = False,
+) -> None:
+    """Read a data set and say what is in it; exit code 1 if any frame cannot be used."""
+    from overseer.datasets import read_labelled_frames
+    from pipeline.contact_sheet import contact_sheet
+    from pipeline.labels import load_label_set
+
+    label_set = None if labels is None else load_label_set(labels)
+    frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
+    _write_picture(sheet, contact_sheet(frames.clips, frames.label_set))
+    document = {**_describe(frames), "sheet": str(sheet)}
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        _print(document)
+    if frames.problems:
+        raise typer.Exit(1)
+
+
+def _describe(frames: "LabelledFrames") -> dict[str, Any]:
+    instances: Counter[int] = Counter()
+    with_class: Counter[int] = Counter()
+    for clip in frames.clips:
+        instances.update(clip.class_of_track.values())
+        with_class.update(set(clip.class_of_track.values()))
+    return {
+        "frames": len(frames.clips),
+        "videos": len(set(frames.videos)),
+        "instances": instances.total(),
+        "classes": {
+            label.name: {"frames": with_class[label.id], "instances": instances[label.id]}
+            for label in frames.label_set.foreground
+        },
+        "problems": list(frames.problems),
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    table = Table(
+        title="{frames} frames of {videos} videos, {instances} instances".format(**document)
+    )
+    for column in ("class", "frames", "instances"):
+        table.add_column(column)
+    for name, counts in document["classes"].items():
+        table.add_row(name, str(counts["frames"]), str(counts["instances"]))
+    Console().print(table)
+    for problem in document["problems"]:
+        screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
+    screen.print(document["sheet"], soft_wrap=True)
+
+
+def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a picture, in place of the one that an earlier check has written."""
+    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(content.tobytes())
+        draft.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); choose another --sheet"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

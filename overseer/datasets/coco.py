@@ -1,0 +1,167 @@
+"""COCO instance annotations, and Endoscapes, which has them."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from overseer.datasets.labelled_frames import (
+    Instance,
+    LabelledFrames,
+    LabelledPicture,
+    check_size,
+    gather_frames,
+)
+from overseer.datasets.labelme import polygon_mask
+from pipeline.errors import InputError
+from pipeline.labels import LabelClass, LabelSet, default_color
+
+
+def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
+    """Read COCO files with polygons or run-length masks.
+
+    The files are all `*.json` in the folder and in `annotations/` that have `images` and
+    `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
+    the file's name. An image's `video_id`, or the part of its name before the last `_`, is its
+    video.
+
+    Args:
+        folder: the data set.
+        label_set: its classes by name; without it the categories, which are things unless
+            their supercategory is stuff.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: there is no COCO file, or no frame can be used.
+    """
+    documents = [
+        (file, document)
+        for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+        if (document := _read(file)) is not None
+    ]
+    if not documents:
+        raise InputError(f"{folder} has no COCO file; give a folder with one, or another --layout")
+    classes = label_set or _categories(documents)
+    pictures = [
+        picture
+        for file, document in documents
+        for picture in _pictures(folder, file, document, classes)
+    ]
+    return gather_frames(folder, pictures, classes, longest_side)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """Return a COCO document, or None where a file is something else."""
+    try:
+        document = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read as JSON ({error}); repair or remove it") from error
+    keys = ("images", "annotations", "categories")
+    if not isinstance(document, dict) or any(key not in document for key in keys):
+        return None
+    return document
+
+
+def _categories(documents: list[tuple[Path, dict[str, Any]]]) -> LabelSet:
+    categories: dict[int, dict[str, Any]] = {}
+    for file, document in documents:
+        for category in document["categories"]:
+            known = categories.setdefault(int(category["id"]), category)
+            if known["name"] != category["name"]:
+                raise InputError(
+                    f"{file} calls category {category['id']} {category['name']!r}, another file "
+                    f"{known['name']!r}; make them equal"
+                )
+    return LabelSet(
+        name="coco",
+        classes=tuple(
+            LabelClass(
+                id=number,
+                name=str(category["name"]),
+                kind="stuff" if category.get("supercategory") == "stuff" else "thing",
+                color=default_color(number),
+                value=number,
+            )
+            for number, category in sorted(categories.items())
+        ),
+    )
+
+
+def _pictures(
+    folder: Path, file: Path, document: dict[str, Any], label_set: LabelSet
+) -> list[LabelledPicture]:
+    numbers = {label.name: label.id for label in label_set.classes}
+    classes = {
+        int(category["id"]): numbers.get(str(category["name"]))
+        for category in document["categories"]
+    }
+    annotations: dict[int, list[dict[str, Any]]] = {}
+    for annotation in document["annotations"]:
+        annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
+    return [
+        LabelledPicture(
+            path=_find(folder, file, str(image["file_name"])),
+            video=_video(image),
+            read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
+        )
+        for image in document["images"]
+        if int(image["id"]) in annotations
+    ]
+
+
+def _find(folder: Path, file: Path, name: str) -> Path:
+    """Return a picture's path; one that leads out of the data set is taken by its name alone."""
+    places = (file.parent, file.parent / "images", folder / "images", file.with_suffix(""))
+    for candidate in (name, Path(name).name):
+        for place in places:
+            picture = place / candidate
+            if picture.is_file() and picture.resolve().is_relative_to(folder.resolve()):
+                return picture
+    return file.parent / Path(name).name
+
+
+def _video(image: dict[str, Any]) -> str:
+    stem = Path(str(image["file_name"])).stem
+    return str(image["video_id"]) if "video_id" in image else stem.rpartition("_")[0] or stem
+
+
+def _instances(
+    file: Path,
+    image: dict[str, Any],
+    annotations: list[dict[str, Any]],
+    classes: dict[int, int | None],
+    size: tuple[int, int],
+) -> list[Instance]:
+    declared = (int(image.get("height", size[0])), int(image.get("width", size[1])))
+    check_size(file, declared, size)
+    instances = []
+    for annotation in annotations:
+        class_id = classes.get(int(annotation["category_id"]))
+        if class_id is None:
+            raise InputError(
+                f"{file} has category {annotation['category_id']} on {image['file_name']}, which "
+                "has no class; add it to the file or to --labels"
+            )
+        instances.append((class_id, _mask(file, annotation, size)))
+    # Small objects lie on large ones.
+    return sorted(instances, key=lambda instance: -int(instance[1].sum()))
+
+
+def _mask(file: Path, annotation: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    outline = annotation.get("segmentation")
+    try:
+        if isinstance(outline, dict):
+            counts = outline["counts"]
+            runs = outline if isinstance(counts, str) else coco_mask.frPyObjects(outline, *size)
+            check_size(file, (int(outline["size"][0]), int(outline["size"][1])), size)
+            return np.asarray(coco_mask.decode(runs), np.bool_)
+        return polygon_mask([polygon for polygon in outline or [] if len(polygon) >= 6], size)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{file} has a mask that cannot be read in annotation {annotation.get('id')} ({error})"
+            "; repair or remove it"
+        ) from error

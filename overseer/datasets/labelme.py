@@ -1,0 +1,147 @@
+"""LabelMe's JSON files beside their pictures, and CholecInstanceSeg, which is made of them."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from overseer.datasets.labelled_frames import (
+    Instance,
+    LabelledFrames,
+    LabelledPicture,
+    check_size,
+    gather_frames,
+)
+from pipeline.errors import InputError
+from pipeline.labels import LabelClass, LabelSet, default_color
+
+_INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
+CHOLEC_INSTANCE_SEG = LabelSet(
+    name="CholecInstanceSeg",
+    classes=tuple(
+        LabelClass(id=number, name=name, kind="thing", color=default_color(number), value=number)
+        for number, name in enumerate(_INSTRUMENTS, 1)
+    ),
+)
+"""The 7 instruments of CholecInstanceSeg."""
+
+
+def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
+    """Read LabelMe's polygons; shapes of one label and group id are one instance.
+
+    A folder of files is a video. The pictures are found by the files' `imagePath`, which must
+    not lead out of the data set.
+
+    Args:
+        folder: holds the files, at any depth.
+        label_set: its classes by name; without it each label that occurs is a thing.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: no frame can be used.
+    """
+    files = sorted(folder.rglob("*.json"))
+    classes = label_set or _found_labels(files)
+    pictures = []
+    for file in files:
+        picture = _picture_of(file, folder)
+        if picture is not None:
+            pictures.append(
+                LabelledPicture(
+                    path=picture,
+                    video=file.parent.relative_to(folder).as_posix(),
+                    read_instances=partial(_instances, file, classes),
+                )
+            )
+    return gather_frames(folder, pictures, classes, longest_side)
+
+
+def read_cholec_instance_seg(
+    folder: Path, label_set: LabelSet | None, longest_side: int
+) -> LabelledFrames:
+    """Read CholecInstanceSeg: LabelMe files with seven instruments."""
+    return read_labelme(folder, label_set or CHOLEC_INSTANCE_SEG, longest_side)
+
+
+def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask bool[H, W] of polygons, each a flat list of x and y in pixels."""
+    if not polygons:
+        return np.zeros(size, np.bool_)
+    runs = coco_mask.frPyObjects(polygons, *size)
+    return np.asarray(coco_mask.decode(coco_mask.merge(runs)), np.bool_)
+
+
+def _found_labels(files: list[Path]) -> LabelSet:
+    names: set[str] = set()
+    for file in files:
+        try:
+            names |= {str(shape["label"]) for shape in _read(file)["shapes"]}
+        except InputError:
+            # The frame is named as damaged when it is read.
+            continue
+    return LabelSet(
+        name="labelme",
+        classes=tuple(
+            LabelClass(
+                id=number, name=name, kind="thing", color=default_color(number), value=number
+            )
+            for number, name in enumerate(sorted(names), 1)
+        ),
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text())
+        shapes = [(shape["label"], shape["points"]) for shape in document["shapes"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is not a LabelMe file ({error}); repair or remove it") from error
+    del shapes
+    return dict(document)
+
+
+def _picture_of(file: Path, folder: Path) -> Path | None:
+    """Return the picture of a file; where the file does not tell, one of its own name."""
+    try:
+        name = str(_read(file).get("imagePath") or f"{file.stem}.png")
+    except InputError:
+        return file.with_suffix(".png")
+    picture = file.parent / name.replace("\\", "/")
+    inside = picture.resolve().is_relative_to(folder.resolve())
+    return picture if inside else file.with_suffix(".png")
+
+
+def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:
+    document = _read(file)
+    declared = (document.get("imageHeight") or size[0], document.get("imageWidth") or size[1])
+    check_size(file, (int(declared[0]), int(declared[1])), size)
+    numbers = {label.name: label.id for label in label_set.classes}
+    grouped: dict[tuple[str, Any], list[list[float]]] = {}
+    for key, polygon in _polygons(file, document):
+        if key[0] not in numbers:
+            raise InputError(
+                f"{file} has the label {key[0]!r}, which label set {label_set.name} does not know"
+                "; add it to --labels"
+            )
+        grouped.setdefault(key, []).append(polygon)
+    return [(numbers[name], polygon_mask(parts, size)) for (name, _), parts in grouped.items()]
+
+
+def _polygons(
+    file: Path, document: dict[str, Any]
+) -> Iterator[tuple[tuple[str, Any], list[float]]]:
+    """Yield ((label, group), flat polygon); a shape without a group is an instance of its own."""
+    for number, shape in enumerate(document["shapes"]):
+        points = [float(value) for point in shape["points"] for value in point]
+        if shape.get("shape_type") == "rectangle" and len(points) == 4:
+            x0, y0, x1, y1 = points
+            points = [x0, y0, x1, y0, x1, y1, x0, y1]
+        if len(points) < 6:
+            raise InputError(f"{file} has a shape of fewer than 3 points; repair or remove it")
+        group = shape.get("group_id")
+        yield (str(shape["label"]), ("shape", number) if group is None else group), points

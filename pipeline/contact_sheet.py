@@ -1,0 +1,60 @@
+"""One picture of many labelled frames, to see at a glance whether labels fit."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet
+from pipeline.masks import encode_mask
+from pipeline.overlay import OverlayPainter
+from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+_TILE = (320, 180)
+_COLUMNS = 4
+_ROWS = 6
+
+
+def contact_sheet(clips: Sequence[LabelledClip], label_set: LabelSet) -> NDArray[np.uint8]:
+    """Paint the first frames of evenly chosen clips side by side.
+
+    Returns:
+        uint8[H, W, 3], RGB.
+    """
+    count = min(len(clips), _COLUMNS * _ROWS)
+    chosen = [clips[number] for number in np.linspace(0, len(clips) - 1, count).astype(int)]
+    tiles = [_tile(clip, label_set) for clip in chosen]
+    blank = np.zeros_like(tiles[0])
+    tiles += [blank] * (-len(tiles) % min(_COLUMNS, count))
+    columns = min(_COLUMNS, count)
+    rows = [np.hstack(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
+def _tile(clip: LabelledClip, label_set: LabelSet) -> NDArray[np.uint8]:
+    """Paint a clip's first frame into a tile, its sides in proportion."""
+    image = clip.images[0]
+    scale = min(_TILE[0] / image.shape[1], _TILE[1] / image.shape[0])
+    size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    track_map = cv2.resize(clip.track_maps[0], size, interpolation=cv2.INTER_NEAREST)
+    tracks = tuple(
+        TrackAnnotation(
+            track_id=track_id,
+            class_id=class_id,
+            rle=encode_mask(track_map == track_id),
+            quality=1.0,
+            presence=1.0,
+            origin=Origin.HUMAN,
+        )
+        for track_id, class_id in clip.class_of_track.items()
+        if (track_map == track_id).any()
+    )
+    painted = OverlayPainter(label_set, size[1]).paint(
+        small, FrameAnnotation(index=0, time_s=0.0, tracks=tracks)
+    )
+    tile = np.zeros((_TILE[1], _TILE[0], 3), np.uint8)
+    tile[: size[1], : size[0]] = painted
+    return tile

@@ -1,0 +1,59 @@
+"""`scopeline data check`."""
+
+import json
+
+import cv2
+import pytest
+
+from tests.test_datasets import picture, save, two_graspers_on_liver
+
+
+@pytest.fixture
+def data_set(tmp_path, labels):
+    for name in "abcde":
+        save(tmp_path / f"data/images/{name}.png", picture())
+        save(tmp_path / f"data/masks/{name}.png", two_graspers_on_liver())
+    (tmp_path / "labels.json").write_text(json.dumps(labels.to_json()))
+    return tmp_path / "data"
+
+
+def check(scopeline, data_set, *more):
+    sheet = data_set.parent / "sheet.png"
+    labels = data_set.parent / "labels.json"
+    return scopeline("data", "check", data_set, "--labels", labels, "--sheet", sheet, *more)
+
+
+def test_a_sound_data_set_is_counted_and_shown(scopeline, data_set):
+    code, out, err = check(scopeline, data_set, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["frames"], found["videos"], found["instances"]) == (5, 1, 15)
+    assert found["classes"]["Grasper"] == {"frames": 5, "instances": 10}
+    sheet = cv2.imread(found["sheet"])
+    assert sheet.shape == (2 * 180, 4 * 320, 3)
+    assert sheet[200:, 330:].max() == 0  # the fifth frame is alone in its row
+
+
+def test_damaged_frames_are_named_and_the_rest_is_shown(scopeline, data_set):
+    (data_set / "masks/c.png").write_bytes(b"no picture")
+    code, out, err = check(scopeline, data_set)
+    assert code == 1
+    assert "4 frames of 1 videos" in out
+    assert "left out: " in err
+    assert "c.png is not a readable mask" in err
+
+
+def test_a_second_check_replaces_the_sheet(scopeline, data_set):
+    check(scopeline, data_set)
+    code, _, err = check(scopeline, data_set)
+    assert code == 0, err
+    assert not list(data_set.parent.glob(".sheet*"))
+
+
+def test_a_folder_of_another_layout_is_one_sentence(scopeline, data_set):
+    code, _, err = check(scopeline, data_set, "--layout", "coco")
+    assert code == 1
+    assert "has no COCO file" in err
+    code, _, err = check(scopeline, data_set, "--layout", "photos")
+    assert code == 2
+    assert "unknown layout photos" in err
