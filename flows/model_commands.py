@@ -16,7 +16,8 @@ screen = Console(stderr=True)
 
 LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), coco, labelme, "
-    "cholecseg8k, endoscapes or cholecinstanceseg."
+    "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endoscapes or "
+    "cholecinstanceseg."
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

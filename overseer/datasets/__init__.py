@@ -1,8 +1,11 @@
 """Labelled data sets of other makers, read as labelled frames: one module for each layout."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from overseer.datasets.cadis import read_cadis
+from overseer.datasets.cataract1k import read_cataract1k
 from overseer.datasets.coco import read_coco
 from overseer.datasets.labelled_frames import LabelledFrames
 from overseer.datasets.labelme import read_cholec_instance_seg, read_labelme
@@ -14,6 +17,10 @@ __all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
 
 Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
 LAYOUTS: dict[str, Reader] = {
+    "cadis": partial(read_cadis, experiment=2),
+    "cadis-1": partial(read_cadis, experiment=1),
+    "cadis-3": partial(read_cadis, experiment=3),
+    "cataract1k": read_cataract1k,
     "cholecinstanceseg": read_cholec_instance_seg,
     "cholecseg8k": read_cholecseg8k,
     "coco": read_coco,

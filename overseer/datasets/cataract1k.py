@@ -1,0 +1,102 @@
+"""Cataract-1K (arXiv 2312.06295) in Supervisely's format: `case_*/img` and `case_*/ann`."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from overseer.datasets.labelled_frames import (
+    Instance,
+    LabelledFrames,
+    LabelledPicture,
+    check_size,
+    gather_frames,
+)
+from overseer.datasets.labelme import polygon_mask
+from pipeline.errors import InputError
+from pipeline.labels import LabelClass, LabelSet, default_color
+
+_TISSUES = ("Cornea", "Pupil", "Lens")
+_INSTRUMENTS = (
+    "Slit Knife", "Gauge", "Capsulorhexis Cystotome", "Spatula", "Phacoemulsification Tip",
+    "Irrigation-Aspiration", "Lens Injector", "Incision Knife", "Katena Forceps",
+    "Capsulorhexis Forceps",
+)  # fmt: skip
+CATARACT1K = LabelSet(
+    name="Cataract-1K",
+    classes=tuple(
+        LabelClass(
+            id=number,
+            name=name,
+            kind="stuff" if name in _TISSUES else "thing",
+            color=default_color(number),
+            value=number,
+        )
+        for number, name in enumerate((*_TISSUES, *_INSTRUMENTS), 1)
+    ),
+)
+"""The 3 tissues and 10 instruments of Cataract-1K."""
+
+
+def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
+    """Read Cataract-1K; tissues lie below instruments, the pupil in the cornea, the lens in it.
+
+    Args:
+        folder: holds the folders `case_*`, at any depth.
+        label_set: instead of Cataract-1K's own, by name.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: no frame can be used.
+    """
+    classes = label_set or CATARACT1K
+    pictures = [
+        LabelledPicture(
+            path=file.parent.parent / "img" / file.name.removesuffix(".json"),
+            video=file.parent.parent.name,
+            read_instances=partial(_instances, file, classes),
+        )
+        for file in sorted(folder.rglob("ann/*.json"))
+    ]
+    return gather_frames(folder, pictures, classes, longest_side)
+
+
+def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:
+    try:
+        document = json.loads(file.read_text())
+        declared = (int(document["size"]["height"]), int(document["size"]["width"]))
+        objects = [_object(entry) for entry in document["objects"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file} is no Supervisely file ({error}); repair or remove it") from error
+    check_size(file, declared, size)
+    numbers = {label.name: label.id for label in label_set.classes}
+    unknown = {name for name, _, _ in objects} - numbers.keys()
+    if unknown:
+        raise InputError(
+            f"{file} has the class {min(unknown)!r}, which label set {label_set.name} does not know"
+        )
+    order = {name: number for number, name in enumerate(_TISSUES)}
+    objects.sort(key=lambda entry: order.get(entry[0], len(order)))
+    instances = []
+    for name, exterior, holes in objects:
+        mask = polygon_mask([exterior], size)
+        for hole in holes:
+            mask &= ~polygon_mask([hole], size)
+        instances.append((numbers[name], mask))
+    return instances
+
+
+def _object(entry: dict[str, Any]) -> tuple[str, list[float], list[list[float]]]:
+    """Return class name, flat outline and flat outlines of the holes."""
+    points = entry["points"]
+    exterior = _flat(points["exterior"])
+    return str(entry["classTitle"]), exterior, [_flat(hole) for hole in points.get("interior", [])]
+
+
+def _flat(points: list[list[float]]) -> list[float]:
+    flat: list[float] = np.asarray(points, np.float64).ravel().tolist()
+    if len(flat) < 6:
+        raise ValueError("an outline has fewer than 3 points")
+    return flat
