@@ -73,7 +73,7 @@ class ConstellationSettings:
     refresh_every: int = 50
     gone_presence: float = 0.5
     gone_looks: int = 3
-    unsupported_looks: int = 8
+    unsupported_looks: int = 4
     unsupported_looks_after_cut: int = 2
     withdraw_looks: int = 4
     merge_iou: float = 0.6

@@ -46,7 +46,9 @@ def followed(*tracks):
 @pytest.fixture
 def policy(labels):
     # Thresholds of their own, so that tuning the defaults does not change what is tested.
-    settings = ConstellationSettings(drift_iou=0.5, drift_looks=2, drift_score=0.7)
+    settings = ConstellationSettings(
+        drift_iou=0.5, drift_looks=2, drift_score=0.7, unsupported_looks=8
+    )
     return Constellation(labels, settings, EveryNth(1))
 
 
@@ -235,7 +237,8 @@ def test_without_a_rule_the_policy_still_starts_tracks(labels, rule):
 
 
 def test_without_the_rule_nothing_is_withdrawn(labels):
-    settings = ConstellationSettings(rules=frozenset(Rule) - {Rule.WITHDRAWN})
+    rules = frozenset(Rule) - {Rule.WITHDRAWN}
+    settings = ConstellationSettings(rules=rules, unsupported_looks=8)
     policy = Constellation(labels, settings)
     start(policy)
     alone = seen(), followed((1, LEFT, 1.0))
