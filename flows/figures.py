@@ -52,7 +52,7 @@ Figures = dict[str, dict[str, float | None]]
 
 def plain_clip(seed: int, out: Path) -> Figures:
     """Annotate one plain scene by each policy."""
-    folder = _rendered(out / f"plain-{seed}", seed, PLAIN_FRAMES, Scenery())
+    folder = rendered(out / f"plain-{seed}", seed, PLAIN_FRAMES, Scenery())
     truth = AnnotationSet(folder / "truth.annset")
     figures: Figures = {}
     for policy in _POLICIES:
@@ -64,7 +64,7 @@ def plain_clip(seed: int, out: Path) -> Figures:
 def heldout_clip(seed: int, out: Path) -> Figures:
     """Measure tracker, baselines, overseer and both together on one held-out scene."""
     scenery = Scenery(families=("heldout",))
-    folder = _rendered(out / f"heldout-{seed}", seed, HELDOUT_FRAMES, scenery)
+    folder = rendered(out / f"heldout-{seed}", seed, HELDOUT_FRAMES, scenery)
     truth = AnnotationSet(folder / "truth.annset")
     figures: Figures = {}
     for kind in _KINDS:
@@ -149,7 +149,8 @@ def _real_clip(
     return figures
 
 
-def _rendered(folder: Path, seed: int, frame_count: int, scenery: Scenery) -> Path:
+def rendered(folder: Path, seed: int, frame_count: int, scenery: Scenery) -> Path:
+    """Draw a scene into a folder, unless it is there; returns the folder."""
     if not (folder / "truth.annset").exists():
         width, height = SIZE
         render(
@@ -208,7 +209,8 @@ def _sampled_clip(folder: Path) -> LabelledClip:
     return LabelledClip(images=np.stack(images), track_maps=maps, class_of_track=class_of_track)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Let a process that works beside others keep to one thread."""
     torch.set_num_threads(1)
 
 
@@ -226,7 +228,7 @@ def measure(data: Path | None, out: Path, workers: int) -> Figures:
         jobs += [partial(davis_clip, name, data, out) for name in ("blackswan", "dog")]
         jobs += [partial(robotic_clip, data, out), partial(cholecseg8k_frames, data)]
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker
+        workers, mp_context=get_context("spawn"), initializer=start_worker
     ) as executor:
         results = [future.result() for future in [executor.submit(job) for job in jobs]]
     return means([*results, overseer_precision(out)])

@@ -13,16 +13,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import typer
 
 from flows.compare import Comparison, compare
-from flows.figures import SIZE, Figures, means
+from flows.figures import Figures, means, rendered, start_worker
 from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.constellation_settings import Rule
 from samples.theatre.looks import Scenery
-from samples.theatre.render import render
 
 SEEDS, FRAMES = range(9201, 9213), 300
 POLICIES = ("constellation", "constellation-adaptive", "sasvi", "framewise", "first-frame")
@@ -35,17 +33,8 @@ _SHOWN = (
 
 def compare_on_scene(seed: int, *, out: Path, policies: tuple[str, ...], frames: int) -> Figures:
     """Draw a held-out scene, unless it is there, and compare policies on it."""
-    folder = out / f"scene-{seed}"
-    if not (folder / "truth.annset").exists():
-        width, height = SIZE
-        render(
-            seed=seed,
-            frame_count=frames,
-            width=width,
-            height=height,
-            folder=folder,
-            scenery=Scenery(families=("heldout",)),
-        )
+    scenery = Scenery(families=("heldout",))
+    folder = rendered(out / f"scene-{seed}", seed, frames, scenery)
     comparison = Comparison(
         video=folder / "video.mp4",
         truth=AnnotationSet(folder / "truth.annset"),
@@ -70,14 +59,10 @@ def measure(
     """Compare policies on several scenes; returns the means over the scenes, and each scene."""
     job = partial(compare_on_scene, out=out, policies=policies, frames=frames)
     with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_start_worker
+        workers, mp_context=get_context("spawn"), initializer=start_worker
     ) as executor:
         results = dict(zip(seeds, executor.map(job, seeds), strict=True))
     return means(list(results.values())), results
-
-
-def _start_worker() -> None:
-    torch.set_num_threads(1)
 
 
 def main(
