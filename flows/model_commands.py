@@ -15,7 +15,7 @@ weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=
 screen = Console(stderr=True)
 
 LAYOUT_HELP = (
-    "How DIR is laid out: masks (folders images and masks, equal names), coco, labelme, "
+    "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
     "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endoscapes or "
     "cholecinstanceseg."
 )

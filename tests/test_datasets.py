@@ -88,7 +88,7 @@ def test_a_folder_without_frames_is_refused(tmp_path, labels):
 
 
 def test_an_unknown_layout_is_wrong_use(tmp_path):
-    with pytest.raises(UsageError, match="unknown layout photos; choose one of cadis, .*masks"):
+    with pytest.raises(UsageError, match="unknown layout photos; choose one of annset, .*masks"):
         read_labelled_frames(tmp_path, "photos", None, 400)
 
 
@@ -323,3 +323,27 @@ def test_cataract1k_files_that_do_not_fit_are_named(tmp_path):
     assert "case_1/ann/f1.png.json has the class 'Spoon'" in spoon
     assert "fewer than 3 points" in points
     assert "is 60x20, its picture is 60x40" in size
+
+
+def test_annotation_sets_are_read_with_their_videos(tmp_path, labels):
+    from tests.test_yolo import RING, TWO_PARTS, annotate
+
+    annotate(tmp_path / "sets", "op1", 40, labels)
+    annotate(tmp_path / "sets", "op2", 80, labels)
+    frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
+    assert frames.videos == ("op1",) * 3 + ("op2",) * 3
+    masks = {frames.clips[0].class_of_track[t]: mask for t, mask in frames.clips[0].masks(0)}
+    assert np.array_equal(masks[1], TWO_PARTS)
+    assert np.array_equal(masks[2], RING)
+    assert abs(int(frames.clips[3].images.mean()) - 80) < 4
+    (tmp_path / "sets/op1.mp4").unlink()
+    frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
+    assert set(frames.videos) == {"op2"}
+    assert "op1.mp4" in frames.problems[0]
+
+
+def test_a_folder_without_sets_is_refused(tmp_path, labels):
+    with pytest.raises(InputError, match="there is no"):
+        read_labelled_frames(tmp_path, "annset", None, 400)
+    with pytest.raises(InputError, match="leave out --labels"):
+        read_labelled_frames(tmp_path, "annset", labels, 400)

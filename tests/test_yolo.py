@@ -25,6 +25,7 @@ TWO_PARTS = rectangle(4, 4, 14, 30, SIZE) | rectangle(20, 40, 40, 60, SIZE)
 
 
 def annotate(folder, name, brightness, labels, frames=3):
+    folder.mkdir(exist_ok=True)
     with VideoWriter(folder / f"{name}.mp4", rate=25, width=96, height=64) as writer:
         for index in range(frames):
             writer.add(np.full((64, 96, 3), brightness + index, np.uint8))

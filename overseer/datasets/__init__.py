@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from overseer.datasets.annotation_sets import read_annotation_sets
 from overseer.datasets.cadis import read_cadis
 from overseer.datasets.cataract1k import read_cataract1k
 from overseer.datasets.coco import read_coco
@@ -17,6 +18,7 @@ __all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
 
 Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
 LAYOUTS: dict[str, Reader] = {
+    "annset": read_annotation_sets,
     "cadis": partial(read_cadis, experiment=2),
     "cadis-1": partial(read_cadis, experiment=1),
     "cadis-3": partial(read_cadis, experiment=3),

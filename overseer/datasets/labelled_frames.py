@@ -110,10 +110,17 @@ def check_size(labels: Path, size: tuple[int, int], picture_size: tuple[int, int
         )
 
 
-def _read_frame(picture: LabelledPicture, longest_side: int) -> LabelledClip:
-    image = read_image(picture.path)
+def clip_of_instances(
+    image: NDArray[np.uint8], instances: Iterable[Instance], longest_side: int
+) -> LabelledClip:
+    """Make a clip of one frame; a later instance lies over an earlier one.
+
+    Args:
+        image: uint8[H, W, 3], RGB.
+        instances: in the picture's size.
+        longest_side: a larger picture is shrunk to this many pixels.
+    """
     height, width = image.shape[:2]
-    instances = picture.read_instances((height, width))
     scale = min(1.0, longest_side / max(height, width))
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     track_map = np.zeros((size[1], size[0]), np.uint8)
@@ -128,3 +135,9 @@ def _read_frame(picture: LabelledPicture, longest_side: int) -> LabelledClip:
     return LabelledClip(
         images=shrunk[None], track_maps=track_map[None], class_of_track=class_of_track
     )
+
+
+def _read_frame(picture: LabelledPicture, longest_side: int) -> LabelledClip:
+    image = read_image(picture.path)
+    instances = picture.read_instances((image.shape[0], image.shape[1]))
+    return clip_of_instances(image, instances, longest_side)

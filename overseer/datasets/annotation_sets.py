@@ -1,0 +1,76 @@
+"""Layout `annset`: annotation sets of our own, with the videos that they annotate."""
+
+from pathlib import Path
+
+from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
+from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.errors import InputError
+from pipeline.exports.selection import Selection
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet
+from pipeline.masks import decode_mask
+from pipeline.records import FrameAnnotation
+
+# Neighbouring frames of a video teach the same.
+_FRAMES_OF_A_SET = 200
+
+
+def read_annotation_sets(
+    folder: Path, label_set: LabelSet | None, longest_side: int
+) -> LabelledFrames:
+    """Read frames of annotation sets, at most 200 of each, evenly spaced.
+
+    Args:
+        folder: a set, or a folder that holds sets, at any depth.
+        label_set: must be None, since the sets say what their classes are.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: labels are given, the sets have different classes, or no frame can be used.
+    """
+    if label_set is not None:
+        raise InputError(f"{folder}: annotation sets have classes of their own; leave out --labels")
+    paths = [folder] if folder.suffix == SUFFIX else sorted(folder.rglob(f"*{SUFFIX}"))
+    clips: list[tuple[Path, str, LabelledClip]] = []
+    problems: list[str] = []
+    classes: LabelSet | None = None
+    for path in paths:
+        try:
+            annotated = AnnotationSet(path)
+            classes = _same_classes(classes, annotated)
+            name = annotated.manifest.video.name
+            clips += [(path, name, clip) for clip in _clips(annotated, longest_side)]
+        except InputError as error:
+            problems.append(str(error))
+    if classes is None or not clips:
+        reason = problems[0] if problems else f"there is no *{SUFFIX} in it"
+        raise InputError(f"{folder} has no frame to learn from: {reason}")
+    return LabelledFrames(
+        label_set=classes,
+        clips=tuple(clip for _, _, clip in clips),
+        paths=tuple(path for path, _, _ in clips),
+        videos=tuple(video for _, video, _ in clips),
+        problems=tuple(problems),
+    )
+
+
+def _same_classes(known: LabelSet | None, annotated: AnnotationSet) -> LabelSet:
+    if known is not None and known.classes != annotated.label_set.classes:
+        raise InputError(
+            f"{annotated.path} has other classes than the sets before it; read it by itself"
+        )
+    return annotated.label_set
+
+
+def _clips(annotated: AnnotationSet, longest_side: int) -> list[LabelledClip]:
+    every = max(1, -(-annotated.manifest.counts.frames // _FRAMES_OF_A_SET))
+    selection = Selection(annotation_set=annotated, every=every)
+    return [
+        clip_of_instances(image, _instances(frame), longest_side)
+        for frame, image in selection.frames_with_pictures()
+        if "out_of_body" not in frame.flags
+    ]
+
+
+def _instances(frame: FrameAnnotation) -> list[Instance]:
+    return [(track.class_id, decode_mask(track.rle)) for track in frame.tracks]
