@@ -58,8 +58,8 @@ class ConstellationSettings:
     """
 
     rules: frozenset[Rule] = frozenset(Rule)
-    enter_score: float = 0.7
-    confirm_score: float = 0.45
+    enter_score: float = 0.8
+    confirm_score: float = 0.55
     confirm_iou: float = 0.2
     explain_iou: float = 0.3
     explain_containment: float = 0.6

@@ -47,7 +47,12 @@ def followed(*tracks):
 def policy(labels):
     # Thresholds of their own, so that tuning the defaults does not change what is tested.
     settings = ConstellationSettings(
-        drift_iou=0.5, drift_looks=2, drift_score=0.7, unsupported_looks=8
+        enter_score=0.7,
+        confirm_score=0.45,
+        drift_iou=0.5,
+        drift_looks=2,
+        drift_score=0.7,
+        unsupported_looks=8,
     )
     return Constellation(labels, settings, EveryNth(1))
 
