@@ -16,7 +16,9 @@ from sam2.modeling.sam2_base import SAM2Base
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from pipeline.masks import iou_matrix
 from pipeline.records import Prompt, TrackedMasks
+from tracking.enlarged_masks import enlarged_masks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
 from tracking.memory import FrameMemory, GatheredMemories, MemoryBank, MemoryRule
 from tracking.memory_attention import attend_to_memories
@@ -176,20 +178,14 @@ class Sam2Tracker:
         return self._to_masks(self._outputs)
 
     def _to_masks(self, outputs: dict[int, TrackOutput]) -> TrackedMasks:
-        height, width = self._frame_size
         track_ids = sorted(outputs)
         if not track_ids:
-            return TrackedMasks.empty(height, width)
-        logits = torch.stack([outputs[track_id].logits for track_id in track_ids])
-        enlarged = F.interpolate(
-            logits[:, None], (height, width), mode="bilinear", align_corners=False
-        )[:, 0]
-        best, winner = enlarged.max(0)
-        numbers = torch.arange(len(track_ids), device=enlarged.device)[:, None, None]
-        masks = (winner[None] == numbers) & (best > 0)[None]
+            return TrackedMasks.empty(*self._frame_size)
+        coarse = torch.stack([outputs[track_id].logits for track_id in track_ids])
+        logits = coarse.float().cpu().numpy()
         return TrackedMasks(
             track_ids=np.array(track_ids, np.int64),
-            masks=masks.cpu().numpy(),
+            masks=enlarged_masks(logits, self._frame_size),
             quality=np.array([outputs[t].quality for t in track_ids], np.float32),
             presence=np.array([outputs[t].presence for t in track_ids], np.float32),
             claims=_claims(logits),
@@ -382,10 +378,6 @@ class Sam2Tracker:
         return self._features
 
 
-def _claims(logits: Tensor) -> NDArray[np.float32]:
+def _claims(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the IoU float32[M, M] of the masks that logits float32[M, h, w] stand for."""
-    claimed = (logits > 0).flatten(1).float()
-    common = claimed @ claimed.T
-    areas = claimed.sum(1)
-    either = areas[:, None] + areas[None] - common
-    return np.asarray((common / either.clamp(min=1)).cpu().numpy(), np.float32)
+    return iou_matrix(logits > 0, logits > 0).astype(np.float32)
