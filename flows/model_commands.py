@@ -16,7 +16,7 @@ screen = Console(stderr=True)
 
 LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
-    "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endoscapes or "
+    "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis18, endoscapes or "
     "cholecinstanceseg."
 )
 

@@ -347,3 +347,38 @@ def test_a_folder_without_sets_is_refused(tmp_path, labels):
         read_labelled_frames(tmp_path, "annset", None, 400)
     with pytest.raises(InputError, match="leave out --labels"):
         read_labelled_frames(tmp_path, "annset", labels, 400)
+
+
+def endovis(folder):
+    values = np.zeros((40, 60, 3), np.uint8)
+    values[20:] = (255, 55, 0)
+    values[5:15, 5:15] = values[5:15, 40:50] = (0, 255, 0)
+    save(folder / "seq_1/left_frames/frame000.png", picture())
+    save(folder / "seq_1/labels/frame000.png", values)
+
+
+def names_of(frames):
+    (clip,) = frames.clips
+    return sorted(frames.label_set[class_id].name for class_id in clip.class_of_track.values())
+
+
+def test_endovis18_is_read_by_its_colours(tmp_path):
+    endovis(tmp_path)
+    frames = read_labelled_frames(tmp_path, "endovis18", None, 400)
+    assert names_of(frames) == ["instrument-shaft", "instrument-shaft", "kidney-parenchyma"]
+    assert frames.videos == ("seq_1",)
+
+
+def test_endovis18s_own_label_file_comes_first(tmp_path):
+    endovis(tmp_path)
+    entries = [
+        {"name": "nothing", "color": [0, 0, 0], "classid": 0},
+        {"name": "kidney", "color": [255, 55, 0], "classid": 2},
+        {"name": "tool", "color": [0, 255, 0], "classid": 1},
+    ]
+    (tmp_path / "labels.json").write_text(json.dumps(entries))
+    frames = read_labelled_frames(tmp_path, "endovis18", None, 400)
+    assert names_of(frames) == ["kidney", "tool", "tool"]
+    (tmp_path / "labels.json").write_text(json.dumps([{"name": "tool"}]))
+    with pytest.raises(InputError, match=r"labels.json is not a list of classes"):
+        read_labelled_frames(tmp_path, "endovis18", None, 400)

@@ -8,6 +8,7 @@ from overseer.datasets.annotation_sets import read_annotation_sets
 from overseer.datasets.cadis import read_cadis
 from overseer.datasets.cataract1k import read_cataract1k
 from overseer.datasets.coco import read_coco
+from overseer.datasets.endovis18 import read_endovis18
 from overseer.datasets.labelled_frames import LabelledFrames
 from overseer.datasets.labelme import read_cholec_instance_seg, read_labelme
 from overseer.datasets.mask_pictures import read_cholecseg8k, read_mask_pictures
@@ -27,6 +28,7 @@ LAYOUTS: dict[str, Reader] = {
     "cholecseg8k": read_cholecseg8k,
     "coco": read_coco,
     "endoscapes": read_coco,
+    "endovis18": read_endovis18,
     "labelme": read_labelme,
     "masks": read_mask_pictures,
 }

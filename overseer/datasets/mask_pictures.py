@@ -39,7 +39,7 @@ def read_mask_pictures(
         raise InputError(f"{folder} has no folder images; layout masks needs images and masks")
     masks = MaskFolder(folder / "masks", label_set)
     pictures = [
-        _picture(path, folder / "masks" / f"{path.stem}.png", masks.label_set, folder.name)
+        picture_with_mask(path, folder / "masks" / f"{path.stem}.png", masks.label_set, folder.name)
         for path in list_images(folder / "images")
     ]
     return gather_frames(folder, pictures, masks.label_set, longest_side)
@@ -61,7 +61,7 @@ def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int
     """
     classes = label_set or CHOLECSEG8K
     pictures = [
-        _picture(
+        picture_with_mask(
             path,
             path.with_name(path.name.replace(_CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK)),
             classes,
@@ -72,7 +72,8 @@ def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int
     return gather_frames(folder, pictures, classes, longest_side)
 
 
-def _picture(path: Path, mask: Path, label_set: LabelSet, video: str) -> LabelledPicture:
+def picture_with_mask(path: Path, mask: Path, label_set: LabelSet, video: str) -> LabelledPicture:
+    """Return a picture whose labels are in a mask picture; parts of things are instances."""
     return LabelledPicture(
         path=path, video=video, read_instances=partial(_instances, path, mask, label_set)
     )
