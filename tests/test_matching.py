@@ -6,9 +6,7 @@ import pytest
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.matching import explain, explain_by_class, without_second_classes
 from tests.conftest import rectangle
-from tests.test_policy import GRASPER, LEFT, LIVER, MIDDLE, RIGHT, followed, seen
-
-HOOK = 3
+from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, MIDDLE, RIGHT, followed, seen
 
 
 def matches(detections, tracked, classes, labels):

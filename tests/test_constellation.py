@@ -1,0 +1,306 @@
+"""The constellation's rules, on hand-made detections and tracks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.looks import EveryNth
+from pipeline.records import PromptReason
+from pipeline.scene_changes import FrameSigns
+from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, NOTHING, RIGHT, followed, seen
+
+
+@pytest.fixture
+def policy(labels):
+    # Thresholds of their own, so that tuning the defaults does not change what is tested.
+    settings = ConstellationSettings(
+        enter_score=0.7,
+        confirm_score=0.45,
+        drift_iou=0.5,
+        drift_looks=2,
+        drift_score=0.7,
+        unsupported_looks=8,
+    )
+    return Constellation(labels, settings, EveryNth(1))
+
+
+def start(policy, class_id=GRASPER, mask=LEFT):
+    decision = policy.decide(0, seen((class_id, mask, 0.9)), followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1]
+
+
+def test_a_sure_detection_starts_a_track_at_once(policy):
+    decision = policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    (prompt,) = decision.prompts
+    assert (prompt.reason, prompt.class_id, prompt.kind) == (PromptReason.ENTERED, GRASPER, "mask")
+    assert policy.class_of(prompt.track_id) == GRASPER
+
+
+def test_an_unsure_detection_must_be_seen_twice(policy):
+    assert not policy.decide(0, seen((GRASPER, LEFT, 0.5)), followed()).prompts
+    assert not policy.decide(1, seen((GRASPER, RIGHT, 0.5)), followed()).prompts
+    assert len(policy.decide(2, seen((GRASPER, RIGHT, 0.5)), followed()).prompts) == 1
+
+
+def test_a_doubtful_detection_never_starts_a_track(policy):
+    for frame in range(5):
+        assert not policy.decide(frame, seen((GRASPER, LEFT, 0.4)), followed()).prompts
+
+
+def test_an_explained_detection_starts_nothing(policy):
+    start(policy)
+    decision = policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert decision.prompts == ()
+    assert decision.ended == ()
+
+
+def test_a_track_takes_the_class_that_prevails(policy):
+    start(policy)
+    other = seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0))
+    assert policy.decide(1, *other).prompts == ()
+    assert policy.class_of(1) == GRASPER
+    (prompt,) = policy.decide(2, *other).prompts
+    assert (prompt.reason, prompt.class_id) == (PromptReason.RECLASSIFIED, LIVER)
+    assert policy.class_of(1) == LIVER
+
+
+def test_a_given_class_is_certain(policy):
+    policy.adopt(1, GRASPER, 0)
+    for frame in range(1, 6):
+        policy.decide(frame, seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert policy.class_of(1) == GRASPER
+
+
+def test_stuff_never_gets_a_second_track_by_reclassification(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9)), followed())
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    for frame in range(1, 4):
+        policy.decide(frame, seen((LIVER, LEFT, 0.9)), both)
+    assert policy.class_of(1) == GRASPER
+
+
+def test_two_instances_are_two_tracks(policy):
+    decision = policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1, 2]
+
+
+def test_stuff_has_one_track_wherever_it_shows(policy):
+    start(policy, LIVER)
+    decision = policy.decide(1, seen((LIVER, RIGHT, 0.6)), followed((1, LEFT, 1.0)))
+    assert decision.prompts == ()
+
+
+def test_a_track_that_is_contradicted_twice_is_prompted_again(policy):
+    start(policy, LIVER)
+    contradiction = seen((LIVER, RIGHT, 0.9)), followed((1, LEFT, 1.0))
+    assert not policy.decide(1, *contradiction).prompts
+    (prompt,) = policy.decide(2, *contradiction).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.DRIFTED)
+    assert np.array_equal(prompt.mask, RIGHT)
+
+
+def test_a_track_that_comes_back_keeps_its_id(policy):
+    start(policy, LIVER)
+    back = seen((LIVER, LEFT, 0.9)), followed((1, np.zeros_like(LEFT), 0.1))
+    policy.decide(1, *back)
+    (prompt,) = policy.decide(2, *back).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
+
+
+def test_agreement_renews_the_memory_now_and_then(policy):
+    start(policy)
+    agreement = seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0))
+    assert not policy.decide(10, *agreement).prompts
+    (prompt,) = policy.decide(60, *agreement).prompts
+    assert prompt.reason is PromptReason.REFRESHED
+    assert not policy.decide(61, *agreement).prompts
+
+
+def test_what_nobody_sees_ends(policy):
+    start(policy)
+    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
+    assert policy.decide(1, *gone).ended == ()
+    assert policy.decide(2, *gone).ended == ()
+    assert policy.decide(3, *gone).ended == (1,)
+
+
+def test_stuff_that_returns_after_its_end_gets_its_id_back(policy):
+    start(policy, LIVER)
+    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
+    assert [policy.decide(frame, *gone).ended for frame in (1, 2, 3)] == [(), (), (1,)]
+    (prompt,) = policy.decide(4, seen((LIVER, RIGHT, 0.9)), followed()).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
+
+
+def test_a_track_that_only_the_tracker_sees_ends_later(policy):
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    ends = [policy.decide(frame, *alone).ended for frame in range(2, 10)]
+    assert ends == [()] * 7 + [(1,)]
+
+
+def test_a_track_that_one_look_alone_has_seen_is_withdrawn(policy):
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    decisions = [policy.decide(frame, *alone) for frame in range(1, 5)]
+    assert [decision.withdrawn for decision in decisions] == [(), (), (), (1,)]
+    assert all(decision.ended == () for decision in decisions)
+
+
+def test_a_track_that_somebody_else_started_is_never_withdrawn(policy):
+    policy.adopt(1, GRASPER, 0)
+    alone = seen(), followed((1, LEFT, 1.0))
+    assert not any(policy.decide(frame, *alone).withdrawn for frame in range(1, 8))
+
+
+def sharing(*tracks):
+    """Tracks of which each two claim the same pixels."""
+    return replace(followed(*tracks), claims=np.ones((len(tracks), len(tracks)), np.float32))
+
+
+def two_tracks(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    policy.decide(1, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)))
+    assert policy.class_of(2) == GRASPER
+
+
+def test_two_tracks_on_one_object_become_the_older_one(labels):
+    policy = Constellation(labels, ConstellationSettings(drift_looks=1))
+    two_tracks(policy)
+    both = sharing((1, NOTHING, 1.0), (2, RIGHT, 1.0))
+    assert policy.decide(2, seen((GRASPER, RIGHT, 0.9)), both).ended == ()
+    decision = policy.decide(3, seen((GRASPER, RIGHT, 0.9)), both)
+    assert decision.ended == (2,)
+    # What is left of the younger one goes to the older one.
+    assert [(p.track_id, p.reason) for p in decision.prompts] == [(1, PromptReason.RETURNED)]
+
+
+def test_two_tracks_that_the_overseer_tells_apart_stay_two(policy):
+    two_tracks(policy)
+    both = sharing((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    apart = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
+    assert not any(policy.decide(frame, apart, both).ended for frame in range(2, 8))
+
+
+def test_a_thing_that_returns_to_where_it_left_gets_its_id_back(policy):
+    start(policy)
+    gone = seen(), followed((1, NOTHING, 0.1))
+    policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert [policy.decide(frame, *gone).ended for frame in (2, 3, 4)] == [(), (), (1,)]
+    decision = policy.decide(30, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    assert [(p.track_id, p.reason) for p in decision.prompts] == [
+        (1, PromptReason.RETURNED),
+        (2, PromptReason.ENTERED),
+    ]
+
+
+def test_one_instrument_seen_as_two_kinds_is_one_track(labels_with_hook):
+    policy = Constellation(labels_with_hook)
+    detections = seen((GRASPER, LEFT, 0.8), (HOOK, LEFT, 0.9))
+    (prompt,) = policy.decide(0, detections, followed()).prompts
+    assert prompt.class_id == HOOK
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_without_a_rule_the_policy_still_starts_tracks(labels, rule):
+    settings = ConstellationSettings(rules=frozenset(Rule) - {rule})
+    start(Constellation(labels, settings))
+
+
+def test_without_the_rule_nothing_is_withdrawn(labels):
+    rules = frozenset(Rule) - {Rule.WITHDRAWN}
+    settings = ConstellationSettings(rules=rules, unsupported_looks=8)
+    policy = Constellation(labels, settings)
+    start(policy)
+    alone = seen(), followed((1, LEFT, 1.0))
+    assert not any(policy.decide(frame, *alone).withdrawn for frame in range(1, 8))
+
+
+def test_frames_without_overseer_decide_nothing(policy):
+    start(policy)
+    assert policy.decide(1, None, followed((1, LEFT, 1.0))).prompts == ()
+
+
+def test_the_overseer_looks_at_each_nth_frame(labels):
+    policy = Constellation(labels, schedule=EveryNth(5))
+    assert [frame for frame in range(12) if policy.wants_overseer(frame)] == [0, 5, 10]
+
+
+def test_new_tracks_keep_out_of_the_way_of_given_ids(policy):
+    policy.adopt(2, GRASPER, 0)
+    detections = seen((GRASPER, RIGHT, 0.9), (LIVER, LEFT, 0.9))
+    decision = policy.decide(1, detections, followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [3, 4]
+
+
+CUT = FrameSigns(cut=True)
+
+
+def test_the_overseer_looks_after_a_cut_and_not_into_the_dark(labels):
+    policy = Constellation(labels, schedule=EveryNth(5))
+    assert policy.wants_overseer(3, CUT)
+    assert not policy.wants_overseer(5, FrameSigns(black=True))
+
+
+def test_after_a_cut_a_track_is_prompted_where_it_is_now(policy):
+    start(policy)
+    decision = policy.decide(1, seen((GRASPER, RIGHT, 0.9)), followed((1, NOTHING, 0.1)), CUT)
+    (prompt,) = decision.prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.SCENE_CUT)
+    assert np.array_equal(prompt.mask, RIGHT)
+    assert decision.back_filled == ()
+
+
+def test_after_a_cut_the_track_that_overlaps_comes_before_its_twin(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    decision = policy.decide(1, seen((GRASPER, RIGHT, 0.9)), both, CUT)
+    assert [prompt.track_id for prompt in decision.prompts] == [2]
+
+
+def test_what_is_new_after_a_cut_starts_a_track(policy):
+    start(policy)
+    detections = seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9))
+    decision = policy.decide(1, detections, followed((1, LEFT, 1.0)), CUT)
+    assert {(p.track_id, p.reason) for p in decision.prompts} == {
+        (1, PromptReason.SCENE_CUT),
+        (2, PromptReason.ENTERED),
+    }
+    assert decision.back_filled == (2,)
+
+
+def test_a_track_that_is_not_seen_after_a_cut_ends_soon(policy):
+    start(policy)
+    alone = followed((1, LEFT, 1.0))
+    policy.decide(1, seen((LIVER, RIGHT, 0.9)), alone, CUT)
+    alone = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    assert policy.decide(2, seen((LIVER, RIGHT, 0.9)), alone).ended == ()
+    assert policy.decide(3, seen((LIVER, RIGHT, 0.9)), alone).ended == (1,)
+
+
+def test_outside_the_body_there_are_no_masks_and_tracks_wait(policy):
+    start(policy)
+    hallucinated = followed((1, RIGHT, 0.9))
+    decision = policy.decide(1, seen(), hallucinated, CUT)
+    assert decision.out_of_body
+    for frame in range(2, 20):
+        assert policy.decide(frame, seen() if frame % 5 == 0 else None, hallucinated).out_of_body
+    back = policy.decide(20, seen((GRASPER, LEFT, 0.9)), hallucinated, CUT)
+    assert not back.out_of_body
+    assert [(p.track_id, p.reason) for p in back.prompts] == [(1, PromptReason.SCENE_CUT)]
+
+
+def test_a_scene_without_detections_is_not_outside(policy):
+    start(policy)
+    assert not policy.decide(1, seen(), followed((1, LEFT, 1.0))).out_of_body
+
+
+def test_in_the_dark_there_are_no_masks(policy):
+    start(policy)
+    dark = FrameSigns(black=True)
+    assert policy.decide(1, None, followed((1, LEFT, 1.0)), dark).out_of_body
+    assert not policy.decide(2, None, followed((1, LEFT, 1.0))).out_of_body
