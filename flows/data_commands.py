@@ -1,7 +1,6 @@
 """The command line's part about labelled data: `scopeline data check`."""
 
 import json
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.model_commands import LAYOUT_HELP, JsonOption, screen
-from pipeline.errors import OutputError
+from pipeline.exports.output import replaced_file
 
 if TYPE_CHECKING:
     from overseer.datasets import LabelledFrames
@@ -92,13 +91,5 @@ def _print(document: dict[str, Any]) -> None:
 def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write a picture, in place of the one that an earlier check has written."""
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
-    try:
+    with replaced_file(path, "--sheet") as draft:
         draft.write_bytes(content.tobytes())
-        draft.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); choose another --sheet"
-        ) from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -142,8 +142,9 @@ def _draft_frames(
             if not decision.out_of_body:
                 draft.take(tracked, origins_of(decision.prompts), journal.last)
             waiting.append(draft)
-            for earlier in waiting:
-                earlier.withdraw(decision.withdrawn)
+            if decision.withdrawn:
+                for earlier in waiting:
+                    earlier.withdraw(decision.withdrawn)
             if decision.back_filled:
                 _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
             yield

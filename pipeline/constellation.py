@@ -148,7 +148,7 @@ class Constellation:
             for row, track_id in enumerate(tracked.track_ids.tolist())
             if row not in {*explained.values(), *merged} and track_id not in started
         ]
-        ended, withdrawn = self._end(frame_index, tracked, unseen)
+        ended, withdrawn = self._end(tracked, unseen)
         twins = tuple(int(tracked.track_ids[row]) for row in sorted(merged))
         for track_id in twins:
             # If it was another object after all, it gets its id back when it shows again.
@@ -343,7 +343,7 @@ class Constellation:
         return pairs
 
     def _end(
-        self, frame_index: int, tracked: TrackedMasks, unseen: list[int]
+        self, tracked: TrackedMasks, unseen: list[int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """End tracks that nobody sees, or only the tracker; returns (ended, withdrawn)."""
         ended: list[int] = []

@@ -67,10 +67,7 @@ class Draft:
         """Take tracks out that turned out to be none, and the prompts that started them."""
         for track_id in track_ids:
             self.tracks.pop(track_id, None)
-        if track_ids:
-            self.prompts = tuple(
-                prompt for prompt in self.prompts if prompt.track_id not in track_ids
-            )
+        self.prompts = tuple(prompt for prompt in self.prompts if prompt.track_id not in track_ids)
 
     def finish(self, class_of: Callable[[int], int]) -> FrameAnnotation:
         """Return the frame as it is stored; `class_of` gives the class of a track."""

@@ -158,14 +158,14 @@ def default_color(class_id: int) -> tuple[int, int, int]:
     return channels[0], channels[1], channels[2]
 
 
+def numbered_class(number: int, name: str, kind: ClassKind = "thing") -> LabelClass:
+    """Return a class whose number is its id and its mask value, and gives its colour."""
+    return LabelClass(id=number, name=name, kind=kind, color=default_color(number), value=number)
+
+
 def unnamed_label_set(values: list[int]) -> LabelSet:
     """Return a label set for masks without a description: each value is a class of its own."""
-    classes = tuple(
-        LabelClass(
-            id=value, name=f"class {value}", kind="thing", color=default_color(value), value=value
-        )
-        for value in sorted(set(values) - {0})
-    )
+    classes = tuple(numbered_class(value, f"class {value}") for value in sorted(set(values) - {0}))
     return LabelSet(name="unnamed", classes=classes)
 
 
@@ -198,12 +198,8 @@ CHOLECSEG8K = _cholecseg8k()
 
 def _cadis() -> LabelSet:
     names = ("Pupil", "Surgical tape", "Hand", "Eye retractors", "Iris", "Skin", "Cornea")
-    stuff = tuple(
-        LabelClass(id=number, name=name, kind="stuff", color=default_color(number), value=number)
-        for number, name in enumerate(names)
-    )
-    instrument = LabelClass(id=7, name="Instrument", kind="thing", color=default_color(7), value=7)
-    return LabelSet(name="CaDIS", classes=(*stuff, instrument))
+    stuff = tuple(numbered_class(number, name, "stuff") for number, name in enumerate(names))
+    return LabelSet(name="CaDIS", classes=(*stuff, numbered_class(7, "Instrument")))
 
 
 CADIS = _cadis()

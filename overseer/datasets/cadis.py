@@ -10,13 +10,13 @@ from overseer.datasets.labelled_frames import (
     Instance,
     LabelledFrames,
     LabelledPicture,
-    check_size,
     gather_frames,
     instances_of_regions,
 )
+from overseer.datasets.mask_pictures import read_fitting_values
 from pipeline.errors import InputError
-from pipeline.labels import CADIS, LabelClass, LabelSet, default_color
-from pipeline.mask_folder import class_regions, read_mask_values
+from pipeline.labels import CADIS, LabelSet, numbered_class
+from pipeline.mask_folder import class_regions
 
 _IGNORED = 255
 _RAW_VALUES = 36
@@ -42,13 +42,9 @@ _PARTS = (
 
 
 def _with_instruments(name: str, instruments: tuple[str, ...]) -> LabelSet:
-    things = tuple(
-        LabelClass(id=number, name=text, kind="thing", color=default_color(number), value=number)
-        for number, text in enumerate(instruments, _TISSUES)
-    )
-    return LabelSet(
-        name=name, classes=(*CADIS.classes[:_TISSUES], *things), ignored_values=(_IGNORED,)
-    )
+    things = (numbered_class(number, text) for number, text in enumerate(instruments, _TISSUES))
+    classes = (*CADIS.classes[:_TISSUES], *things)
+    return LabelSet(name=name, classes=classes, ignored_values=(_IGNORED,))
 
 
 CADIS_TYPES = _with_instruments("CaDIS, experiment II", tuple(_TYPES))
@@ -106,10 +102,7 @@ def _instances(
     picture: Path, classes: LabelSet, class_of_value: NDArray[np.int64], size: tuple[int, int]
 ) -> list[Instance]:
     mask = picture.parent.parent / "Labels" / picture.name
-    if not mask.is_file():
-        raise InputError(f"{picture} has no mask {mask}; add it, or remove the picture")
-    values = read_mask_values(mask)
-    check_size(mask, (values.shape[0], values.shape[1]), size)
+    values = read_fitting_values(picture, mask, size)
     if values.max() >= _RAW_VALUES:
         raise InputError(f"{mask} has the value {values.max()}; CaDIS has 0 to {_RAW_VALUES - 1}")
     regions = class_regions(class_of_value[values], classes, mask)

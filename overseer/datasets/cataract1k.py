@@ -16,7 +16,7 @@ from overseer.datasets.labelled_frames import (
 )
 from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.labels import LabelClass, LabelSet, default_color
+from pipeline.labels import LabelSet, numbered_class
 
 _TISSUES = ("Cornea", "Pupil", "Lens")
 _INSTRUMENTS = (
@@ -27,13 +27,7 @@ _INSTRUMENTS = (
 CATARACT1K = LabelSet(
     name="Cataract-1K",
     classes=tuple(
-        LabelClass(
-            id=number,
-            name=name,
-            kind="stuff" if name in _TISSUES else "thing",
-            color=default_color(number),
-            value=number,
-        )
+        numbered_class(number, name, "stuff" if name in _TISSUES else "thing")
         for number, name in enumerate((*_TISSUES, *_INSTRUMENTS), 1)
     ),
 )

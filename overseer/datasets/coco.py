@@ -18,7 +18,7 @@ from overseer.datasets.labelled_frames import (
 )
 from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.labels import LabelClass, LabelSet, default_color
+from pipeline.labels import LabelSet, numbered_class
 
 
 def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
@@ -79,12 +79,10 @@ def _categories(documents: list[tuple[Path, dict[str, Any]]]) -> LabelSet:
     return LabelSet(
         name="coco",
         classes=tuple(
-            LabelClass(
-                id=number,
-                name=str(category["name"]),
-                kind="stuff" if category.get("supercategory") == "stuff" else "thing",
-                color=default_color(number),
-                value=number,
+            numbered_class(
+                number,
+                str(category["name"]),
+                "stuff" if category.get("supercategory") == "stuff" else "thing",
             )
             for number, category in sorted(categories.items())
         ),

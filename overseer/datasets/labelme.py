@@ -18,15 +18,12 @@ from overseer.datasets.labelled_frames import (
     gather_frames,
 )
 from pipeline.errors import InputError
-from pipeline.labels import LabelClass, LabelSet, default_color
+from pipeline.labels import LabelSet, numbered_class
 
 _INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
 CHOLEC_INSTANCE_SEG = LabelSet(
     name="CholecInstanceSeg",
-    classes=tuple(
-        LabelClass(id=number, name=name, kind="thing", color=default_color(number), value=number)
-        for number, name in enumerate(_INSTRUMENTS, 1)
-    ),
+    classes=tuple(numbered_class(number, name) for number, name in enumerate(_INSTRUMENTS, 1)),
 )
 """The 7 instruments of CholecInstanceSeg."""
 
@@ -86,22 +83,17 @@ def _found_labels(files: list[Path]) -> LabelSet:
             continue
     return LabelSet(
         name="labelme",
-        classes=tuple(
-            LabelClass(
-                id=number, name=name, kind="thing", color=default_color(number), value=number
-            )
-            for number, name in enumerate(sorted(names), 1)
-        ),
+        classes=tuple(numbered_class(number, name) for number, name in enumerate(sorted(names), 1)),
     )
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_text())
-        shapes = [(shape["label"], shape["points"]) for shape in document["shapes"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not all({"label", "points"} <= shape.keys() for shape in document["shapes"]):
+            raise ValueError("a shape has no label or no points")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{file} is not a LabelMe file ({error}); repair or remove it") from error
-    del shapes
     return dict(document)
 
 

@@ -3,6 +3,9 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from overseer.datasets.labelled_frames import (
     Instance,
     LabelledFrames,
@@ -82,8 +85,23 @@ def picture_with_mask(path: Path, mask: Path, label_set: LabelSet, video: str) -
 def _instances(
     picture: Path, mask: Path, label_set: LabelSet, size: tuple[int, int]
 ) -> list[Instance]:
+    values = read_fitting_values(picture, mask, size)
+    return list(instances_of_regions(class_regions(values, label_set, mask)))
+
+
+def read_fitting_values(picture: Path, mask: Path, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Read the values int64[H, W] of a picture's mask.
+
+    Args:
+        picture: for messages.
+        mask: its mask.
+        size: the picture's height and width.
+
+    Raises:
+        InputError: the mask is missing, damaged or of another size.
+    """
     if not mask.is_file():
         raise InputError(f"{picture} has no mask {mask}; add it, or remove the picture")
     values = read_mask_values(mask)
     check_size(mask, (values.shape[0], values.shape[1]), size)
-    return list(instances_of_regions(class_regions(values, label_set, mask)))
+    return values

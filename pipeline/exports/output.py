@@ -16,8 +16,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder exists already or cannot be written.
     """
-    draft = _draft_of(path)
-    with _writing(path, draft):
+    _refuse_existing(path)
+    with _draft_of(path, "--out") as draft:
         draft.mkdir(parents=True)
         yield draft
         draft.rename(path)
@@ -30,27 +30,43 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file exists already or cannot be written.
     """
-    draft = _draft_of(path)
-    with _writing(path, draft):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    _refuse_existing(path)
+    with replaced_file(path) as draft:
         yield draft
-        draft.rename(path)
-
-
-def _draft_of(path: Path) -> Path:
-    return path.with_name(f".{path.name}-{os.getpid()}.tmp")
 
 
 @contextmanager
-def _writing(path: Path, draft: Path) -> Iterator[None]:
+def replaced_file(path: Path, option: str = "--out") -> Iterator[Path]:
+    """Give a draft file that takes the place of `path` once everything is in it.
+
+    Args:
+        path: the file.
+        option: of the command line that names it, for messages.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with _draft_of(path, option) as draft:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        draft.replace(path)
+
+
+def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise OutputError(f"{path} exists already; remove it or choose another --out")
+
+
+@contextmanager
+def _draft_of(path: Path, option: str) -> Iterator[Path]:
+    """Give a hidden path beside another, and leave nothing there."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
     try:
-        yield
+        yield draft
     except OSError as error:
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); free space or choose another "
-            "--out"
+            f"{option}"
         ) from error
     finally:
         if draft.is_dir():

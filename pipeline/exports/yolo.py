@@ -64,16 +64,14 @@ class Splits:
 
         Of two or more videos each part with a share gets one at least, as far as they go.
         """
-        ordered = sorted(selections, key=_content)
+        shares = {name: share for name, share in zip(PARTS, self.shares, strict=True) if share > 0}
         parts: dict[str, list[Selection]] = {name: [] for name in PARTS}
-        wanted = [name for name, share in zip(PARTS, self.shares, strict=True) if share > 0]
-        for number, selection in enumerate(ordered):
-            if number < len(wanted):
-                parts[wanted[number]].append(selection)
-                continue
-            share = dict(zip(PARTS, self.shares, strict=True))
-            missing = {name: share[name] * len(ordered) - len(parts[name]) for name in wanted}
-            parts[max(wanted, key=missing.__getitem__)].append(selection)
+        for selection in sorted(selections, key=_content):
+            empty = [name for name in shares if not parts[name]]
+            missing = {
+                name: share * len(selections) - len(parts[name]) for name, share in shares.items()
+            }
+            parts[empty[0] if empty else max(missing, key=missing.__getitem__)].append(selection)
         return parts
 
 
@@ -111,7 +109,9 @@ class _Losses:
     iou_sum: float = 0.0
     least_iou: float = 1.0
 
-    def add(self, mask: NDArray[np.bool_], again: NDArray[np.bool_]) -> None:
+    def add(self, mask: NDArray[np.bool_], again: NDArray[np.bool_], outlines: int) -> None:
+        self.objects += 1
+        self.with_holes_or_parts += outlines > 1
         iou = float((mask & again).sum() / (mask | again).sum())
         self.iou_sum += iou
         self.least_iou = min(self.least_iou, iou)
@@ -165,9 +165,7 @@ def _polygon(mask: NDArray[np.bool_], losses: _Losses) -> str:
     rings = outlines(mask)
     polygon = one_polygon(rings)
     height, width = mask.shape
-    losses.objects += 1
-    losses.with_holes_or_parts += len(rings) > 1
-    losses.add(mask, filled(polygon, (height, width)))
+    losses.add(mask, filled(polygon, (height, width)), outlines=len(rings))
     shares = (polygon + 0.5) / (width, height)
     return " ".join(f"{value:.6f}" for value in shares.ravel())
 
