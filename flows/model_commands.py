@@ -32,6 +32,13 @@ class Backbone(StrEnum):
     resnet50 = "resnet50"
 
 
+class TrunkChoice(StrEnum):
+    """What the tracker's image trunk does while the rest is trained."""
+
+    frozen = "frozen"
+    learning = "learning"
+
+
 class PrecisionChoice(StrEnum):
     """In which the networks compute while they learn."""
 
@@ -164,6 +171,13 @@ def train_tracker(
     families: FamiliesOption = None,
     photographs: PhotographsOption = None,
     start_from: StartFromOption = None,
+    trunk: Annotated[
+        TrunkChoice,
+        typer.Option(
+            help="frozen: learn to track through clips. learning: learn boxes and points on "
+            "single frames, the image trunk with them; then go on from it, frozen."
+        ),
+    ] = TrunkChoice.frozen,
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
@@ -189,7 +203,7 @@ def train_tracker(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
     )
-    screen.print(str(train_tracker_job(job)))
+    screen.print(str(train_tracker_job(job, trunk=trunk.value)))
 
 
 @weights_app.command("list", epilog="Example: `scopeline weights list`")

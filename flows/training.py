@@ -29,7 +29,7 @@ from pipeline.training_curves import draw_training
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
 from tracking.baselines import FlowMasks, HeldMasks
 from tracking.sam2_model import SMALL_CONFIG
-from tracking.train import train_tracker
+from tracking.train import Trunk, train_tracker
 from tracking.validation import region_similarity
 from tracking.weights import save_network
 
@@ -103,8 +103,12 @@ def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int)
     return frames
 
 
-def train_tracker_job(job: TrainingJob) -> Path:
+def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     """Train the small tracker and write its model folder; returns the folder.
+
+    Args:
+        job: what to train on.
+        trunk: `frozen` or `learning`, see `tracking.train.train_tracker`.
 
     Raises:
         UsageError: the data is not the theatre.
@@ -114,7 +118,7 @@ def train_tracker_job(job: TrainingJob) -> Path:
             f"--data {job.data}: the tracker is trained on clips in which each frame is "
             "labelled, which only --data theatre has"
         )
-    claim_run_folder(job, "tracker", {})
+    claim_run_folder(job, "tracker", {"trunk": trunk})
     with Progress(console=_screen) as progress:
         clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
         validation_clips = _validation_clips(job, progress)
@@ -128,13 +132,16 @@ def train_tracker_job(job: TrainingJob) -> Path:
             plan=job.plan,
             folder=run_folder(job),
             start_from=_start(job, "tracking"),
+            trunk=trunk,
             on_step=_step_reporter(job, progress),
         )
-    details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk frozen\n"
+    details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk {trunk}\n"
     details += "".join(
         f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
     )
-    save_network(network, SMALL_CONFIG, job.out, model_card("tracker", job, details))
+    save_network(
+        network, SMALL_CONFIG, job.out, model_card("tracker", job, details, f"--trunk {trunk} ")
+    )
     draw_training(run_folder(job), job.out / CURVES, baselines)
     return job.out
 

@@ -1,5 +1,8 @@
 """Train a small SAM-2 on labelled clips: prompt on the first frame, track through the rest.
 
+The trunk learns from single frames alone, in a training of its own (`PICTURES`); the longer
+curriculum (`CLIPS`) keeps it still, since its features can then be computed once.
+
 The losses are SAM-2's (arXiv 2408.00714, appendix D.2): focal and dice on the best of the
 masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 : 1 : 1 : 1.
 """
@@ -7,7 +10,7 @@ masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 :
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -19,9 +22,10 @@ from torch import Tensor
 
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, train
-from tracking.sam2_model import SMALL_CONFIG, build_network, normalize_images
+from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
 from tracking.training_prompts import make_prompts
+from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
 from tracking.validation import region_similarity
 from tracking.weights import load_network
 
@@ -47,12 +51,17 @@ class Stage:
 # Prompts first, then short motion, then long memory: training on long clips from the
 # start spends most of its time on frames that an untrained network has lost. A step of single
 # frames costs an eighth of one of 8 frames, and boxes and points are learned in those alone.
-CURRICULUM = (
+CLIPS = (
     Stage(until=0.45, frames=1, clips=8, tracks=2),
     Stage(until=0.6, frames=2, clips=5, tracks=2),
     Stage(until=0.8, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
+# Boxes and points on single frames, where a step with gradients through the trunk is cheap.
+PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2),)
+_CURRICULA = {"frozen": CLIPS, "learning": PICTURES}
+
+Trunk = Literal["frozen", "learning"]
 
 _MIN_AREA_SHARE = 0.0008
 # Frames of a clip from one frame of a run to the next.
@@ -80,58 +89,10 @@ class TrackBatch:
     clip_of_row: Tensor
 
 
-class FeatureCache:
-    """Features of the frozen trunk, computed once for each frame and kept in half precision.
-
-    Args:
-        network: its trunk must not be trained.
-        clips: clips of equal length.
-        folder: receives one memory-mapped array for each stride.
-    """
-
-    def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path) -> None:
-        self._trunk = network.image_encoder.trunk
-        self._size = network.image_size
-        self._clips = clips
-        frames = len(clips[0])
-        folder.mkdir(parents=True, exist_ok=True)
-        self._maps: list[NDArray[np.float16]] = []
-        for stride, channels in zip((4, 8, 16, 32), self._trunk.channel_list[::-1], strict=True):
-            side = self._size // stride
-            self._maps.append(
-                _memory_map(
-                    folder / f"stride-{stride}.npy",
-                    (len(clips), frames, channels, side, side),
-                    np.dtype(np.float16),
-                )
-            )
-        self._known = _memory_map(folder / "known.npy", (len(clips), frames), np.dtype(np.bool_))
-
-    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
-        """Return the trunk's features float32[T, C, h, w] of each stride for some frames."""
-        missing = [frame for frame in frames if not self._known[clip, frame]]
-        if missing:
-            images = torch.from_numpy(self._clips[clip].images[missing].copy())
-            with torch.no_grad():
-                computed = self._trunk(normalize_images(images, self._size))
-            for stored, values in zip(self._maps, computed, strict=True):
-                stored[clip, missing] = values.half().numpy()
-            self._known[clip, missing] = True
-        return [torch.from_numpy(stored[clip, list(frames)]).float() for stored in self._maps]
-
-
-def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    if path.exists():
-        stored = np.load(path, mmap_mode="r+")
-        if stored.shape == shape:
-            return stored
-    return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
-
-
 def sample_batch(
     random: np.random.Generator,
     clips: Sequence[LabelledClip],
-    cache: FeatureCache,
+    trunk: TrunkFeatures,
     stage: Stage,
     image_size: int,
 ) -> TrackBatch:
@@ -153,7 +114,7 @@ def sample_batch(
         chances = _chances(clip, visible, frames)
         few = len(visible) < stage.tracks
         chosen = random.choice(visible, stage.tracks, replace=few, p=chances)
-        features.append(cache.features(number, frames))
+        features.append(trunk.features(number, frames))
         for track_id in chosen:
             masks = (clip.track_maps[frames] == track_id).astype(np.float32)
             targets.append([cv2.resize(mask, (image_size, image_size)) for mask in masks])
@@ -227,7 +188,8 @@ class ClipTrainer:
     Args:
         network: what is trained.
         clips: labelled clips of equal length.
-        cache: the frozen trunk's features of these clips.
+        trunk: gives the trunk's features of these clips.
+        curriculum: the stages, in order.
         plan: gives the number of steps, by which the curriculum is divided, and the seed.
     """
 
@@ -235,20 +197,24 @@ class ClipTrainer:
         self,
         network: SAM2Base,
         clips: Sequence[LabelledClip],
-        cache: FeatureCache,
+        trunk: TrunkFeatures,
+        curriculum: Sequence[Stage],
         plan: TrainingPlan,
     ) -> None:
         self._network = network
         self._clips = clips
-        self._cache = cache
+        self._trunk = trunk
+        self._curriculum = curriculum
         self._plan = plan
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return the losses of a step's batch, averaged over its frames."""
         random = np.random.default_rng([self._plan.seed, step])
+        # Dropout and the varied colours too are those of the step, also after a resume.
+        torch.manual_seed(int(random.integers(2**31)))
         progress = step / self._plan.steps
-        stage = next(stage for stage in CURRICULUM if progress < stage.until)
-        batch = sample_batch(random, self._clips, self._cache, stage, self._network.image_size)
+        stage = next(stage for stage in self._curriculum if progress < stage.until)
+        batch = sample_batch(random, self._clips, self._trunk, stage, self._network.image_size)
         if stage.frames == 1:
             kind = str(random.choice(_SINGLE_FRAME_PROMPTS))
         else:
@@ -326,9 +292,10 @@ def train_tracker(
     plan: TrainingPlan,
     folder: Path,
     start_from: Path | None = None,
+    trunk: Trunk = "frozen",
     on_step: Callable[[int, dict[str, float]], None],
 ) -> SAM2Base:
-    """Train Scopeline's small SAM-2 on an ImageNet trunk that stays frozen.
+    """Train Scopeline's small SAM-2, whose trunk begins with ImageNet's weights.
 
     Args:
         clips: labelled clips of equal length, at least as long as the curriculum's longest.
@@ -337,6 +304,8 @@ def train_tracker(
         folder: receives the checkpoint, the losses, the scores and the cached features; an
             unfinished run in it goes on.
         start_from: model folder whose weights the training starts from.
+        trunk: `frozen`, tracking through clips on a trunk that stays as it is, or `learning`,
+            single frames with boxes and points, the trunk in other lights each time.
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -346,7 +315,7 @@ def train_tracker(
         ValueError: there are no clips, or they are too short.
         ModelError: there is no tracker of this shape to start from.
     """
-    longest = max(stage.frames for stage in CURRICULUM)
+    longest = max(stage.frames for stage in _CURRICULA[trunk])
     if not clips or min(len(clip) for clip in clips) < longest:
         raise ValueError(f"training the tracker needs clips of at least {longest} frames")
     torch.manual_seed(plan.seed)
@@ -355,10 +324,14 @@ def train_tracker(
         network.image_encoder.trunk.backbone.load_imagenet_weights()
     else:
         network.load_state_dict(load_network(start_from).state_dict())
-    freeze([network.image_encoder.trunk])
-    cache = FeatureCache(network, clips, folder / "features")
+    features: TrunkFeatures
+    if trunk == "frozen":
+        freeze([network.image_encoder.trunk])
+        features = FeatureCache(network, clips, folder / "features")
+    else:
+        features = LearningTrunk(network, clips)
     _prepare_to_train(network)
-    trainer = ClipTrainer(network, clips, cache, plan)
+    trainer = ClipTrainer(network, clips, features, _CURRICULA[trunk], plan)
 
     def validate() -> dict[str, float]:
         scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
@@ -378,5 +351,5 @@ def train_tracker(
 
 def _prepare_to_train(network: SAM2Base) -> None:
     network.train()
-    # Its gradient is never needed, its batch norm never moves.
+    # Its batch norm keeps ImageNet's statistics: those of a few frames are too rough.
     network.image_encoder.trunk.eval()

@@ -1,0 +1,97 @@
+"""Features of a network's trunk while it is trained: kept from once, or computed anew."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+from torchvision.transforms import v2
+
+from pipeline.labelled_clip import LabelledClip
+from tracking.sam2_model import normalize_images
+
+
+class TrunkFeatures(Protocol):
+    """Gives the trunk's features of labelled clips."""
+
+    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
+        """Return the features float32[T, C, h, w] of each stride for some frames of a clip."""
+        ...
+
+
+class FeatureCache:
+    """Features of the frozen trunk, computed once for each frame and kept in half precision.
+
+    Args:
+        network: its trunk must not be trained.
+        clips: clips of equal length.
+        folder: receives one memory-mapped array for each stride.
+    """
+
+    def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path) -> None:
+        self._trunk = network.image_encoder.trunk
+        self._size = network.image_size
+        self._clips = clips
+        frames = len(clips[0])
+        folder.mkdir(parents=True, exist_ok=True)
+        self._maps: list[NDArray[np.float16]] = []
+        for stride, channels in zip((4, 8, 16, 32), self._trunk.channel_list[::-1], strict=True):
+            side = self._size // stride
+            self._maps.append(
+                _memory_map(
+                    folder / f"stride-{stride}.npy",
+                    (len(clips), frames, channels, side, side),
+                    np.dtype(np.float16),
+                )
+            )
+        self._known = _memory_map(folder / "known.npy", (len(clips), frames), np.dtype(np.bool_))
+
+    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
+        """Return the features, computing those that are not known yet."""
+        missing = [frame for frame in frames if not self._known[clip, frame]]
+        if missing:
+            images = torch.from_numpy(self._clips[clip].images[missing].copy())
+            with torch.no_grad():
+                computed = self._trunk(normalize_images(images, self._size))
+            for stored, values in zip(self._maps, computed, strict=True):
+                stored[clip, missing] = values.half().numpy()
+            self._known[clip, missing] = True
+        return [torch.from_numpy(stored[clip, list(frames)]).float() for stored in self._maps]
+
+
+def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    if path.exists():
+        stored = np.load(path, mmap_mode="r+")
+        if stored.shape == shape:
+            return stored
+    return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+
+
+class LearningTrunk:
+    """Features of a trunk that is trained, in other light and colours each time.
+
+    Args:
+        network: its trunk is trained.
+        clips: labelled clips.
+    """
+
+    def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip]) -> None:
+        self._network = network
+        self._clips = clips
+        self._vary = v2.Compose(
+            [
+                v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.08),
+                v2.RandomGrayscale(0.15),
+            ]
+        )
+
+    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
+        """Return the features, with gradients."""
+        images = torch.from_numpy(self._clips[clip].images[list(frames)].copy())
+        varied = self._vary(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        inputs = normalize_images(varied, self._network.image_size)
+        return list(self._network.image_encoder.trunk(inputs))
