@@ -1,7 +1,7 @@
 """Annotate one video: the steps, and the Prefect flow over the same steps."""
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,19 +21,27 @@ from flows.models import (
     overseer_labels,
 )
 from flows.settings import AnnotateSettings
-from pipeline.annotate import annotate, annotate_framewise
-from pipeline.annotation_set import SUFFIX, AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.annotate import AnnotationLoop, PromptedTracking
+from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.annotation_set_writer import (
+    AnnotationSetWriter,
+    AnnotationStoppedError,
+    new_manifest,
+    resumable_state,
+    tidy,
+)
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.errors import OutputError
+from pipeline.errors import InputError, OutputError
 from pipeline.exports import Selection, export
 from pipeline.frames import VideoInfo, VideoSource, open_video
+from pipeline.framewise import Framewise
 from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.manifest import Manifest
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
-from pipeline.records import FrameAnnotation
-from pipeline.sasvi import annotate_sasvi
+from pipeline.records import FrameBatch
+from pipeline.sasvi import Sasvi
 
 _BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
@@ -47,7 +55,8 @@ class VideoJob:
         video: file or folder of frames.
         out: folder that receives `NAME.annset`.
         settings: how to annotate.
-        resume: keep a finished set of the same job; otherwise begin anew.
+        resume: keep a finished set of the same job, and go on with an unfinished one; otherwise
+            begin anew.
     """
 
     video: Path
@@ -63,54 +72,106 @@ class VideoJob:
 
 
 def annotate_job(
-    job: VideoJob, on_frame: Callable[[int, int], None] | None = None
+    job: VideoJob,
+    on_frame: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
 ) -> AnnotationSet:
     """Annotate a video and write its set; a finished set of the same job is left as it is.
 
     Args:
         job: what to do.
         on_frame: is called with (frames done, frames in all).
+        should_stop: is asked after each batch; once it says yes, what is done is committed.
 
     Raises:
         ScopelineError: the video, a model or a setting is not usable, or the set cannot be
             written. A set that was begun then says that it failed, and why.
+        AnnotationStoppedError: it was asked to stop; the same job goes on from there.
     """
     video = open_video(job.video)
-    settings = job.settings
-    manifest = _manifest(video.info, settings)
-    finished = _finished_set(job, manifest)
-    if finished is not None:
-        return finished
-    frames = _frames(video, settings)
-    total = min(video.info.frame_count, settings.max_frames or video.info.frame_count)
-    with AnnotationSetWriter(job.set_path, manifest) as writer, closing(frames):
-        for done, frame in enumerate(frames, start=1):
-            writer.add(frame)
+    manifest = _manifest(video.info, job.settings)
+    existing = _existing_set(job, manifest)
+    if existing is not None and existing.is_complete:
+        tidy(existing)
+        return existing
+    saved = None if existing is None else resumable_state(existing, manifest)
+    loop = _loop(video.info, job.settings)
+    max_frames = job.settings.max_frames
+    start = 0
+    if saved is not None:
+        start = saved.state.next_frame
+        loop.restore(saved.state, _batches_before(video, start, loop.past_frames))
+    batches = video.batches(_BATCH_FRAMES, max_frames, start)
+    total = min(video.info.frame_count, max_frames or video.info.frame_count)
+    with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
+        for done in _write(loop, batches, writer, should_stop or (lambda: False)):
             if on_frame is not None:
-                on_frame(done, total)
+                on_frame(start + done, total)
     return AnnotationSet(job.set_path)
 
 
-def _manifest(info: VideoInfo, settings: AnnotateSettings) -> Manifest:
+def _write(
+    loop: AnnotationLoop,
+    batches: Iterable[FrameBatch],
+    writer: AnnotationSetWriter,
+    should_stop: Callable[[], bool],
+) -> Iterator[int]:
+    """Annotate batch after batch into a set; yields how many frames have been taken."""
+    done = 0
+    try:
+        for batch in batches:
+            writer.add_batch(loop.step(batch), loop.state)
+            done += len(batch)
+            yield done
+            if should_stop():
+                writer.checkpoint(loop.state)
+                raise AnnotationStoppedError(
+                    f"{writer.path} was left unfinished after {done} frames; the same command "
+                    "goes on from there"
+                )
+    except InputError:
+        # The frames before a damaged one are as good as ever.
+        for frame in loop.finish():
+            writer.add(frame)
+        raise
+    for frame in loop.finish():
+        writer.add(frame)
+
+
+def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[FrameBatch]:
+    """Decode at least so many frames before one, in the very batches that they came in."""
+    first = max(frame - count, 0) // _BATCH_FRAMES * _BATCH_FRAMES
+    return video.batches(_BATCH_FRAMES, frame, first)
+
+
+def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
+    """Return what determines a set but the video: settings, and the models with their hashes.
+
+    Raises:
+        ModelError: a model is unknown or is not on this machine.
+    """
     models = {}
     if settings.policy != "given":
         models["overseer"] = describe_model(settings.overseer, "overseer")
     if settings.policy != "framewise":
         models["tracker"] = describe_model(settings.tracker, "tracking")
+    return {"models": models, "settings": settings.identity()}
+
+
+def _manifest(info: VideoInfo, settings: AnnotateSettings) -> Manifest:
     return new_manifest(
         info,
         _label_set(settings),
-        models=models,
-        settings=settings.identity(),
         software={name: version(name) for name in _SOFTWARE},
+        **job_identity(settings),
     )
 
 
-def _finished_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
-    """Return the finished set of the very same job, if there is one.
+def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
+    """Return the set of the very same job, if there is one, finished or not.
 
     Raises:
-        OutputError: there is a finished set of another job.
+        OutputError: there is a set of another job.
     """
     if not job.set_path.exists():
         return None
@@ -118,15 +179,14 @@ def _finished_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
     if not job.resume:
         shutil.rmtree(job.set_path)
         return None
-    if not existing.is_complete:
-        return None
     known = existing.manifest
     same_video = known.video.sha256 == manifest.video.sha256
     if same_video and (known.settings, known.models) == (manifest.settings, manifest.models):
         return existing
+    kind = "a finished" if existing.is_complete else "an unfinished"
     difference = "with other settings or models" if same_video else "of another video"
     raise OutputError(
-        f"{job.set_path} is a finished set {difference}; choose another --out, or --no-resume "
+        f"{job.set_path} is {kind} set {difference}; choose another --out, or --no-resume "
         "to replace it"
     )
 
@@ -159,23 +219,16 @@ def _label_set(settings: AnnotateSettings) -> LabelSet:
     return overseer_labels(settings.overseer)
 
 
-def _frames(
-    video: VideoSource, settings: AnnotateSettings
-) -> Generator[FrameAnnotation, None, None]:
-    """Load what the job needs, and return the frames to come.
-
-    Models and prompts are read here and not with the first frame, so that a bad one is
-    found before there is a set.
-    """
+def _loop(info: VideoInfo, settings: AnnotateSettings) -> AnnotationLoop:
+    """Load what the job needs, so that a bad model or prompt is found before there is a set."""
     overseer, tracker = open_models(settings)
-    batches = video.batches(_BATCH_FRAMES, settings.max_frames)
     if settings.policy == "framewise":
-        return annotate_framewise(batches, overseer)
+        return Framewise(overseer)
     tracker.reset()
     if settings.policy == "sasvi":
-        return annotate_sasvi(batches, overseer=overseer, tracker=tracker)
-    policy = _policy(video.info, settings)
-    return annotate(batches, overseer=overseer, tracker=tracker, policy=policy)
+        return Sasvi(overseer=overseer, tracker=tracker)
+    policy = _policy(info, settings)
+    return PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import measure_commands, set_commands
+from flows import archive_commands, measure_commands, set_commands
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -55,6 +54,15 @@ app.command(
     epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
     "--policies constellation,sasvi`"
 )(measure_commands.compare)
+app.command(
+    epilog="Example: `scopeline archive recordings --out annotations --workers 2`  \n"
+    "Example: `scopeline archive 's3://theatre/2026' --out annotations`"
+)(archive_commands.archive)
+app.command(
+    epilog="Example: `scopeline serve inbox --out annotations --every 15m`  \n"
+    "Example: `scopeline serve inbox --out annotations --cron '0 2 * * *'`"
+)(archive_commands.serve)
+app.command(epilog="Example: `scopeline status annotations`")(archive_commands.status)
 app.command(
     name="export",
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
@@ -141,7 +149,7 @@ def annotate(
         "device": device,
         "max_frames": max_frames,
     }
-    settings = _settings({key: value for key, value in given.items() if value is not None})
+    settings = archive_commands.settings_of(**given)
     _refuse_equal_names(videos)
     results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
     if as_json:
@@ -183,17 +191,6 @@ def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dic
         "prompts": counts.prompts,
         "seconds": round(seconds, 3),
     }
-
-
-def _settings(given: dict[str, Any]) -> Any:
-    from flows.settings import AnnotateSettings
-
-    try:
-        return AnnotateSettings(**given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise UsageError(f"setting {name}: {problem['msg']}") from error
 
 
 def _frame_list(text: str) -> tuple[int, ...] | str:

@@ -21,7 +21,7 @@ from flows.given_prompts import PromptKind, given_policy
 from flows.models import choose_device, open_overseer
 from flows.settings import AnnotateSettings, PolicyName
 from overseer.validation import mask_precision
-from pipeline.annotate import annotate
+from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import merge_by_class
 from pipeline.frames import list_images, open_video, read_image
@@ -181,7 +181,7 @@ def _baseline(
     source = open_video(video)
     given = given_policy(truth, source.info, frames=frames, kind="mask")
     batches = source.batches(8, max_frames)
-    return annotate(batches, overseer=None, tracker=tracker, policy=given)
+    return run(PromptedTracking(overseer=None, tracker=tracker, policy=given), batches)
 
 
 def _scores(

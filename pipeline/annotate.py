@@ -1,16 +1,16 @@
 """The loop: frames in, annotations out; overseer and tracker are behind two Protocols."""
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drafts import Draft, PromptJournal, origins_of
+from pipeline.drafts import Draft, PromptJournal, drafts_state, origins_of, restored_drafts
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
+from pipeline.loop_state import LoopState
 from pipeline.policy import Decision, Policy
 from pipeline.records import (
     Detections,
@@ -18,7 +18,6 @@ from pipeline.records import (
     FrameBatch,
     Origin,
     Prompt,
-    TrackAnnotation,
     TrackedMasks,
 )
 from pipeline.scene_changes import FrameSigns, SceneWatch
@@ -67,24 +66,45 @@ class Tracker(Protocol):
     def reset(self) -> None:
         """Forget everything, to begin another video."""
 
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return what is remembered, as arrays by name; none of it is a picture."""
 
-def annotate(
-    batches: Iterable[FrameBatch],
-    *,
-    overseer: Overseer | None,
-    tracker: Tracker,
-    policy: Policy,
-) -> Generator[FrameAnnotation, None, None]:
+    def restore(self, state: Mapping[str, NDArray[Any]], past: Iterable[FrameBatch]) -> None:
+        """Go on from a state.
+
+        Args:
+            state: from `state`.
+            past: the batches before, which hold at least the current frame and `look_back`
+                frames before it.
+        """
+
+
+class AnnotationLoop(Protocol):
+    """Turns batches of frames into annotations, and can go on from where it once stood.
+
+    Attributes:
+        past_frames: how many frames before a state `restore` must see again.
+    """
+
+    @property
+    def past_frames(self) -> int:
+        """How many frames before a state `restore` must see again."""
+
+    def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
+        """Take the next batch; returns the frames, in order, that nothing can change any more."""
+
+    def finish(self) -> list[FrameAnnotation]:
+        """Return the frames that are left when no batch follows."""
+
+    def state(self) -> LoopState:
+        """Return where the annotation stands, between two batches."""
+
+    def restore(self, state: LoopState, past: Iterable[FrameBatch]) -> None:
+        """Go on from a state, given the batches before it."""
+
+
+def run(loop: AnnotationLoop, batches: Iterable[FrameBatch]) -> Iterator[FrameAnnotation]:
     """Annotate a video frame by frame; each frame is seen once and then dropped.
-
-    Frames are given out once nothing can change them: a track that starts is followed back
-    for as many frames as the tracker keeps.
-
-    Args:
-        batches: the frames in order.
-        overseer: looks at the frames that the policy wants seen; None if it wants none.
-        tracker: follows the tracks.
-        policy: decides when to prompt.
 
     Yields:
         One annotation for each frame, in order.
@@ -92,140 +112,124 @@ def annotate(
     Raises:
         InputError: the frames end early; the annotations of those before come first.
     """
-    waiting: deque[Draft] = deque()
     failure: InputError | None = None
     try:
-        for _ in _draft_frames(batches, overseer, tracker, policy, waiting):
-            if len(waiting) > tracker.look_back:
-                yield waiting.popleft().finish(policy.class_of)
+        for batch in batches:
+            yield from loop.step(batch)
     except InputError as error:
         # The frames before a damaged one are as good as ever.
         failure = error
-    yield from (draft.finish(policy.class_of) for draft in waiting)
+    yield from loop.finish()
     if failure is not None:
         raise failure
 
 
-def _draft_frames(
-    batches: Iterable[FrameBatch],
-    overseer: Overseer | None,
-    tracker: Tracker,
-    policy: Policy,
-    waiting: "deque[Draft]",
-) -> Iterator[None]:
-    """Take frame after frame into the queue of those that may still change."""
-    journal = PromptJournal()
-    watch = SceneWatch()
-    for batch in batches:
-        signs = [watch.look(image) for image in batch.images]
-        seen = _look(batch, signs, overseer, policy)
-        for row, index in enumerate(batch.indices.tolist()):
-            if signs[row].cut:
-                tracker.forget_past()
-            tracker.track(index, batch.images[row])
-            tracked = tracker.result()
-            detections = seen.get(index)
-            if overseer is not None and detections is None and not signs[row].black:
-                detections = _look_closer(index, batch.images[row], overseer, policy, tracked)
-            decision = policy.decide(index, detections, tracked, signs[row])
-            if decision.prompts or decision.ended or decision.withdrawn:
-                tracker.end((*decision.ended, *decision.withdrawn))
-                tracker.prompt(decision.prompts)
-                tracked = tracker.result()
-            draft = Draft(
-                index=index,
-                time_s=float(batch.times[row]),
-                overseer_ran=detections is not None,
-                prompts=journal.record(decision.prompts),
-                flags=_flags(signs[row], decision),
-            )
-            if not decision.out_of_body:
-                draft.take(tracked, origins_of(decision.prompts), journal.last)
-            waiting.append(draft)
-            if decision.withdrawn:
-                for earlier in waiting:
-                    earlier.withdraw(decision.withdrawn)
-            if decision.back_filled:
-                _back_fill(waiting, tracker.back_fill(decision.back_filled), journal)
-            yield
+class PromptedTracking:
+    """The tracker follows, the overseer looks, the policy prompts.
 
+    A frame is given out once nothing can change it: a track that starts is followed back for
+    as many frames as the tracker keeps.
 
-def _back_fill(
-    waiting: Sequence[Draft],
-    changed: Sequence[tuple[int, TrackedMasks]],
-    journal: "PromptJournal",
-) -> None:
-    drafts = {draft.index: draft for draft in waiting}
-    for index, tracked in changed:
-        new = set(tracked.track_ids.tolist()) - set(drafts[index].tracks)
-        drafts[index].take(tracked, dict.fromkeys(new, Origin.BACK_FILLED), journal.last)
-
-
-def annotate_framewise(
-    batches: Iterable[FrameBatch], overseer: Overseer, score: float = 0.5
-) -> Generator[FrameAnnotation, None, None]:
-    """Annotate each frame by the overseer alone: the baseline without a tracker.
-
-    A detection keeps the track id of the detection of its class that it overlaps most in
-    the frame before.
-
-    Yields:
-        One annotation for each frame, in order.
+    Args:
+        overseer: looks at the frames that the policy wants seen; None if it wants none.
+        tracker: follows the tracks.
+        policy: decides when to prompt.
     """
-    linker = _FrameLinker()
-    for batch in batches:
-        for row, detections in enumerate(overseer.detect(batch.images)):
-            sure = np.flatnonzero(detections.scores >= score)
-            masks = resolve_overlaps(detections.masks[sure], detections.scores[sure])
-            class_ids = detections.class_ids[sure]
-            track_ids = linker.link(class_ids, masks)
-            tracks = [
-                TrackAnnotation(
-                    track_id=track_id,
-                    class_id=int(class_ids[number]),
-                    rle=encode_mask(masks[number]),
-                    quality=float(detections.scores[sure[number]]),
-                    presence=1.0,
-                    origin=Origin.PROMPT,
-                )
-                for number, track_id in enumerate(track_ids)
-                if masks[number].any()
-            ]
-            yield FrameAnnotation(
-                index=int(batch.indices[row]),
-                time_s=float(batch.times[row]),
-                tracks=tuple(sorted(tracks, key=lambda track: track.track_id)),
-                overseer_ran=True,
-            )
 
+    def __init__(self, *, overseer: Overseer | None, tracker: Tracker, policy: Policy) -> None:
+        self._overseer = overseer
+        self._tracker = tracker
+        self._policy = policy
+        self._waiting: deque[Draft] = deque()
+        self._journal = PromptJournal()
+        self._watch = SceneWatch()
+        self._next_frame = 0
 
-class _FrameLinker:
-    """Gives detections of consecutive frames the same id where they overlap most."""
+    @property
+    def past_frames(self) -> int:
+        """How many frames before a state `restore` must see again."""
+        return self._tracker.look_back + 1
 
-    def __init__(self) -> None:
-        self._previous: list[tuple[int, int, NDArray[np.bool_]]] = []
-        self._next_id = 1
+    def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
+        """Take the next batch; returns the frames, in order, that nothing can change any more."""
+        signs = [self._watch.look(image) for image in batch.images]
+        seen = _look(batch, signs, self._overseer, self._policy)
+        done = []
+        for row, index in enumerate(batch.indices.tolist()):
+            self._take(batch, row, signs[row], seen.get(index))
+            if len(self._waiting) > self._tracker.look_back:
+                done.append(self._waiting.popleft().finish(self._policy.class_of))
+            self._next_frame = index + 1
+        return done
 
-    def link(self, class_ids: NDArray[np.int64], masks: NDArray[np.bool_]) -> list[int]:
-        track_ids = [0] * len(masks)
-        if self._previous and len(masks):
-            iou = iou_matrix(masks, np.stack([mask for _, _, mask in self._previous]))
-            taken: set[int] = set()
-            for number, other in np.dstack(np.unravel_index(np.argsort(-iou, None), iou.shape))[0]:
-                track_id, class_id, _ = self._previous[other]
-                free = track_ids[number] == 0 and track_id not in taken
-                if iou[number, other] > 0 and free and class_id == class_ids[number]:
-                    track_ids[number] = track_id
-                    taken.add(track_id)
-        for number, track_id in enumerate(track_ids):
-            if track_id == 0:
-                track_ids[number] = self._next_id
-                self._next_id += 1
-        self._previous = [
-            (track_id, int(class_id), mask)
-            for track_id, class_id, mask in zip(track_ids, class_ids, masks, strict=True)
-        ]
-        return track_ids
+    def finish(self) -> list[FrameAnnotation]:
+        """Return the frames that are left when no batch follows."""
+        done = [draft.finish(self._policy.class_of) for draft in self._waiting]
+        self._waiting.clear()
+        return done
+
+    def state(self) -> LoopState:
+        """Return where the annotation stands, between two batches."""
+        return LoopState(
+            next_frame=self._next_frame,
+            values={
+                "policy": self._policy.state(),
+                "waiting": drafts_state(self._waiting),
+                "journal": self._journal.state(),
+                "watch": self._watch.state(),
+            },
+            arrays=self._tracker.state(),
+        )
+
+    def restore(self, state: LoopState, past: Iterable[FrameBatch]) -> None:
+        """Go on from a state, given the batches before it."""
+        self._next_frame = state.next_frame
+        self._policy.restore(state.values["policy"])
+        self._waiting = deque(restored_drafts(state.values["waiting"]))
+        self._journal.restore(state.values["journal"])
+        self._watch.restore(state.values["watch"])
+        self._tracker.restore(state.arrays, past)
+
+    def _take(
+        self, batch: FrameBatch, row: int, signs: FrameSigns, detections: Detections | None
+    ) -> None:
+        """Take a frame into the queue of those that may still change."""
+        tracker, policy = self._tracker, self._policy
+        index, image = int(batch.indices[row]), batch.images[row]
+        if signs.cut:
+            tracker.forget_past()
+        tracker.track(index, image)
+        tracked = tracker.result()
+        if self._overseer is not None and detections is None and not signs.black:
+            detections = _look_closer(index, image, self._overseer, policy, tracked)
+        decision = policy.decide(index, detections, tracked, signs)
+        if decision.prompts or decision.ended or decision.withdrawn:
+            tracker.end((*decision.ended, *decision.withdrawn))
+            tracker.prompt(decision.prompts)
+            tracked = tracker.result()
+        draft = Draft(
+            index=index,
+            time_s=float(batch.times[row]),
+            overseer_ran=detections is not None,
+            prompts=self._journal.record(decision.prompts),
+            flags=_flags(signs, decision),
+        )
+        if not decision.out_of_body:
+            draft.take(tracked, origins_of(decision.prompts), self._journal.last)
+        self._waiting.append(draft)
+        self._change_earlier(decision)
+
+    def _change_earlier(self, decision: Decision) -> None:
+        """Take out of the waiting frames what was no object, and follow new ones back into them."""
+        if decision.withdrawn:
+            for earlier in self._waiting:
+                earlier.withdraw(decision.withdrawn)
+        if decision.back_filled:
+            drafts = {draft.index: draft for draft in self._waiting}
+            for index, tracked in self._tracker.back_fill(decision.back_filled):
+                new = set(tracked.track_ids.tolist()) - set(drafts[index].tracks)
+                origins = dict.fromkeys(new, Origin.BACK_FILLED)
+                drafts[index].take(tracked, origins, self._journal.last)
 
 
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:

@@ -2,34 +2,27 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
 from pipeline.looks import EveryNth, LookSchedule
-from pipeline.masks import iou_matrix
-from pipeline.matching import Matches, explain, explain_by_class, without_second_classes
+from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix
+from pipeline.matching import (
+    Matches,
+    explain,
+    explain_by_class,
+    twin_tracks,
+    without_second_classes,
+)
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.returns import LeftTrack, LeftTracks, place_of
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
-
-
-@dataclass(slots=True)
-class _Follow:
-    """What the policy knows of one track; `votes` are sums of scores by class."""
-
-    last_prompt: int
-    votes: dict[int, float]
-    started: int
-    last_seen: int
-    place: tuple[float, float] = (0.5, 0.5)
-    seen_again: bool = False
-    contradictions: int = 0
-    looks_unseen: int = 0
-    looks_unsupported: int = 0
 
 
 @dataclass(slots=True)
@@ -45,7 +38,7 @@ class Constellation:
     label_set: LabelSet
     settings: ConstellationSettings = field(default_factory=ConstellationSettings)
     schedule: LookSchedule = field(default_factory=EveryNth)
-    _tracks: dict[int, _Follow] = field(default_factory=dict)
+    _tracks: dict[int, FollowedTrack] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
     _candidates: list[tuple[int, np.ndarray]] = field(default_factory=list)
     _twins: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -73,9 +66,31 @@ class Constellation:
         self._follow(track_id, class_id, frame_index, score=math.inf)
         self._tracks[track_id].seen_again = True
 
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+        return {
+            "tracks": FOLLOWED.dump_python(self._tracks, mode="json"),
+            "classes": list(self._classes.items()),
+            "candidates": [[c, encode_mask(mask).to_json()] for c, mask in self._candidates],
+            "twins": [[*pair, looks] for pair, looks in self._twins.items()],
+            "left": self._left.state(),
+            "outside": self._outside,
+            "schedule": self.schedule.state(),
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._tracks = FOLLOWED.validate_python(values["tracks"])
+        self._classes = dict(values["classes"])
+        self._candidates = [(c, decode_mask(RLE.from_json(m))) for c, m in values["candidates"]]
+        self._twins = {(older, younger): looks for older, younger, looks in values["twins"]}
+        self._left.restore(values["left"])
+        self._outside = values["outside"]
+        self.schedule.restore(values["schedule"])
+
     def _follow(self, track_id: int, class_id: int, frame_index: int, score: float) -> None:
         self._classes[track_id] = class_id
-        self._tracks[track_id] = _Follow(
+        self._tracks[track_id] = FollowedTrack(
             last_prompt=frame_index,
             votes={class_id: score},
             started=frame_index,
@@ -311,7 +326,16 @@ class Constellation:
         """
         if not self._follows(Rule.MERGED):
             return set()
-        twins = {pair: self._twins.get(pair, 0) + 1 for pair in self._twin_rows(tracked, explained)}
+        pairs = twin_tracks(
+            tracked, explained, self._classes, self.label_set, self.settings.merge_iou
+        )
+        aged = [
+            sorted(pair, key=lambda track_id: (self._tracks[track_id].started, track_id))
+            for pair in pairs
+        ]
+        twins = {
+            (older, younger): self._twins.get((older, younger), 0) + 1 for older, younger in aged
+        }
         self._twins = twins
         merged: set[int] = set()
         rows = {track_id: row for row, track_id in enumerate(tracked.track_ids.tolist())}
@@ -324,24 +348,6 @@ class Constellation:
                     explained[number] = rows[older]
         return merged
 
-    def _twin_rows(self, tracked: TrackedMasks, explained: Matches) -> list[tuple[int, int]]:
-        """Return pairs of track ids that claim the same pixels, the older first."""
-        if tracked.claims is None:
-            return []
-        seen = set(explained.values())
-        pairs = []
-        shared = np.triu(tracked.claims, 1) >= self.settings.merge_iou
-        for first, second in np.argwhere(shared).tolist():
-            ids = tracked.track_ids[[first, second]].tolist()
-            stuff = any(self.label_set.is_stuff(self._classes[track_id]) for track_id in ids)
-            if stuff or {first, second} <= seen:
-                continue
-            older, younger = sorted(
-                ids, key=lambda track_id: (self._tracks[track_id].started, track_id)
-            )
-            pairs.append((older, younger))
-        return pairs
-
     def _end(
         self, tracked: TrackedMasks, unseen: list[int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -352,11 +358,10 @@ class Constellation:
             track_id = int(tracked.track_ids[row])
             track = self._tracks[track_id]
             visible = self._is_visible(tracked, row)
-            track.looks_unsupported += 1
-            track.looks_unseen = 0 if visible else track.looks_unseen + 1
-            if self._is_false(track):
+            track.miss(visible=visible)
+            if self._follows(Rule.WITHDRAWN) and track.is_false(self.settings):
                 withdrawn.append(track_id)
-            elif self._is_gone(track):
+            elif self._follows(Rule.GONE) and track.is_gone(self.settings):
                 ended.append(track_id)
                 self._leave(track_id)
         for track_id in withdrawn:
@@ -373,18 +378,4 @@ class Constellation:
                 frame_index=track.last_seen,
                 place=track.place,
             )
-        )
-
-    def _is_false(self, track: _Follow) -> bool:
-        """Return whether one look alone has seen a track."""
-        if not self._follows(Rule.WITHDRAWN) or track.seen_again:
-            return False
-        return track.looks_unsupported >= self.settings.withdraw_looks
-
-    def _is_gone(self, track: _Follow) -> bool:
-        if not self._follows(Rule.GONE):
-            return False
-        return (
-            track.looks_unseen >= self.settings.gone_looks
-            or track.looks_unsupported >= self.settings.unsupported_looks
         )

@@ -1,9 +1,11 @@
 """Frames that are annotated but may still change, and the journal of their prompts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from pipeline.masks import encode_mask, rle_area
 from pipeline.records import (
@@ -84,6 +86,9 @@ class Draft:
         )
 
 
+_DRAFTS = TypeAdapter(list[Draft])
+
+
 class PromptJournal:
     """Numbers the prompts of a video and knows the last one of each track."""
 
@@ -108,6 +113,26 @@ class PromptJournal:
             self.last[prompt.track_id] = self._count
             self._count += 1
         return tuple(records)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold of it."""
+        return {"count": self._count, "last": sorted(self.last.items())}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._count = values["count"]
+        self.last = dict(values["last"])
+
+
+def drafts_state(drafts: Iterable[Draft]) -> list[Any]:
+    """Return what JSON can hold of drafts."""
+    values: list[Any] = _DRAFTS.dump_python(list(drafts), mode="json")
+    return values
+
+
+def restored_drafts(values: list[Any]) -> list[Draft]:
+    """Return the drafts that `drafts_state` gave the values of."""
+    return _DRAFTS.validate_python(values)
 
 
 def origins_of(prompts: Sequence[Prompt]) -> dict[int, Origin]:

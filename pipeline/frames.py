@@ -3,15 +3,17 @@
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import Protocol
 
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
 from natsort import natsorted
 from numpy.typing import NDArray
 
@@ -54,8 +56,16 @@ class VideoSource(Protocol):
     def info(self) -> VideoInfo:
         """What the video says of itself."""
 
-    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
-        """Decode in order, each frame once, in batches of at most `size` frames."""
+    def batches(
+        self, size: int, max_frames: int | None = None, start: int = 0
+    ) -> Generator[FrameBatch, None, None]:
+        """Decode in order, each frame once, in batches of at most `size` frames.
+
+        Args:
+            size: frames in a batch; the last may have fewer.
+            max_frames: end before the frame of this index.
+            start: index of the first frame.
+        """
 
 
 def open_video(path: Path) -> VideoSource:
@@ -86,13 +96,13 @@ class _VideoFile:
                 width, height = stream.width, stream.height
                 rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
-                frame_count = sum(1 for packet in container.demux(stream) if packet.size)
+                times = [packet.pts for packet in container.demux(stream) if packet.size]
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(
                 f"{path} is not a video that can be decoded, or it is damaged; copy it again or "
                 "convert it to mp4 (H.264)"
             ) from error
-        if frame_count == 0 or not width:
+        if not times or not width:
             raise InputError(f"{path} holds no video frames; give a file with a video stream")
         self.info = VideoInfo(
             name=path.stem,
@@ -100,32 +110,35 @@ class _VideoFile:
             sha256=_hash_files([path]),
             width=width,
             height=height,
-            frame_count=frame_count,
+            frame_count=len(times),
             rate=rate,
         )
+        self._times = _presentation_times(times)
 
-    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+    def batches(
+        self, size: int, max_frames: int | None = None, start: int = 0
+    ) -> Generator[FrameBatch, None, None]:
         limit = _limit(self.info.frame_count, max_frames)
-        return _ahead(self._decode(size, limit), self._path)
+        return _ahead(self._decode(size, start, limit), self._path)
 
-    def _decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
-        frames = self._frames(limit)
-        for start in range(0, limit, size):
-            decoded = list(islice(frames, min(size, limit - start)))
+    def _decode(self, size: int, start: int, limit: int) -> Iterator[FrameBatch]:
+        frames = self._frames(start, limit)
+        for first in range(start, limit, size):
+            decoded = list(islice(frames, min(size, limit - first)))
             yield FrameBatch(
-                indices=np.arange(start, start + len(decoded), dtype=np.int64),
+                indices=np.arange(first, first + len(decoded), dtype=np.int64),
                 times=np.array([time_s for time_s, _ in decoded], np.float64),
                 images=np.stack([image for _, image in decoded]),
             )
 
-    def _frames(self, limit: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Yield (presentation time in seconds, image) of each of the first `limit` frames."""
-        done = 0
+    def _frames(self, start: int, limit: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Yield (presentation time in seconds, image) of the frames from `start` to `limit`."""
+        done = start
         try:
             with av.open(str(self._path)) as container:
                 container.streams.video[0].thread_type = "AUTO"
-                for frame in container.decode(video=0):
-                    if done == limit:
+                for frame in self._from(container, start):
+                    if done >= limit:
                         return
                     time_s = done / self.info.rate if frame.time is None else frame.time
                     image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
@@ -141,6 +154,28 @@ class _VideoFile:
                 f"{self._path} ends after {done} of {self.info.frame_count} frames; "
                 "copy it again or cut it there"
             )
+
+    def _from(self, container: InputContainer, start: int) -> Iterator[VideoFrame]:
+        """Decode from a frame on: from the key frame before it, if its time is known."""
+        if start > 0 and self._times is not None:
+            wanted = int(self._times[start])
+            container.seek(wanted, stream=container.streams.video[0])
+            late = dropwhile(lambda frame: _is_before(frame, wanted), container.decode(video=0))
+            first = next(late, None)
+            if first is not None and first.pts == wanted:
+                return chain([first], late)
+            container.seek(0, stream=container.streams.video[0])
+        return islice(container.decode(video=0), start, None)
+
+
+def _is_before(frame: VideoFrame, time: int) -> bool:
+    return frame.pts is not None and frame.pts < time
+
+
+def _presentation_times(times: Sequence[int | None]) -> NDArray[np.int64] | None:
+    """Return the frames' times in order, None if they do not tell the frames apart."""
+    known = sorted(time for time in times if time is not None)
+    return np.array(known, np.int64) if len(set(known)) == len(times) else None
 
 
 class _FrameFolder:
@@ -161,12 +196,14 @@ class _FrameFolder:
             rate=_FOLDER_RATE,
         )
 
-    def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+    def batches(
+        self, size: int, max_frames: int | None = None, start: int = 0
+    ) -> Generator[FrameBatch, None, None]:
         limit = _limit(len(self._files), max_frames)
-        return _ahead(self._read(size, limit), self.info.path)
+        return _ahead(self._read(size, start, limit), self.info.path)
 
-    def _read(self, size: int, limit: int) -> Iterator[FrameBatch]:
-        for start in range(0, limit, size):
+    def _read(self, size: int, first: int, limit: int) -> Iterator[FrameBatch]:
+        for start in range(first, limit, size):
             files = self._files[start : min(start + size, limit)]
             images = [read_image(file) for file in files]
             for file, image in zip(files, images, strict=True):
@@ -203,7 +240,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _ahead(batches: Iterator[FrameBatch], path: Path) -> Iterator[FrameBatch]:
+def _ahead(batches: Iterator[FrameBatch], path: Path) -> Generator[FrameBatch, None, None]:
     """Decode on a thread, at most two batches ahead of whoever uses the frames."""
     waiting: queue.Queue[FrameBatch | Exception | None] = queue.Queue(maxsize=2)
     stop = threading.Event()

@@ -1,7 +1,7 @@
 """When the overseer looks: on each Nth frame, or when something seems to have changed."""
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import astuple, dataclass, field
+from typing import Any, Protocol
 
 from pipeline.records import TrackedMasks
 from pipeline.scene_changes import FrameSigns
@@ -23,6 +23,12 @@ class LookSchedule(Protocol):
             frame_index: the frame.
             settled: nothing waits to be confirmed by another look.
         """
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,14 @@ class EveryNth:
     def looked(self, frame_index: int, *, settled: bool) -> None:
         """Take note of nothing."""
         del frame_index, settled
+
+    def state(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Take nothing."""
+        del values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +131,21 @@ class Adaptive:
         """Take what the look leaves as the state that later frames are compared with."""
         self._last_look, self._settled = frame_index, settled
         self._seen = None
+
+    def state(self) -> dict[str, Any]:
+        """Return what the last look has left, as JSON can hold it."""
+        seen = self._seen
+        return {
+            "last_look": self._last_look,
+            "settled": self._settled,
+            "seen": None if seen is None else [[t, *astuple(was)] for t, was in seen.items()],
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._last_look, self._settled = values["last_look"], values["settled"]
+        seen = values["seen"]
+        self._seen = None if seen is None else {t: _Seen(*was) for t, *was in seen}
 
     def _describe(self, tracked: TrackedMasks) -> dict[int, _Seen]:
         areas = tracked.masks.sum((1, 2)).tolist()

@@ -1,6 +1,8 @@
 """Masks: run-length encoding, areas, boxes, overlaps; over pycocotools."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +28,16 @@ class RLE:
     def to_coco(self) -> dict[str, object]:
         """Return the dictionary that pycocotools works with."""
         return {"size": list(self.size), "counts": self.counts}
+
+    def to_json(self) -> list[Any]:
+        """Return what JSON can hold: height, width, counts."""
+        return [*self.size, self.counts.decode("ascii")]
+
+    @classmethod
+    def from_json(cls, values: Sequence[Any]) -> "RLE":
+        """Return the mask that `to_json` gave the values of."""
+        height, width, counts = values
+        return cls((height, width), counts.encode("ascii"))
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> RLE:

@@ -88,3 +88,23 @@ def explain_by_class(
         if number not in explained and free:
             matches[number] = free[0]
     return matches
+
+
+def twin_tracks(
+    tracked: TrackedMasks,
+    explained: Matches,
+    class_of_track: Mapping[int, int],
+    label_set: LabelSet,
+    least_iou: float,
+) -> list[tuple[int, int]]:
+    """Return pairs of track ids of things that claim the same pixels, if not both are seen."""
+    if tracked.claims is None:
+        return []
+    seen = set(explained.values())
+    pairs = []
+    for rows in np.argwhere(np.triu(tracked.claims, 1) >= least_iou).tolist():
+        first, second = tracked.track_ids[rows].tolist()
+        stuff = any(label_set.is_stuff(class_of_track[track_id]) for track_id in (first, second))
+        if not stuff and not set(rows) <= seen:
+            pairs.append((first, second))
+    return pairs

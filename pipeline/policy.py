@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -51,6 +51,12 @@ class Policy(Protocol):
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track that the policy started."""
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
 
 
 class AdoptingPolicy(Policy, Protocol):
@@ -112,6 +118,15 @@ class FirstFrame:
         del frame_index
         self._classes[track_id] = class_id
 
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+        return {"started": self._started, "classes": list(self._classes.items())}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._started = values["started"]
+        self._classes = dict(values["classes"])
+
 
 class Given:
     """Prompt with given masks only, on given frames; each says whose it is.
@@ -152,6 +167,14 @@ class Given:
         """Return the prompts that were given for the frame."""
         del detections, tracked, signs
         return Decision(prompts=self._prompts.get(frame_index, ()))
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+        return {"classes": list(self._classes.items())}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._classes = dict(values["classes"])
 
 
 class GivenParts(Given):
@@ -247,6 +270,15 @@ class WithGivenPrompts:
         if given != Decision():
             return given
         return self._policy.decide(frame_index, detections, tracked, signs)
+
+    def state(self) -> dict[str, Any]:
+        """Return what both remember, as JSON can hold it."""
+        return {"policy": self._policy.state(), "given": self._given.state()}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self._policy.restore(values["policy"])
+        self._given.restore(values["given"])
 
 
 def next_track_id(known: Mapping[int, int]) -> int:

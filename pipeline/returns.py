@@ -1,6 +1,8 @@
 """Tracks that have left and may come back: which of them a new object is."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,15 @@ class LeftTracks:
     def leave(self, track: LeftTrack) -> None:
         """Remember a track that left."""
         self._left[track.track_id] = track
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return what JSON can hold of them."""
+        return [asdict(track) for track in self._left.values()]
+
+    def restore(self, values: Sequence[dict[str, Any]]) -> None:
+        """Go on from a state."""
+        tracks = [LeftTrack(**{**track, "place": tuple(track["place"])}) for track in values]
+        self._left = {track.track_id: track for track in tracks}
 
     def claim(self, class_id: int, mask: NDArray[np.bool_], frame_index: int) -> LeftTrack | None:
         """Return the track that a new object most likely is, and forget that it left.

@@ -7,15 +7,16 @@ class counts as new while the tracker shows nothing of it.
 """
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotate import Overseer, Tracker
 from pipeline.drafts import Draft, PromptJournal, origins_of
-from pipeline.errors import InputError
+from pipeline.loop_state import LoopState
 from pipeline.masks import intersections, points_in_mask
 from pipeline.records import Detections, FrameAnnotation, FrameBatch, Prompt, PromptReason
 
@@ -55,55 +56,78 @@ class _SeenFrame:
     scores: dict[int, float]
 
 
-def annotate_sasvi(
-    batches: Iterable[FrameBatch],
-    *,
-    overseer: Overseer,
-    tracker: Tracker,
-    settings: SasviSettings | None = None,
-) -> Generator[FrameAnnotation, None, None]:
-    """Annotate a video as SASVi does.
+class Sasvi:
+    """Annotates a video as SASVi does.
 
     Args:
-        batches: the frames in order.
         overseer: looks at every frame.
         tracker: follows one track for each class; the track id is the class id + 1.
         settings: the published ones, if none are given.
-
-    Yields:
-        One annotation for each frame, in order.
-
-    Raises:
-        InputError: the frames end early; the annotations of those before come first.
     """
-    settings = settings or SasviSettings()
-    loop = _Loop(tracker, settings)
-    window: deque[_SeenFrame] = deque()
-    failure: InputError | None = None
-    try:
-        for seen in _look(batches, overseer, settings.score):
-            window.append(seen)
-            if len(window) > settings.look_ahead:
-                yield loop.step(window.popleft(), list(window))
-    except InputError as error:
-        failure = error
-    while window:
-        yield loop.step(window.popleft(), list(window))
-    if failure is not None:
-        raise failure
+
+    def __init__(
+        self, *, overseer: Overseer, tracker: Tracker, settings: SasviSettings | None = None
+    ) -> None:
+        self._overseer = overseer
+        self._tracker = tracker
+        self._settings = settings or SasviSettings()
+        self._restarts = _Restarts(tracker, self._settings)
+        self._window: deque[_SeenFrame] = deque()
+        self._next_frame = 0
+
+    @property
+    def past_frames(self) -> int:
+        """How many frames before a state `restore` must see again."""
+        return self._settings.look_ahead + self._tracker.look_back + 1
+
+    def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
+        """Take the next batch; returns the frames, in order, whose look-ahead is complete."""
+        done = []
+        for seen in _look(batch, self._overseer, self._settings.score):
+            self._window.append(seen)
+            self._next_frame = seen.index + 1
+            if len(self._window) > self._settings.look_ahead:
+                done.append(self._restarts.annotate(self._window.popleft(), list(self._window)))
+        return done
+
+    def finish(self) -> list[FrameAnnotation]:
+        """Return the frames that are left when no batch follows."""
+        done = []
+        while self._window:
+            done.append(self._restarts.annotate(self._window.popleft(), list(self._window)))
+        return done
+
+    def state(self) -> LoopState:
+        """Return where the annotation stands, between two batches."""
+        values = {"restarts": self._restarts.state(), "window": len(self._window)}
+        return LoopState(next_frame=self._next_frame, values=values, arrays=self._tracker.state())
+
+    def restore(self, state: LoopState, past: Iterable[FrameBatch]) -> None:
+        """Go on from a state, given the batches before it; the overseer looks at them again."""
+        self._next_frame = state.next_frame
+        self._restarts.restore(state.values["restarts"])
+        first = state.next_frame - state.values["window"]
+        batches = list(past)
+        self._window = deque(
+            seen
+            for batch in batches
+            if batch.indices[-1] >= first
+            for seen in _look(batch, self._overseer, self._settings.score)
+            if seen.index >= first
+        )
+        self._tracker.restore(state.arrays, batches)
 
 
-def _look(batches: Iterable[FrameBatch], overseer: Overseer, score: float) -> Iterator[_SeenFrame]:
-    for batch in batches:
-        for row, detections in enumerate(overseer.detect(batch.images)):
-            masks, scores = _one_mask_per_class(detections, score)
-            yield _SeenFrame(
-                index=int(batch.indices[row]),
-                time_s=float(batch.times[row]),
-                image=batch.images[row],
-                masks=masks,
-                scores=scores,
-            )
+def _look(batch: FrameBatch, overseer: Overseer, score: float) -> Iterator[_SeenFrame]:
+    for row, detections in enumerate(overseer.detect(batch.images)):
+        masks, scores = _one_mask_per_class(detections, score)
+        yield _SeenFrame(
+            index=int(batch.indices[row]),
+            time_s=float(batch.times[row]),
+            image=batch.images[row],
+            masks=masks,
+            scores=scores,
+        )
 
 
 def _one_mask_per_class(
@@ -146,7 +170,7 @@ def _cover_each_other(first: NDArray[np.bool_], second: NDArray[np.bool_], overl
     return bool(common >= overlap * max(np.count_nonzero(first), np.count_nonzero(second)))
 
 
-class _Loop:
+class _Restarts:
     """Goes from frame to frame, and knows when the tracker last began anew."""
 
     def __init__(self, tracker: Tracker, settings: SasviSettings) -> None:
@@ -155,7 +179,7 @@ class _Loop:
         self._journal = PromptJournal()
         self._last_restart: int | None = None
 
-    def step(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> FrameAnnotation:
+    def annotate(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> FrameAnnotation:
         """Annotate a frame, given what the overseer sees in it and in the next ones."""
         self._tracker.track(now.index, now.image)
         prompts = self._prompts(now, ahead)
@@ -171,6 +195,13 @@ class _Loop:
         )
         draft.take(self._tracker.result(), origins_of(prompts), self._journal.last)
         return draft.finish(lambda track_id: track_id - _FIRST_TRACK)
+
+    def state(self) -> dict[str, Any]:
+        return {"journal": self._journal.state(), "last_restart": self._last_restart}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        self._journal.restore(values["journal"])
+        self._last_restart = values["last_restart"]
 
     def _prompts(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> list[Prompt]:
         rules = self._settings

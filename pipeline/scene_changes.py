@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,6 +59,21 @@ class SceneWatch:
         cut = self._is_cut(even, black)
         self._last, self._was_black = even, black
         return FrameSigns(cut=cut, black=black)
+
+    def state(self) -> dict[str, Any]:
+        """Return what JSON can hold of it."""
+        return {
+            "last": None if self._last is None else self._last.tolist(),
+            "was_black": self._was_black,
+            "changes": list(self._changes),
+        }
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        last = values["last"]
+        self._last = None if last is None else np.array(last, np.float32)
+        self._was_black = values["was_black"]
+        self._changes = deque(values["changes"], maxlen=_RECENT_CHANGES)
 
     def _is_cut(self, even: NDArray[np.float32], black: bool) -> bool:
         if self._last is None:

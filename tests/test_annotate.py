@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import tracking
-from pipeline.annotate import annotate, annotate_framewise
+from pipeline.annotate import PromptedTracking, run
 from pipeline.constellation import Constellation
 from pipeline.errors import InputError
+from pipeline.framewise import Framewise
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import EveryNth
 from pipeline.masks import decode_mask
@@ -70,7 +71,9 @@ def test_constellation_prompts_what_the_overseer_sees(theatre, tracker):
     tracker.reset()
     overseer = SeesTheTruth(theatre)
     policy = Constellation(CHOLECSEG8K, schedule=EveryNth(4))
-    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    frames = list(
+        run(PromptedTracking(overseer=overseer, tracker=tracker, policy=policy), batches(theatre))
+    )
     assert [frame.index for frame in frames] == list(range(12))
     assert [frame.index for frame in frames if frame.overseer_ran] == [0, 4, 8]
     assert overseer.looks == 3
@@ -92,9 +95,9 @@ def test_the_frames_before_a_damaged_one_are_not_lost(theatre, tracker):
         raise InputError("frame 10 is damaged")
 
     tracker.reset()
-    frames = annotate(
-        damaged(), overseer=SeesTheTruth(theatre), tracker=tracker, policy=FirstFrame()
-    )
+    overseer = SeesTheTruth(theatre)
+    loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=FirstFrame())
+    frames = run(loop, damaged())
     whole = list(islice(frames, 10))
     assert [frame.index for frame in whole] == list(range(10))
     with pytest.raises(InputError, match="frame 10"):
@@ -105,7 +108,9 @@ def test_masks_of_a_frame_never_overlap(theatre, tracker):
     tracker.reset()
     policy = FirstFrame()
     overseer = SeesTheTruth(theatre)
-    for frame in annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy):
+    for frame in run(
+        PromptedTracking(overseer=overseer, tracker=tracker, policy=policy), batches(theatre)
+    ):
         total = sum(decode_mask(track.rle).astype(int) for track in frame.tracks)
         assert np.max(total) <= 1
     # Once it has prompted, first-frame needs the overseer no more.
@@ -113,7 +118,7 @@ def test_masks_of_a_frame_never_overlap(theatre, tracker):
 
 
 def test_framewise_needs_no_tracker_and_keeps_ids(theatre):
-    frames = list(annotate_framewise(batches(theatre), SeesTheTruth(theatre)))
+    frames = list(run(Framewise(SeesTheTruth(theatre)), batches(theatre)))
     by_class = {}
     for frame in frames:
         assert frame.overseer_ran
@@ -133,7 +138,9 @@ def test_a_cut_is_flagged_and_looked_at_and_nothing_is_followed_back_across_it(t
     tracker.reset()
     policy = Constellation(CHOLECSEG8K, schedule=EveryNth(100))
     overseer = SeesTheTruth(theatre)
-    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    frames = list(
+        run(PromptedTracking(overseer=overseer, tracker=tracker, policy=policy), batches(theatre))
+    )
     assert "cut" in frames[cut].flags
     assert frames[cut].overseer_ran
     assert frames[cut].prompts
@@ -159,7 +166,12 @@ def test_what_is_seen_late_is_followed_back(theatre):
     tracker = Sam2Tracker(load_network(SHIPPED_TRACKER), torch.device("cpu"))
     policy = Constellation(CHOLECSEG8K, schedule=EveryNth(6))
     overseer = BlindAtFirst(theatre)
-    frames = list(annotate(batches(theatre, 12), overseer=overseer, tracker=tracker, policy=policy))
+    frames = list(
+        run(
+            PromptedTracking(overseer=overseer, tracker=tracker, policy=policy),
+            batches(theatre, 12),
+        )
+    )
     assert [frame.index for frame in frames] == list(range(12))
     assert not frames[0].prompts
     prompted = {prompt.track_id: prompt.prompt_id for prompt in frames[6].prompts}
@@ -186,7 +198,9 @@ def human_prompt(frame_index):
 def test_given_prompts_start_on_their_frame(theatre, tracker):
     tracker.reset()
     policy = Given({4: (human_prompt(4),)})
-    frames = list(annotate(batches(theatre), overseer=None, tracker=tracker, policy=policy))
+    frames = list(
+        run(PromptedTracking(overseer=None, tracker=tracker, policy=policy), batches(theatre))
+    )
     assert all(not frame.tracks for frame in frames[:4])
     (track,) = frames[4].tracks
     assert (track.track_id, track.class_id, track.origin) == (9, 2, Origin.HUMAN)
@@ -198,7 +212,9 @@ def test_given_prompts_go_with_the_constellation(theatre, tracker):
     constellation = Constellation(CHOLECSEG8K, schedule=EveryNth(4))
     policy = WithGivenPrompts(constellation, Given({0: (human_prompt(0),)}))
     overseer = SeesTheTruth(theatre)
-    frames = list(annotate(batches(theatre), overseer=overseer, tracker=tracker, policy=policy))
+    frames = list(
+        run(PromptedTracking(overseer=overseer, tracker=tracker, policy=policy), batches(theatre))
+    )
     assert [track.track_id for track in frames[0].tracks] == [9]
     started = {prompt.track_id for frame in frames for prompt in frame.prompts}
     assert 9 in started

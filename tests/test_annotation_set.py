@@ -6,7 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco_mask
 
-from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, OutputError
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle

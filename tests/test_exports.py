@@ -19,7 +19,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.exports import Selection
 from pipeline.exports import export as export_selection

@@ -136,3 +136,22 @@ def test_stopping_early_stops_the_decoder(small_video):
         if thread.name == "decode-ahead":
             thread.join(5)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("start", [1, 5, 11])
+def test_decoding_from_a_frame_gives_what_decoding_everything_gives(small_video, start):
+    video = open_video(small_video)
+    whole = np.concatenate([batch.images for batch in video.batches(4)])
+    parts = list(video.batches(4, start=start))
+    assert np.concatenate([batch.indices for batch in parts]).tolist() == list(range(start, 12))
+    assert np.array_equal(np.concatenate([batch.images for batch in parts]), whole[start:])
+    assert not list(video.batches(4, start=12))
+
+
+def test_decoding_from_a_frame_of_a_real_video_seeks_to_that_very_frame(real_video):
+    video = open_video(real_video)
+    whole = np.concatenate([batch.images[:, ::8, ::8] for batch in video.batches(8, 100)])
+    for start in (7, 50, 93):
+        found = next(video.batches(4, 100, start))
+        assert found.indices[0] == start
+        assert np.array_equal(found.images[:, ::8, ::8], whole[start : start + 4])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.given_prompts import given_policy, open_given, read_given_prompts
-from pipeline.annotation_set import AnnotationSetWriter, new_manifest
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError
 from pipeline.records import PromptReason, TrackedMasks
 from tests.conftest import annotated_frame, rectangle

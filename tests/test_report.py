@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import open_video
 from pipeline.records import PromptReason, PromptRecord
 from pipeline.report import write_report

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.annotate import run as run_loop
 from pipeline.errors import InputError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
 from pipeline.records import Detections, FrameBatch, PromptReason, TrackedMasks
-from pipeline.sasvi import SasviSettings, annotate_sasvi, without_duplicates
+from pipeline.sasvi import Sasvi, SasviSettings, without_duplicates
 from tests.conftest import rectangle
 from tracking.sam2_model import build_network
 from tracking.tracker import Sam2Tracker
@@ -87,14 +88,8 @@ def batches(count, size=4):
 
 
 def run(scenes, **settings):
-    return list(
-        annotate_sasvi(
-            batches(len(scenes)),
-            overseer=Script(scenes),
-            tracker=Holds(),
-            settings=SasviSettings(**settings),
-        )
-    )
+    loop = Sasvi(overseer=Script(scenes), tracker=Holds(), settings=SasviSettings(**settings))
+    return list(run_loop(loop, batches(len(scenes))))
 
 
 def classes(frame):
@@ -170,7 +165,8 @@ def test_the_frames_before_a_damaged_one_are_kept():
         yield from batches(6)
         raise InputError("frame 6 is damaged")
 
-    frames = annotate_sasvi(damaged(), overseer=Script([[(LIVER, LEFT)]] * 6), tracker=Holds())
+    loop = Sasvi(overseer=Script([[(LIVER, LEFT)]] * 6), tracker=Holds())
+    frames = run_loop(loop, damaged())
     assert [next(frames).index for _ in range(6)] == list(range(6))
     with pytest.raises(InputError, match="frame 6"):
         next(frames)
@@ -180,6 +176,6 @@ def test_it_runs_on_the_real_tracker():
     torch.manual_seed(1)
     tracker = Sam2Tracker(build_network("scopeline_small"), torch.device("cpu"))
     scenes = [[(LIVER, LEFT)]] * 2 + [[(LIVER, LEFT), (GRASPER, RIGHT)]] * 5
-    frames = list(annotate_sasvi(batches(7), overseer=Script(scenes), tracker=tracker))
+    frames = list(run_loop(Sasvi(overseer=Script(scenes), tracker=tracker), batches(7)))
     assert [frame.index for frame in frames] == list(range(7))
     assert (LIVER, "mask") in prompted(frames)[0]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pipeline.annotation_set import AnnotationSet, AnnotationSetWriter, new_manifest
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import UsageError
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.exports.polygons import filled, one_polygon, outlines

@@ -4,14 +4,15 @@ The last mask held still, and the last mask warped by dense optical flow: whatev
 network adds has to show against these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import resolve_overlaps
-from pipeline.records import Prompt, TrackedMasks
+from pipeline.records import FrameBatch, Prompt, TrackedMasks
 
 
 class HeldMasks:
@@ -61,6 +62,19 @@ class HeldMasks:
         """Forget everything, to begin another video."""
         self._shares = {}
         self._frame_index = -1
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the masks, by name."""
+        return {f"track-{track_id}": share for track_id, share in self._shares.items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]], past: Iterable[FrameBatch]) -> None:
+        """Go on from a state, given the batches before it."""
+        self.reset()
+        for batch in past:
+            for row, frame_index in enumerate(batch.indices.tolist()):
+                self.track(frame_index, batch.images[row])
+        names = {int(name.removeprefix("track-")): name for name in state}
+        self._shares = {track_id: np.array(state[name]) for track_id, name in names.items()}
 
     def result(self) -> TrackedMasks:
         """Return the masks of all tracks in the current frame; of two the smaller is in front."""

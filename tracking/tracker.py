@@ -6,7 +6,8 @@ other and replaces a track's memory when it is prompted again.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +18,20 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from pipeline.masks import iou_matrix
-from pipeline.records import Prompt, TrackedMasks
+from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.enlarged_masks import enlarged_masks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
 from tracking.memory import FrameMemory, GatheredMemories, MemoryBank, MemoryRule
 from tracking.memory_attention import attend_to_memories
+from tracking.prompt_inputs import mask_input, point_inputs
 from tracking.sam2_model import normalize_images
+from tracking.tracker_state import (
+    Arrays,
+    bank_arrays,
+    output_arrays,
+    restored_bank,
+    restored_outputs,
+)
 
 _POINTER_AGE_SCALE = 15
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
@@ -84,6 +93,15 @@ class Sam2Tracker:
         """
         if frame_index <= self._frame_index:
             raise ValueError(f"frame {frame_index} comes after frame {self._frame_index}")
+        self._see(frame_index, image)
+        track_ids = self._bank.track_ids
+        if track_ids:
+            self._outputs = self._follow(
+                self._current_features(), self._bank, track_ids, frame_index
+            )
+
+    def _see(self, frame_index: int, image: NDArray[np.uint8]) -> None:
+        """Make a frame the current one, in which no track is known yet."""
         if self._features is not None:
             self._past.append(
                 PastFrame(
@@ -95,9 +113,6 @@ class Sam2Tracker:
         tensor = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
         self._features = self._encode(normalize_images(tensor, self._network.image_size))
         self._outputs = {}
-        track_ids = self._bank.track_ids
-        if track_ids:
-            self._outputs = self._follow(self._features, self._bank, track_ids, frame_index)
 
     @torch.inference_mode()
     def prompt(self, prompts: Sequence[Prompt]) -> None:
@@ -168,6 +183,37 @@ class Sam2Tracker:
         self._features = None
         self._outputs = {}
         self._past.clear()
+
+    def state(self) -> Arrays:
+        """Return what is remembered, as arrays by name; none of it is a picture."""
+        frames = [(past.frame_index, past.outputs) for past in self._past]
+        if self._features is not None:
+            frames.append((self._frame_index, self._outputs))
+        return {
+            **bank_arrays(self._bank),
+            **output_arrays(frames),
+            "last-frame": np.array([self._frame_index], np.int64),
+        }
+
+    @torch.inference_mode()
+    def restore(self, state: Mapping[str, NDArray[Any]], past: Iterable[FrameBatch]) -> None:
+        """Go on from a state, as if the frames before it had just been tracked.
+
+        Args:
+            state: from `state` of a tracker with the same network.
+            past: the batches before, which hold at least the current frame and `look_back`
+                frames before it.
+        """
+        self.reset()
+        self._bank = restored_bank(state, self._device)
+        outputs = restored_outputs(state, self._device)
+        for batch in past:
+            for row, frame_index in enumerate(batch.indices.tolist()):
+                if frame_index in outputs:
+                    self._see(frame_index, batch.images[row])
+                    self._outputs = outputs[frame_index]
+        if not outputs:
+            self._frame_index = int(state["last-frame"][0])
 
     @torch.inference_mode()
     def result(self) -> TrackedMasks:
@@ -284,7 +330,8 @@ class Sam2Tracker:
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         network = self._network
         features = self._current_features()
-        masks = torch.stack([self._mask_input(prompt) for prompt in prompts])
+        size, device = network.image_size, self._device
+        masks = torch.stack([mask_input(prompt, size, device) for prompt in prompts])
         heads = network._use_mask_as_output(
             features.coarse(len(prompts)), features.high_resolution(len(prompts)), masks
         )
@@ -294,7 +341,7 @@ class Sam2Tracker:
     def _prompt_points(self, prompt: Prompt) -> None:
         network = self._network
         features = self._current_features()
-        inputs = self._point_inputs(prompt)
+        inputs = point_inputs(prompt, self._frame_size, network.image_size, self._device)
         is_new = prompt.track_id not in self._bank
         if is_new:
             conditioned = features.coarse(1) + network.no_mem_embed.view(1, -1, 1, 1)
@@ -348,29 +395,6 @@ class Sam2Tracker:
         )
         halved: Tensor = memories.to(torch.bfloat16)
         return halved
-
-    def _mask_input(self, prompt: Prompt) -> Tensor:
-        size = self._network.image_size
-        mask = torch.from_numpy(np.asarray(prompt.mask, np.float32)).to(self._device)[None, None]
-        if mask.shape[-2:] != (size, size):
-            mask = F.interpolate(
-                mask, (size, size), mode="bilinear", align_corners=False, antialias=True
-            )
-        return (mask[0] >= 0.5).float()
-
-    def _point_inputs(self, prompt: Prompt) -> dict[str, Tensor]:
-        if prompt.box is not None:
-            points = np.asarray(prompt.box, np.float32).reshape(2, 2)
-            labels = np.array([2, 3], np.int32)
-        else:
-            given = np.asarray(prompt.points, np.float32)
-            points, labels = given[:, :2], given[:, 2].astype(np.int32)
-        height, width = self._frame_size
-        scale = self._network.image_size / np.array([width, height], np.float32)
-        return {
-            "point_coords": torch.from_numpy(points * scale)[None].float().to(self._device),
-            "point_labels": torch.from_numpy(labels)[None].to(self._device),
-        }
 
     def _current_features(self) -> FrameFeatures:
         if self._features is None:

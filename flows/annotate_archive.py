@@ -1,0 +1,349 @@
+"""Annotate an archive: whatever is not done yet, in parallel, whatever fails on the way."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import fsspec
+import torch
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
+
+from flows.annotate_video import VideoJob, annotate_job, job_identity
+from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
+from flows.archive_source import find_videos, unreachable
+from flows.settings import AnnotateSettings
+from flows.stopping import begin_worker, passing_signals_on, stop_asked, stops_with_parent
+from pipeline.annotation_set import SUFFIX
+from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.errors import InputError, ModelError, ScopelineError, UsageError
+
+RunnerName = Literal["local", "dask", "ray"]
+# A lease is renewed this often; a stop is noticed after each batch.
+_TELL_EVERY_S = 2.0
+_POLL_S = 0.5
+# A pool whose worker died is replaced; a video that kills worker after worker must end it.
+_MOST_ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveJob:
+    """What to annotate, and how.
+
+    Attributes:
+        source: see `find_videos`.
+        out: folder that receives `NAME.annset` for each video.
+        settings: how to annotate.
+        workers: videos that are annotated at the same time.
+        runner: local processes, or a cluster of Dask or Ray.
+        tries: a video that failed this often since it changed is put aside; None tries all
+            that failed once more.
+        settle_s: a video is taken when it has not changed for so many seconds.
+    """
+
+    source: str
+    out: Path
+    settings: AnnotateSettings
+    workers: int = 1
+    runner: RunnerName = "local"
+    tries: int | None = None
+    settle_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveSummary:
+    """How it went.
+
+    Attributes:
+        done: videos annotated now.
+        skipped: videos that were done before.
+        failed: reasons by video.
+        waiting: videos that still change, or were left when a stop was asked for.
+    """
+
+    done: tuple[str, ...]
+    skipped: tuple[str, ...]
+    failed: dict[str, str]
+    waiting: tuple[str, ...]
+
+
+def set_path(out: Path, name: str) -> Path:
+    """Return where the set of a video of an archive lies."""
+    return out / f"{name}{SUFFIX}"
+
+
+def _may_pass(task: Any, run: Any, state: Any) -> bool:
+    """Return whether a failure may pass: a corrupt file will not, a full disk may."""
+    del task, run
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, (InputError, ModelError, UsageError, AnnotationStoppedError))
+
+
+@task(
+    name="annotate video of archive",
+    task_run_name="annotate {name}",
+    retries=2,
+    retry_delay_seconds=[2, 10],
+    retry_condition_fn=_may_pass,
+)
+def annotate_entry(job: ArchiveJob, name: str) -> str:
+    """Annotate one video of an archive, unless another process does; returns its state."""
+    ledger, owner = Ledger(job.out), this_process()
+    if stop_asked():
+        return EntryState.WAITING
+    entry = ledger.claim(name, owner)
+    if entry is None:
+        return EntryState.RUNNING
+    try:
+        _annotate(job, entry, ledger, owner)
+    except AnnotationStoppedError:
+        ledger.settle(name, owner, EntryState.WAITING)
+        return EntryState.WAITING
+    except ScopelineError as error:
+        last = job.tries is not None and entry.tries + 1 >= job.tries
+        ledger.settle(name, owner, EntryState.ASIDE if last else EntryState.FAILED, str(error))
+        raise
+    except Exception as error:
+        reason = f"{entry.address}: {type(error).__name__}: {error}"
+        ledger.settle(name, owner, EntryState.FAILED, reason)
+        raise
+    ledger.settle(name, owner, EntryState.DONE)
+    return EntryState.DONE
+
+
+def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, owner: str) -> None:
+    told = 0.0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if done == total or time.monotonic() - told > _TELL_EVERY_S:
+            ledger.progress(entry.name, owner, done, total)
+            told = time.monotonic()
+
+    # Each worker has its share of the cores.
+    torch.set_num_threads(max((os.cpu_count() or 1) // job.workers, 1))
+    with _local_copy(entry, job.out) as video:
+        target = set_path(job.out, entry.name)
+        annotate_job(
+            VideoJob(video=video, out=target.parent, settings=job.settings),
+            on_frame=tell,
+            should_stop=stops_with_parent(),
+        )
+
+
+@contextmanager
+def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
+    """Give the path of a video, for the time of the block, also of one in a store."""
+    if "://" not in entry.address:
+        yield Path(entry.address)
+        return
+    folder = out / FOLDER / "fetched" / entry.name
+    suffix = Path(entry.address).suffix
+    path = folder / f"{Path(entry.name).name}{suffix}"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        store, inside = fsspec.core.url_to_fs(entry.address)
+        store.get(inside, str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{entry.address} is gone; look at the archive again") from error
+    # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
+    except Exception as error:
+        raise OSError(str(unreachable(entry.address, error))) from error
+    try:
+        yield path
+    finally:
+        shutil.rmtree(folder)
+
+
+@flow(name="annotate-waiting", flow_run_name="annotate {count} videos")
+def annotate_waiting(job: ArchiveJob, names: list[str], count: int) -> bool:
+    """Annotate videos in parallel; returns False if a worker died.
+
+    Args:
+        job: what to annotate, and how.
+        names: the videos.
+        count: how many they are, for the run's name.
+    """
+    del count
+    logger = get_run_logger()
+    with passing_signals_on():
+        futures = {name: annotate_entry.submit(job, name) for name in names}
+        alive = True
+        for name, future in futures.items():
+            try:
+                logger.info("%s: %s", name, future.result())
+            except BrokenExecutor:
+                alive = False
+            # The ledger has the reason, and the other videos go on.
+            except Exception as error:
+                logger.error("%s: %s", name, error)
+    return alive
+
+
+@flow(name="annotate-archive", flow_run_name="annotate {source}")
+def annotate_archive(
+    source: str,
+    out: Path,
+    settings: AnnotateSettings | None = None,
+    workers: int = 1,
+    runner: RunnerName = "local",
+    tries: int | None = None,
+    settle_s: float = 0.0,
+) -> ArchiveSummary:
+    """Annotate whatever of an archive is not done yet; see `ArchiveJob` for the parameters.
+
+    Raises:
+        ScopelineError: the source, the destination or a model is not usable.
+    """
+    job = ArchiveJob(
+        source=source,
+        out=out.resolve(),
+        settings=settings or AnnotateSettings(),
+        workers=workers,
+        runner=runner,
+        tries=tries,
+        settle_s=settle_s,
+    )
+    ledger = Ledger(job.out)
+    before = ledger.look(find_videos(source), job_key(job.settings))
+    skipped = [entry.name for entry in before if _is_done(job, entry)]
+    pending = _pending(job, ledger, before)
+    get_run_logger().info(
+        "%d videos: %d are done, %d to annotate", len(before), len(skipped), len(pending)
+    )
+    with passing_signals_on():
+        _annotate_in_rounds(job, ledger, pending)
+    names = {entry.name for entry in before}
+    summary = _summary([entry for entry in ledger.entries() if entry.name in names], skipped)
+    _record(job, summary)
+    return summary
+
+
+def job_key(settings: AnnotateSettings) -> str:
+    """Return the hash of all that determines a set but the video."""
+    text = json.dumps(job_identity(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_done(job: ArchiveJob, entry: Entry) -> bool:
+    return entry.state is EntryState.DONE and _has_set(job, entry)
+
+
+def _has_set(job: ArchiveJob, entry: Entry) -> bool:
+    return (set_path(job.out, entry.name) / "manifest.json").is_file()
+
+
+def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
+    """Return the videos to annotate now; those whose sets were removed are among them."""
+    settled = time.time() - job.settle_s
+    pending = [
+        entry
+        for entry in entries
+        if not _is_done(job, entry)
+        and (entry.state is not EntryState.ASIDE or job.tries is None)
+        and (job.settle_s == 0 or entry.unchanged_since <= settled)
+    ]
+    ledger.reopen([entry.name for entry in pending if not _is_open(entry)])
+    return [entry.name for entry in pending]
+
+
+def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> None:
+    """Annotate videos until none is left that has not ended one way or the other.
+
+    A worker that dies takes its pool with it; what it left is taken up in the next round.
+    Videos that another process annotates are waited for.
+    """
+    rounds: Counter[str] = Counter()
+    while not stop_asked():
+        left = [entry for entry in ledger.entries() if entry.name in pending and _is_open(entry)]
+        free = [entry.name for entry in left if not entry.is_held]
+        if not left:
+            return
+        if not free:
+            time.sleep(_POLL_S)
+            continue
+        annotate_waiting.with_options(task_runner=_task_runner(job))(job, free, len(free))
+        rounds.update(free)
+        _give_up(ledger, [name for name in free if rounds[name] >= _MOST_ROUNDS])
+        pending = [name for name in pending if name not in free or rounds[name] < _MOST_ROUNDS]
+
+
+def _is_open(entry: Entry) -> bool:
+    """Return whether a video has neither been annotated nor failed."""
+    return entry.state in (EntryState.WAITING, EntryState.RUNNING)
+
+
+def _give_up(ledger: Ledger, names: Sequence[str]) -> None:
+    """Say that videos failed whose processes ended again and again without a word."""
+    for entry in ledger.entries():
+        if entry.name in names and _is_open(entry) and not entry.is_held and not stop_asked():
+            ledger.give_up(
+                entry.name,
+                f"{entry.address}: the process that annotates it was killed {_MOST_ROUNDS} "
+                "times; look at the machine's memory, then run again",
+            )
+
+
+def _task_runner(job: ArchiveJob) -> "TaskRunner[Any]":
+    if job.runner == "local":
+        return ProcessPoolTaskRunner(max_workers=job.workers, initializer=begin_worker)
+    try:
+        if job.runner == "dask":
+            from prefect_dask.task_runners import DaskTaskRunner
+
+            cluster = {"n_workers": job.workers, "threads_per_worker": 1}
+            runner: TaskRunner[Any] = DaskTaskRunner(cluster_kwargs=cluster)
+        else:
+            from prefect_ray import RayTaskRunner
+
+            runner = RayTaskRunner(init_kwargs={"num_cpus": job.workers})
+    except ImportError as error:
+        raise UsageError(
+            f"--runner {job.runner} needs the package prefect-{job.runner}; install it beside "
+            "scopeline"
+        ) from error
+    return runner
+
+
+def _summary(entries: Sequence[Entry], skipped: Sequence[str]) -> ArchiveSummary:
+    failures = (EntryState.FAILED, EntryState.ASIDE)
+    before = set(skipped)
+    return ArchiveSummary(
+        done=tuple(
+            entry.name
+            for entry in entries
+            if entry.state is EntryState.DONE and entry.name not in before
+        ),
+        skipped=tuple(skipped),
+        failed={entry.name: entry.reason or "" for entry in entries if entry.state in failures},
+        waiting=tuple(
+            entry.name
+            for entry in entries
+            if entry.state in (EntryState.WAITING, EntryState.RUNNING)
+        ),
+    )
+
+
+def _record(job: ArchiveJob, summary: ArchiveSummary) -> None:
+    """Keep a table of how it went with the flow run."""
+    failed = "".join(f"| {name} | {reason} |\n" for name, reason in summary.failed.items())
+    create_markdown_artifact(
+        key="archive",
+        description=f"Annotations of {job.source}",
+        markdown=(
+            "| done now | done before | failed | waiting |\n|---|---|---|---|\n"
+            f"| {len(summary.done)} | {len(summary.skipped)} | {len(summary.failed)} "
+            f"| {len(summary.waiting)} |\n"
+            + (f"\n| failed | why |\n|---|---|\n{failed}" if failed else "")
+        ),
+    )

@@ -1,0 +1,284 @@
+"""The command line's part about archives: `scopeline archive`, `serve` and `status`."""
+
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from flows.model_commands import JsonOption, screen
+from pipeline.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from flows.archive_ledger import Entry
+
+_LOOK_EVERY_S = 0.5
+
+
+class RunnerChoice(StrEnum):
+    """Where the videos of an archive are annotated."""
+
+    local = "local"
+    dask = "dask"
+    ray = "ray"
+
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Folder, pattern in quotes, CSV or Parquet file with a column `video`, or an "
+        "address such as s3://bucket/folder.",
+    ),
+]
+DestOption = Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Videos annotated at the same time.")]
+RunnerOption = Annotated[
+    RunnerChoice, typer.Option(help="local: processes of this machine; or a cluster.")
+]
+OverseerOption = Annotated[str | None, typer.Option(help="Name or model folder.")]
+TrackerOption = Annotated[
+    str | None, typer.Option(help="Name, model folder or official checkpoint.")
+]
+PolicyOption = Annotated[str | None, typer.Option(help="When to prompt; see `annotate`.")]
+EveryOption = Annotated[
+    str | None, typer.Option(metavar="N|adaptive", help="When the overseer looks.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
+
+
+def archive(
+    source: SourceArgument,
+    out: DestOption,
+    workers: WorkersOption = 1,
+    runner: RunnerOption = RunnerChoice.local,
+    overseer: OverseerOption = None,
+    tracker: TrackerOption = None,
+    policy: PolicyOption = None,
+    overseer_every: EveryOption = None,
+    device: DeviceOption = None,
+    max_frames: MaxFramesOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Annotate a whole archive: what is not done yet, whatever fails on the way."""
+    _quiet_prefect()
+    from flows.annotate_archive import annotate_archive
+    from flows.archive_source import find_videos
+    from flows.prefect_server import prefect_api
+
+    settings = settings_of(
+        overseer=overseer,
+        tracker=tracker,
+        policy=policy,
+        overseer_every=overseer_every,
+        device=device,
+        max_frames=max_frames,
+    )
+    # Looked at before Prefect is started, so that a wrong word is said at once.
+    find_videos(source)
+    with prefect_api(), _progress(out):
+        summary = annotate_archive(
+            source=source, out=out, settings=settings, workers=workers, runner=runner.value
+        )
+    if as_json:
+        typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
+    for name, reason in summary.failed.items():
+        screen.print(f"failed: {name}: {reason}", soft_wrap=True, highlight=False)
+    screen.print(
+        f"{out}: {len(summary.done)} done, {len(summary.skipped)} were done before, "
+        f"{len(summary.failed)} failed, {len(summary.waiting)} waiting",
+        soft_wrap=True,
+        highlight=False,
+    )
+    if summary.failed or summary.waiting:
+        raise typer.Exit(1)
+
+
+def serve(
+    source: SourceArgument,
+    out: DestOption,
+    every: Annotated[
+        str | None, typer.Option(help="Time between two looks, such as 15m, 2h or 1d.")
+    ] = None,
+    cron: Annotated[str | None, typer.Option(help="Cron line in UTC, such as '0 2 * * *'.")] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, help="A video that failed so often is put aside.")
+    ] = 3,
+    settle: Annotated[
+        float,
+        typer.Option(min=0, help="A video is taken when it has not grown for so many seconds."),
+    ] = 60.0,
+    workers: WorkersOption = 1,
+    runner: RunnerOption = RunnerChoice.local,
+    overseer: OverseerOption = None,
+    tracker: TrackerOption = None,
+    policy: PolicyOption = None,
+    overseer_every: EveryOption = None,
+    device: DeviceOption = None,
+    max_frames: MaxFramesOption = None,
+) -> None:
+    """Annotate what is new in an archive on a schedule, until it is stopped."""
+    from flows.annotate_archive import ArchiveJob, job_key
+    from flows.archive_ledger import Ledger
+    from flows.archive_source import find_videos
+    from flows.schedule import parse_schedule, serve_archive
+
+    schedule = parse_schedule(every, cron)
+    settings = settings_of(
+        overseer=overseer,
+        tracker=tracker,
+        policy=policy,
+        overseer_every=overseer_every,
+        device=device,
+        max_frames=max_frames,
+    )
+    # A wrong word is said now, and not by the first look.
+    Ledger(out)
+    job_key(settings)
+    find_videos(source)
+    job = ArchiveJob(
+        source=source,
+        out=out,
+        settings=settings,
+        workers=workers,
+        runner=runner.value,
+        tries=tries,
+        settle_s=settle,
+    )
+    screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True)
+    serve_archive(job, schedule)
+
+
+def status(
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="The --out of an archive.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what of an archive is running, done, waiting or failed."""
+    from flows.archive_ledger import Ledger
+
+    if not Ledger.exists(dest):
+        raise InputError(f"{dest} is not the --out of an archive; give that of `scopeline archive`")
+    entries = Ledger(dest).entries()
+    if as_json:
+        typer.echo(json.dumps({"videos": [_described(entry) for entry in entries]}, indent=2))
+        return
+    counts = Counter(_state_now(entry) for entry in entries)
+    screen.print(", ".join(f"{count} {state}" for state, count in counts.items()), highlight=False)
+    table = Table("video", "state", "frames", "frames/s", "time left", "why")
+    for entry in entries:
+        shown = _described(entry)
+        if shown["state"] not in ("done", "waiting"):
+            table.add_row(
+                entry.name,
+                shown["state"],
+                f"{entry.frames_done} of {entry.frames_total or '?'}",
+                f"{shown['frames_per_s']:.1f}" if shown["frames_per_s"] else "",
+                f"{shown['seconds_left']:.0f} s" if shown["seconds_left"] is not None else "",
+                entry.reason or "",
+            )
+    if table.row_count:
+        screen.print(table)
+
+
+def _state_now(entry: "Entry") -> str:
+    """Return the state of an entry; one whose process has died waits for the next."""
+    from flows.archive_ledger import EntryState
+
+    dead = entry.state is EntryState.RUNNING and not entry.is_held
+    return str(EntryState.WAITING if dead else entry.state)
+
+
+def _described(entry: "Entry") -> dict[str, Any]:
+    state = _state_now(entry)
+    speed = None
+    if state == "running" and entry.updated_at and entry.started_at:
+        frames = entry.frames_done - max(entry.started_frames, 0)
+        seconds = entry.updated_at - entry.started_at
+        speed = frames / seconds if frames > 0 and seconds > 0 else None
+    left = (entry.frames_total - entry.frames_done) / speed if speed else None
+    return {
+        "name": entry.name,
+        "address": entry.address,
+        "state": state,
+        "frames_done": entry.frames_done,
+        "frames_total": entry.frames_total,
+        "frames_per_s": speed,
+        "seconds_left": left,
+        "tries": entry.tries,
+        "reason": entry.reason,
+    }
+
+
+def settings_of(**given: Any) -> Any:
+    """Return the settings that options give; the others come from the environment.
+
+    Raises:
+        UsageError: one is not usable.
+    """
+    from pydantic import ValidationError
+
+    from flows.settings import AnnotateSettings
+
+    try:
+        return AnnotateSettings(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise UsageError(f"setting {name}: {problem['msg']}") from error
+
+
+def _quiet_prefect() -> None:
+    """Let Prefect log nothing unless the user wants it to: what counts is said here."""
+    if not os.environ.get("SCOPELINE_DEBUG"):
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+
+
+@contextmanager
+def _progress(out: Path) -> Iterator[None]:
+    """Show on a terminal how far the archive is, for the time of the block."""
+    from flows.archive_ledger import EntryState, Ledger
+
+    if not screen.is_terminal:
+        yield
+        return
+    ended = threading.Event()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=screen) as progress:
+        bar = progress.add_task("videos")
+
+        def show() -> None:
+            while not ended.wait(_LOOK_EVERY_S):
+                entries = Ledger(out).entries()
+                open_states = (EntryState.WAITING, EntryState.RUNNING)
+                done = sum(entry.state not in open_states for entry in entries)
+                running = [entry for entry in entries if entry.is_held]
+                text = ", ".join(
+                    f"{entry.name} {entry.frames_done}/{entry.frames_total or '?'}"
+                    for entry in running
+                )
+                progress.update(
+                    bar, completed=done, total=len(entries), description=f"videos  {text}"
+                )
+
+        watcher = threading.Thread(target=show, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()

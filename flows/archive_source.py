@@ -1,0 +1,179 @@
+"""The videos of an archive: found in a folder, by a pattern, in a manifest or an object store."""
+
+import glob
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+from natsort import natsorted
+
+from pipeline.errors import InputError
+
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".webm", ".wmv")
+_MANIFEST_SUFFIXES = (".csv", ".parquet")
+_VIDEO_COLUMN = "video"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundVideo:
+    """A video of an archive.
+
+    Attributes:
+        name: path below the archive without its suffix, parts divided by `/`; the set of a
+            video is `DEST/NAME.annset`.
+        address: local path, or address that fsspec opens.
+        size: in bytes.
+        modified: when it was last changed, as the store says it; only compared, never computed
+            with.
+    """
+
+    name: str
+    address: str
+    size: int
+    modified: str
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it must be fetched before it can be decoded."""
+        return "://" in self.address
+
+
+def find_videos(source: str) -> list[FoundVideo]:
+    """Find the videos of an archive, in natural order.
+
+    Args:
+        source: a folder, which is searched with all its subfolders; a pattern such as
+            `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths or
+            addresses; or an address of fsspec, such as `s3://bucket/operations`.
+
+    Raises:
+        InputError: the source does not exist, cannot be reached or read, or two of its videos
+            have the same name.
+    """
+    if "://" in source:
+        found = _in_store(source)
+    elif Path(source).suffix.lower() in _MANIFEST_SUFFIXES:
+        found = _in_manifest(Path(source))
+    elif Path(source).is_dir():
+        found = _in_folder(Path(source))
+    elif glob.has_magic(source):
+        found = _by_pattern(Path(source))
+    else:
+        raise InputError(
+            f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
+            "or an address such as s3://bucket/folder"
+        )
+    return _with_distinct_names(natsorted(found, key=lambda video: video.name), source)
+
+
+def _in_folder(folder: Path) -> Iterator[FoundVideo]:
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if not hidden and _is_video(path):
+            yield _local(path, relative.with_suffix("").as_posix())
+
+
+def _by_pattern(pattern: Path) -> Iterator[FoundVideo]:
+    fixed = list(takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    folder = Path(*fixed)
+    for path in folder.glob(str(pattern.relative_to(folder))):
+        if _is_video(path):
+            yield _local(path, path.relative_to(folder).with_suffix("").as_posix())
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES and path.is_file()
+
+
+def _local(path: Path, name: str) -> FoundVideo:
+    status = path.stat()
+    return FoundVideo(
+        name=name,
+        address=str(path.resolve()),
+        size=status.st_size,
+        modified=str(status.st_mtime_ns),
+    )
+
+
+def _in_manifest(path: Path) -> Iterator[FoundVideo]:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the path of a manifest or a folder")
+    table = _read_table(path)
+    if _VIDEO_COLUMN not in table.column_names:
+        raise InputError(f"{path} has no column {_VIDEO_COLUMN!r}; name the column of paths so")
+    folder = path.resolve().parent
+    for entry in table[_VIDEO_COLUMN].to_pylist():
+        if "://" in str(entry):
+            yield from _in_store(str(entry))
+            continue
+        video = (folder / str(entry)).resolve()
+        if not video.is_relative_to(folder):
+            raise InputError(
+                f"{path} lists {entry}, which lies outside its folder; move the manifest above "
+                "all its videos"
+            )
+        if not video.is_file():
+            raise InputError(f"{path} lists {entry}, which does not exist; remove that row")
+        yield _local(video, video.relative_to(folder).with_suffix("").as_posix())
+
+
+def _read_table(path: Path) -> pa.Table:
+    try:
+        if path.suffix.lower() == ".csv":
+            return pyarrow.csv.read_csv(path)
+        return pyarrow.parquet.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} is not a readable table; write it again") from error
+
+
+def _in_store(address: str) -> Iterator[FoundVideo]:
+    try:
+        store, root = fsspec.core.url_to_fs(address)
+        entries = store.find(root, detail=True)
+        exists = bool(entries) or store.exists(root)
+    # Each kind of store raises errors of its own kind.
+    except Exception as error:
+        raise unreachable(address, error) from error
+    if not exists:
+        raise InputError(f"{address} does not exist; check the address")
+    for path, details in entries.items():
+        if PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES:
+            inside = path.removeprefix(root).lstrip("/") or PurePosixPath(path).name
+            yield FoundVideo(
+                name=PurePosixPath(inside).with_suffix("").as_posix(),
+                address=store.unstrip_protocol(path),
+                size=int(details["size"] or 0),
+                modified=_modified(details),
+            )
+
+
+def _modified(details: dict[str, Any]) -> str:
+    tags = (details.get(key) for key in ("ETag", "etag", "LastModified", "mtime", "created"))
+    return str(next((tag for tag in tags if tag is not None), ""))
+
+
+def unreachable(address: str, error: Exception) -> InputError:
+    """Return what to tell a user when a store cannot be read."""
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return InputError(
+        f"{address} cannot be read ({reason}); check the address, the network and the credentials"
+    )
+
+
+def _with_distinct_names(videos: Iterable[FoundVideo], source: str) -> list[FoundVideo]:
+    known: dict[str, FoundVideo] = {}
+    for video in videos:
+        if video.name in known:
+            raise InputError(
+                f"{source} holds {known[video.name].address} and {video.address}, whose sets "
+                "would have the same name; rename one of them"
+            )
+        known[video.name] = video
+    return list(known.values())

@@ -1,0 +1,87 @@
+"""The Prefect server that flows report to: the configured one, or one of this process' own."""
+
+import multiprocessing
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
+
+import httpx
+import uvicorn
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_ENABLED, temporary_settings
+
+from pipeline.errors import OutputError
+
+SERVER_PROCESS = "prefect-server"
+_START_TIMEOUT_S = 120.0
+
+
+@contextmanager
+def prefect_api() -> Iterator[None]:
+    """Make sure of a Prefect server for the time of the block.
+
+    Without a configured one (`PREFECT_API_URL`), one is started on loopback, over Prefect's
+    usual SQLite file. Prefect's own way leaves its server behind when the process that needs it
+    is killed, and starts one more in each worker process; this one ends with its process.
+
+    Raises:
+        OutputError: the server does not start.
+    """
+    if PREFECT_API_URL.value():
+        yield
+        return
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    server = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(port,), name=SERVER_PROCESS
+    )
+    server.start()
+    try:
+        _wait_for(url, server)
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield
+    finally:
+        server.terminate()
+        server.join()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(url: str, server: SpawnProcess) -> None:
+    end = time.monotonic() + _START_TIMEOUT_S
+    while time.monotonic() < end and server.is_alive():
+        try:
+            if httpx.get(f"{url}/health", timeout=5).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise OutputError(
+        "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs"
+    )
+
+
+def _serve(port: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with temporary_settings({PREFECT_UI_ENABLED: False}):
+        uvicorn.run(
+            "prefect.server.api.server:create_app",
+            factory=True,
+            host="127.0.0.1",
+            port=port,
+            log_level="error",
+        )
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone, however that ended."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(0)

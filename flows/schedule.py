@@ -1,0 +1,160 @@
+"""Annotate an archive again and again: a Prefect deployment with a schedule, served from here."""
+
+import asyncio
+import hashlib
+import multiprocessing
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+import psutil
+from prefect import aserve, get_client
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.deployments.runner import RunnerDeployment
+from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
+
+from flows.annotate_archive import ArchiveJob, annotate_archive
+from flows.prefect_server import SERVER_PROCESS, prefect_api
+from pipeline.errors import UsageError
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_TRY_AGAIN_S = 10.0
+# A batch of frames, a commit, and an export that is under way.
+_FINISH_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When to look at an archive: exactly one of the two is given.
+
+    Attributes:
+        every: time between two looks.
+        cron: cron line, in UTC.
+    """
+
+    every: timedelta | None = None
+    cron: str | None = None
+
+
+def parse_schedule(every: str | None, cron: str | None) -> Schedule:
+    """Read a schedule from what a user gives.
+
+    Args:
+        every: such as `90s`, `15m`, `2h` or `1d`.
+        cron: such as `0 2 * * *`.
+
+    Raises:
+        UsageError: not exactly one is given, or it cannot be read.
+    """
+    if (every is None) == (cron is None):
+        raise UsageError("give either --every, such as 15m, or --cron, such as '0 2 * * *'")
+    if every is not None:
+        match = re.fullmatch(r"([1-9]\d*)([smhd])", every)
+        if match is None:
+            raise UsageError(f"--every {every} is not a time such as 90s, 15m, 2h or 1d")
+        return Schedule(every=timedelta(**{_UNITS[match[2]]: int(match[1])}))
+    try:
+        CronSchedule(cron=cron)
+    except (ValidationError, ValueError) as error:
+        raise UsageError(
+            f"--cron {cron!r} is not a cron line; give minute, hour, day, month and weekday, such "
+            "as '0 2 * * *'"
+        ) from error
+    return Schedule(cron=cron)
+
+
+def serve_archive(job: ArchiveJob, schedule: Schedule) -> None:
+    """Look at an archive on a schedule, and at once, until SIGTERM or Ctrl-C.
+
+    What runs then finishes its batch of frames and commits; the next look goes on from there.
+
+    Args:
+        job: what to annotate, and how.
+        schedule: when to look.
+    """
+    stop = threading.Event()
+    with prefect_api(), _set_on_signals(stop):
+        # The server's address is a matter of the context, which a thread does not inherit.
+        serve = partial(copy_context().run, _keep_serving, job, schedule, stop)
+        threading.Thread(target=serve, daemon=True).start()
+        stop.wait()
+        _end_children()
+
+
+def _keep_serving(job: ArchiveJob, schedule: Schedule, stop: threading.Event) -> None:
+    """Serve the deployment; a server that is away for a while is waited for."""
+    while not stop.is_set():
+        try:
+            asyncio.run(_serve(job, schedule))
+        # Whatever went wrong with the server: the schedule goes on when it is back.
+        except Exception as error:
+            print(f"scopeline: Prefect's server cannot be used ({error}); trying again", flush=True)
+        stop.wait(_TRY_AGAIN_S)
+
+
+async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
+    deployment: RunnerDeployment = await annotate_archive.ato_deployment(
+        name=deployment_name(job),
+        interval=schedule.every,
+        cron=schedule.cron,
+        parameters={
+            "source": job.source,
+            "out": str(job.out.resolve()),
+            "settings": job.settings.model_dump(mode="json"),
+            "workers": job.workers,
+            "runner": job.runner,
+            "tries": job.tries,
+            "settle_s": job.settle_s,
+        },
+        # A look that is due while the last one still annotates is left out.
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+        ),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+    deployment_id = await deployment.aapply()
+    async with get_client() as client:
+        await client.create_flow_run_from_deployment(deployment_id)
+    # Another process may serve the same archive: its schedule is not ours to pause.
+    await aserve(deployment, pause_on_shutdown=False, print_starting_message=False)
+
+
+def deployment_name(job: ArchiveJob) -> str:
+    """Return the deployment's name: one for each source and destination."""
+    text = f"{job.source}\0{job.out.resolve()}"
+    return f"archive-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@contextmanager
+def _set_on_signals(event: threading.Event) -> Iterator[None]:
+    def handle(*_: object) -> None:
+        event.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_children() -> None:
+    """Ask the flows that run to stop, and wait until they have committed."""
+    servers = {
+        child.pid for child in multiprocessing.active_children() if child.name == SERVER_PROCESS
+    }
+    children = [
+        child for child in psutil.Process(os.getpid()).children() if child.pid not in servers
+    ]
+    for child in children:
+        child.terminate()
+    psutil.wait_procs(children, timeout=_FINISH_S)

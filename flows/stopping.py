@@ -1,0 +1,57 @@
+"""Being asked to stop: a process finishes its batch of frames and takes no other video."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from flows.prefect_server import SERVER_PROCESS
+
+_stop = threading.Event()
+
+
+def ask_to_stop(*_: object) -> None:
+    """Let this process stop after its batch; also a signal handler."""
+    _stop.set()
+
+
+def stop_asked() -> bool:
+    """Return whether this process was asked to stop."""
+    return _stop.is_set()
+
+
+def stops_with_parent() -> Callable[[], bool]:
+    """Return a function that tells whether to stop: asked to, or the process' parent is gone."""
+    parent = os.getppid()
+    return lambda: stop_asked() or os.getppid() != parent
+
+
+def begin_worker() -> None:
+    """Prepare a worker process to stop after its batch when it is asked to."""
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    # Ctrl-C reaches the whole group; the process that was started by the user passes it on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def passing_signals_on() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C stop the workers after their batch, and this process after them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        ask_to_stop(number, frame)
+        for child in multiprocessing.active_children():
+            if child.name != SERVER_PROCESS:
+                child.terminate()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,257 @@
+"""The annotation set on disk: the writer, which commits part by part and can go on."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.annotation_rows import SCHEMAS, part_name, rows_of_frames
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError, OutputError, ScopelineError
+from pipeline.frames import VideoInfo
+from pipeline.labels import LabelSet
+from pipeline.loop_state import LoopState, SavedState, latest_state, remove_states, save_state
+from pipeline.manifest import Counts, Manifest, VideoEntry
+from pipeline.records import FrameAnnotation
+
+_PART_FRAMES = 100
+_RESUME = "resume"
+
+
+def new_manifest(
+    info: VideoInfo,
+    label_set: LabelSet,
+    *,
+    models: dict[str, dict[str, str]] | None = None,
+    settings: dict[str, Any] | None = None,
+    software: dict[str, str] | None = None,
+) -> Manifest:
+    """Make the manifest of a set that is about to be written."""
+    video = VideoEntry(
+        name=info.name,
+        path=str(info.path),
+        sha256=info.sha256,
+        width=info.width,
+        height=info.height,
+        frame_count=info.frame_count,
+        rate=info.rate,
+    )
+    return Manifest(
+        video=video,
+        labels=label_set.to_json(),
+        models=models or {},
+        settings=settings or {},
+        software=software or {},
+    )
+
+
+def resumable_state(existing: AnnotationSet, manifest: Manifest) -> SavedState | None:
+    """Return the state that an unfinished set can go on from; None if it must begin anew.
+
+    Args:
+        existing: the unfinished set.
+        manifest: of the job, from `new_manifest`; other software would make other masks.
+    """
+    if existing.manifest.software != manifest.software:
+        return None
+    return latest_state(existing.path / _RESUME, existing.manifest.parts)
+
+
+def tidy(existing: AnnotationSet) -> None:
+    """Remove what a process that was killed while it finished a set has left in it."""
+    remove_states(existing.path / _RESUME)
+
+
+class AnnotationStoppedError(ScopelineError):
+    """An annotation was asked to stop, and did so after a commit."""
+
+
+class AnnotationSetWriter:
+    """Writes a set part by part; a context manager that completes it or marks it as failed.
+
+    A part is written to a temporary name, synced and renamed; only then does the manifest
+    count it. Whatever stops the writer, what was committed before stays readable.
+
+    Args:
+        path: the folder `NAME.annset`; an unfinished set in it is replaced.
+        manifest: from `new_manifest`.
+        goes_on_from: a state of the unfinished set in the folder, from `resumable_state`: the
+            set is not replaced but cut back to the parts of that state.
+
+    Raises:
+        OutputError: the folder cannot be written, or holds a finished set.
+    """
+
+    def __init__(
+        self, path: Path, manifest: Manifest, goes_on_from: SavedState | None = None
+    ) -> None:
+        self.path = path
+        self._manifest = manifest
+        self._waiting: list[FrameAnnotation] = []
+        self._tracks: set[int] = set()
+        if goes_on_from is None:
+            _make_room(path)
+        try:
+            if goes_on_from is None:
+                self._begin()
+            else:
+                self._go_on(goes_on_from)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+
+    def _begin(self) -> None:
+        self.path.mkdir(parents=True)
+        for table in SCHEMAS:
+            (self.path / table).mkdir()
+        self._write_manifest()
+
+    def _go_on(self, saved: SavedState) -> None:
+        """Cut the set back to what was committed together with a state."""
+        self._tracks = set(saved.written["tracks"])
+        self._manifest = self._manifest.model_copy(
+            update={
+                "parts": saved.part_count,
+                "counts": Counts(**saved.written["counts"]),
+            }
+        )
+        self._write_manifest()
+        for table in SCHEMAS:
+            kept = {part_name(part) for part in range(saved.part_count)}
+            for file in (self.path / table).iterdir():
+                if file.name not in kept:
+                    file.unlink()
+        remove_states(self.path / _RESUME, but=saved.part_count)
+
+    def __enter__(self) -> "AnnotationSetWriter":
+        """Begin writing."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Complete the set, or note why it was not completed."""
+        if error is None:
+            self._commit()
+            self._update(state="complete")
+            remove_states(self.path / _RESUME)
+            return
+        if isinstance(error, AnnotationStoppedError):
+            # Asked to stop after a commit: the set says that it is running, and goes on from it.
+            return
+        try:
+            self._commit()
+            self._update(state="failed", failure=str(error) or type(error).__name__)
+        except OutputError:
+            # The disk is full or gone: the manifest still says "running", which nobody
+            # takes for a finished set, and the first error is the one to report.
+            return
+
+    def add(self, frame: FrameAnnotation) -> None:
+        """Add the next frame; every 100 frames are committed.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        self._waiting.append(frame)
+        if len(self._waiting) >= _PART_FRAMES:
+            self._commit()
+
+    def add_batch(self, frames: Sequence[FrameAnnotation], state: Callable[[], LoopState]) -> None:
+        """Add the next frames; once there are 100, they are committed together with a state.
+
+        Args:
+            frames: the next frames.
+            state: tells where the annotation stands after them.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        self._waiting.extend(frames)
+        if len(self._waiting) >= _PART_FRAMES:
+            self.checkpoint(state)
+
+    def checkpoint(self, state: Callable[[], LoopState]) -> None:
+        """Commit the frames that are waiting together with where the annotation stands.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        self._commit(state)
+        remove_states(self.path / _RESUME, but=self._manifest.parts)
+
+    def _commit(self, state: Callable[[], LoopState] | None = None) -> None:
+        if not self._waiting:
+            return
+        rows = rows_of_frames(self._waiting)
+        try:
+            for table, schema in SCHEMAS.items():
+                path = self.path / table / part_name(self._manifest.parts)
+                _write_table(pa.Table.from_pylist(rows[table], schema), path)
+            self._tracks |= {row["track_id"] for row in rows["masks"]}
+            before = self._manifest.counts
+            counts = Counts(
+                frames=before.frames + len(rows["frames"]),
+                masks=before.masks + len(rows["masks"]),
+                prompts=before.prompts + len(rows["prompts"]),
+                tracks=len(self._tracks),
+            )
+            parts = self._manifest.parts + 1
+            if state is not None:
+                written = {"counts": counts.model_dump(), "tracks": sorted(self._tracks)}
+                save_state(state(), self.path / _RESUME, parts, written)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        self._waiting = []
+        self._update(parts=parts, counts=counts)
+
+    def _update(self, **changes: Any) -> None:
+        self._manifest = self._manifest.model_copy(update=changes)
+        try:
+            self._write_manifest()
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _write_manifest(self) -> None:
+        text = json.dumps(self._manifest.model_dump(), indent=2) + "\n"
+        draft = self.path / ".manifest.json.tmp"
+        with draft.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path / "manifest.json")
+
+
+def _make_room(path: Path) -> None:
+    if not path.exists():
+        return
+    try:
+        existing = AnnotationSet(path)
+    except InputError as error:
+        raise OutputError(
+            f"{path} exists and is not an annotation set; move it away or choose another --out"
+        ) from error
+    if existing.is_complete:
+        raise OutputError(
+            f"{path} is already complete; remove it or choose another --out to annotate again"
+        )
+    try:
+        shutil.rmtree(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    with draft.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"{path} cannot be written ({reason}); free space or choose another --out")

@@ -1,0 +1,119 @@
+"""The overseer alone, frame by frame: the baseline without a tracker."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.annotate import Overseer
+from pipeline.loop_state import LoopState
+from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix, resolve_overlaps
+from pipeline.records import Detections, FrameAnnotation, FrameBatch, Origin, TrackAnnotation
+
+
+class Framewise:
+    """Annotates each frame by the overseer alone.
+
+    A detection keeps the track id of the detection of its class that it overlaps most in
+    the frame before.
+
+    Args:
+        overseer: looks at every frame.
+        score: detections below it are not seen, 0..1.
+    """
+
+    past_frames = 0
+
+    def __init__(self, overseer: Overseer, score: float = 0.5) -> None:
+        self._overseer = overseer
+        self._score = score
+        self._linker = _FrameLinker()
+        self._next_frame = 0
+
+    def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
+        """Annotate the frames of a batch."""
+        seen = self._overseer.detect(batch.images)
+        self._next_frame = int(batch.indices[-1]) + 1
+        return [self._annotate(batch, row, detections) for row, detections in enumerate(seen)]
+
+    def finish(self) -> list[FrameAnnotation]:
+        """Return nothing: no frame waits."""
+        return []
+
+    def state(self) -> LoopState:
+        """Return where the annotation stands."""
+        return LoopState(next_frame=self._next_frame, values={"linker": self._linker.state()})
+
+    def restore(self, state: LoopState, past: Iterable[FrameBatch]) -> None:
+        """Go on from a state; no frame before it is needed."""
+        del past
+        self._next_frame = state.next_frame
+        self._linker.restore(state.values["linker"])
+
+    def _annotate(self, batch: FrameBatch, row: int, detections: Detections) -> FrameAnnotation:
+        sure = np.flatnonzero(detections.scores >= self._score)
+        masks = resolve_overlaps(detections.masks[sure], detections.scores[sure])
+        class_ids = detections.class_ids[sure]
+        track_ids = self._linker.link(class_ids, masks)
+        tracks = [
+            TrackAnnotation(
+                track_id=track_id,
+                class_id=int(class_ids[number]),
+                rle=encode_mask(masks[number]),
+                quality=float(detections.scores[sure[number]]),
+                presence=1.0,
+                origin=Origin.PROMPT,
+            )
+            for number, track_id in enumerate(track_ids)
+            if masks[number].any()
+        ]
+        return FrameAnnotation(
+            index=int(batch.indices[row]),
+            time_s=float(batch.times[row]),
+            tracks=tuple(sorted(tracks, key=lambda track: track.track_id)),
+            overseer_ran=True,
+        )
+
+
+class _FrameLinker:
+    """Gives detections of consecutive frames the same id where they overlap most."""
+
+    def __init__(self) -> None:
+        self._previous: list[tuple[int, int, NDArray[np.bool_]]] = []
+        self._next_id = 1
+
+    def link(self, class_ids: NDArray[np.int64], masks: NDArray[np.bool_]) -> list[int]:
+        track_ids = [0] * len(masks)
+        if self._previous and len(masks):
+            iou = iou_matrix(masks, np.stack([mask for _, _, mask in self._previous]))
+            taken: set[int] = set()
+            for number, other in np.dstack(np.unravel_index(np.argsort(-iou, None), iou.shape))[0]:
+                track_id, class_id, _ = self._previous[other]
+                free = track_ids[number] == 0 and track_id not in taken
+                if iou[number, other] > 0 and free and class_id == class_ids[number]:
+                    track_ids[number] = track_id
+                    taken.add(track_id)
+        for number, track_id in enumerate(track_ids):
+            if track_id == 0:
+                track_ids[number] = self._next_id
+                self._next_id += 1
+        self._previous = [
+            (track_id, int(class_id), mask)
+            for track_id, class_id, mask in zip(track_ids, class_ids, masks, strict=True)
+        ]
+        return track_ids
+
+    def state(self) -> dict[str, Any]:
+        previous = [
+            [track_id, class_id, encode_mask(mask).to_json()]
+            for track_id, class_id, mask in self._previous
+        ]
+        return {"previous": previous, "next_id": self._next_id}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        self._next_id = values["next_id"]
+        self._previous = [
+            (track_id, class_id, decode_mask(RLE.from_json(mask)))
+            for track_id, class_id, mask in values["previous"]
+        ]

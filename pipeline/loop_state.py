@@ -1,0 +1,109 @@
+"""Where an annotation stands between two batches: all that the next one depends on."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+_VALUES, _ARRAYS = ".json", ".safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopState:
+    """Where an annotation stands between two batches.
+
+    Attributes:
+        next_frame: index of the first frame that has not been taken; a batch begins there.
+        values: what JSON can hold, by name.
+        arrays: what the tracker remembers, by name.
+    """
+
+    next_frame: int
+    values: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def save_state(state: LoopState, folder: Path, part_count: int, written: dict[str, Any]) -> None:
+    """Write a state that belongs to so many committed parts; the arrays first.
+
+    Args:
+        state: where the annotation stands.
+        folder: `resume/` of the set.
+        part_count: parts that are committed together with it.
+        written: what the writer has counted so far.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(exist_ok=True)
+    path = folder / f"state-{part_count:06d}"
+    contents = {"next_frame": state.next_frame, "values": state.values, "written": written}
+    _write(path.with_suffix(_ARRAYS), lambda draft: save_file(state.arrays, draft))
+    _write(path.with_suffix(_VALUES), lambda draft: draft.write_text(json.dumps(contents)))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    draft = path.with_name(f".{path.name}.tmp")
+    write(draft)
+    with draft.open("rb") as file:
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedState:
+    """A state on disk.
+
+    Attributes:
+        part_count: the parts that it goes on from.
+        state: where the annotation stood.
+        written: what the writer had counted.
+    """
+
+    part_count: int
+    state: LoopState
+    written: dict[str, Any]
+
+
+def latest_state(folder: Path, part_count: int) -> SavedState | None:
+    """Return the latest readable state of at most so many parts, None if there is none."""
+    for path in sorted(folder.glob(f"state-*{_VALUES}"), reverse=True):
+        number = path.stem.removeprefix("state-")
+        if number.isdecimal() and int(number) <= part_count:
+            saved = _load(path, int(number))
+            if saved is not None:
+                return saved
+    return None
+
+
+def _load(path: Path, part_count: int) -> SavedState | None:
+    try:
+        contents = json.loads(path.read_text())
+        with safe_open(path.with_suffix(_ARRAYS), framework="numpy") as file:
+            arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
+        state = LoopState(
+            next_frame=contents["next_frame"], values=contents["values"], arrays=arrays
+        )
+        return SavedState(part_count=part_count, state=state, written=contents["written"])
+    except (OSError, ValueError, KeyError, SafetensorError):
+        # Damaged: an earlier state, or the beginning, serves as well and only costs time.
+        return None
+
+
+def remove_states(folder: Path, *, but: int | None = None) -> None:
+    """Remove the states of a folder, all but that of so many parts."""
+    if not folder.exists():
+        return
+    kept = None if but is None else f"state-{but:06d}"
+    for path in folder.iterdir():
+        if path.stem != kept:
+            path.unlink(missing_ok=True)
+    if kept is None:
+        folder.rmdir()

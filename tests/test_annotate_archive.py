@@ -1,0 +1,149 @@
+"""Archives through the command line: real Prefect, real processes, real faults."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from flows.archive_ledger import Ledger
+from pipeline.annotation_set import AnnotationSet
+from pipeline.video_writer import VideoWriter
+
+SETTINGS = ("--policy", "first-frame")
+
+
+@pytest.fixture(scope="module")
+def prefect_home(tmp_path_factory):
+    return tmp_path_factory.mktemp("prefect")
+
+
+@pytest.fixture
+def environment(prefect_home):
+    return {**os.environ, "PREFECT_HOME": str(prefect_home), "OMP_NUM_THREADS": "1"}
+
+
+def draw(path, frames, seed=0):
+    """A bright square that wanders over noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    noise = random.integers(60, 90, (64, 96, 3), np.uint8)
+    with VideoWriter(path, rate=25, width=96, height=64, quality=12) as writer:
+        for index in range(frames):
+            image = noise.copy()
+            left = 4 + (seed * 7 + index) % 60
+            image[20:44, left : left + 24] = (210, 210, 215)
+            writer.add(image)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
+
+
+def run(environment, *arguments):
+    return subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_an_archive_with_broken_videos(tmp_path, environment):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for number in range(3):
+        draw(source / "2026" / f"op{number}.mp4", 12, seed=number)
+    whole = (source / "2026" / "op0.mp4").read_bytes()
+    (source / "empty.mp4").write_bytes(b"")
+    (source / "text.mp4").write_text("no video")
+    (source / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    ended = run(environment, "archive", source, "--out", out, "--workers", 2, "--json", *SETTINGS)
+    assert ended.returncode == 1, ended.stderr
+    summary = json.loads(ended.stdout)
+    assert sorted(summary["done"]) == ["2026/op0", "2026/op1", "2026/op2"]
+    assert set(summary["failed"]) == {"empty", "text", "cut"}
+    assert all(f"{name}.mp4" in reason for name, reason in summary["failed"].items())
+    assert "Traceback" not in ended.stderr
+    for number in range(3):
+        assert AnnotationSet(out / "2026" / f"op{number}.annset").is_complete
+
+    for name in ("empty", "text", "cut"):
+        (source / f"{name}.mp4").unlink()
+    again = run(environment, "archive", source, "--out", out, "--json", *SETTINGS)
+    assert again.returncode == 0, again.stderr
+    assert sorted(json.loads(again.stdout)["skipped"]) == ["2026/op0", "2026/op1", "2026/op2"]
+    assert json.loads(again.stdout)["done"] == []
+
+    shown = run(environment, "status", out, "--json")
+    videos = {video["name"]: video for video in json.loads(shown.stdout)["videos"]}
+    assert videos["2026/op1"]["state"] == "done"
+    assert videos["2026/op1"]["frames_done"] == 12
+    assert videos["text"]["state"] == "failed"
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def running(out):
+    if not Ledger.exists(out):
+        return []
+    return [entry for entry in Ledger(out).entries() if entry.is_held and entry.frames_done]
+
+
+def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
+    source, out, undisturbed = tmp_path / "in", tmp_path / "out", tmp_path / "undisturbed"
+    for number in range(2):
+        draw(source / f"op{number}.mp4", 150, seed=number)
+    archive = command("archive", source, "--out", out, "--workers", 2, *SETTINGS)
+    flow = subprocess.Popen(archive, env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: running(out))
+    worker = int(running(out)[0].owner.split("/")[1])
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: [entry for entry in running(out) if f"/{worker}/" not in entry.owner])
+    flow.kill()
+    flow.wait()
+    ended = run(environment, *archive[3:])
+    assert ended.returncode == 0, ended.stderr
+    whole = run(environment, "annotate", *source.iterdir(), "--out", undisturbed, *SETTINGS)
+    assert whole.returncode == 0, whole.stderr
+    for number in range(2):
+        found = AnnotationSet(out / f"op{number}.annset")
+        assert found.is_complete
+        expected = AnnotationSet(undisturbed / f"op{number}.annset")
+        assert list(found.frames()) == list(expected.frames())
+    assert [path for path in out.rglob("*") if ".tmp" in path.name or path.name == "resume"] == []
+    assert all(entry.owner is None for entry in Ledger(out).entries())
+
+
+def test_sigterm_commits_and_leaves(tmp_path, environment):
+    source, out = tmp_path / "in", tmp_path / "out"
+    draw(source / "op.mp4", 400)
+    archive = command("archive", source, "--out", out, "--json", *SETTINGS)
+    flow = subprocess.Popen(archive, env=environment, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: running(out))
+    flow.terminate()
+    summary = json.loads(flow.communicate(timeout=120)[0])
+    assert flow.returncode == 1
+    assert summary["waiting"] == ["op"]
+    manifest = AnnotationSet(out / "op.annset").manifest
+    assert manifest.state == "running"
+    assert 0 < manifest.counts.frames < 400
+    assert Ledger(out).entries()[0].owner is None
+
+
+def test_wrong_words_are_one_sentence(tmp_path, scopeline):
+    code, _, error = scopeline("archive", tmp_path / "nowhere", "--out", tmp_path / "out")
+    assert code == 1
+    assert "nowhere does not exist" in error
+    assert error.count("\n") == 1
+    code, _, error = scopeline("status", tmp_path)
+    assert code == 1
+    assert "is not the --out of an archive" in error
+    code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, "--policy", "none")
+    assert code == 2
+    assert "setting policy" in error

@@ -1,0 +1,99 @@
+"""The ledger of an archive: who annotates what, and what becomes of it."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from flows import archive_ledger
+from flows.archive_ledger import EntryState, LeaseLostError, Ledger, this_process
+from flows.archive_source import FoundVideo
+
+ELSEWHERE = "another-machine/7/1.00"
+
+
+def video(name="op1", size=5, modified="1"):
+    return FoundVideo(name=name, address=f"/in/{name}.mp4", size=size, modified=modified)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path)
+
+
+def states(ledger):
+    return {entry.name: entry.state for entry in ledger.entries()}
+
+
+def test_a_video_is_taken_by_one_process_alone(ledger):
+    ledger.look([video()], "job")
+    assert ledger.claim("op1", ELSEWHERE) is not None
+    assert ledger.claim("op1", this_process()) is None
+    ledger.settle("op1", ELSEWHERE, EntryState.DONE)
+    assert states(ledger) == {"op1": EntryState.DONE}
+    assert ledger.claim("op1", this_process()) is None
+
+
+def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(ledger):
+    ledger.look([video()], "job")
+    code = (
+        "import sys; from pathlib import Path; "
+        "from flows.archive_ledger import Ledger, this_process; "
+        f"Ledger(Path({str(ledger.path.parent.parent)!r})).claim('op1', this_process())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    (entry,) = ledger.entries()
+    assert entry.state is EntryState.RUNNING
+    assert not entry.is_held
+    assert ledger.claim("op1", this_process()) is not None
+
+
+def test_the_lease_of_another_machine_runs_out(ledger, monkeypatch):
+    ledger.look([video()], "job")
+    ledger.claim("op1", ELSEWHERE)
+    monkeypatch.setattr(archive_ledger.time, "time", lambda: 1e6 + time.monotonic() + 2e9)
+    assert ledger.claim("op1", this_process()) is not None
+    with pytest.raises(LeaseLostError, match="op1"):
+        ledger.progress("op1", ELSEWHERE, 8, 100)
+    ledger.settle("op1", ELSEWHERE, EntryState.DONE)
+    assert states(ledger) == {"op1": EntryState.RUNNING}
+
+
+def test_a_lease_is_renewed_with_the_progress(ledger):
+    ledger.look([video()], "job")
+    owner = this_process()
+    ledger.claim("op1", owner)
+    before = ledger.entries()[0].lease_until
+    ledger.progress("op1", owner, 8, 100)
+    (entry,) = ledger.entries()
+    assert entry.lease_until >= before
+    assert (entry.frames_done, entry.frames_total) == (8, 100)
+
+
+def test_a_video_that_changes_waits_again(ledger):
+    ledger.look([video()], "job")
+    ledger.claim("op1", this_process())
+    ledger.settle("op1", this_process(), EntryState.FAILED, "broken")
+    (entry,) = ledger.look([video()], "job")
+    assert (entry.state, entry.reason, entry.tries) == (EntryState.FAILED, "broken", 1)
+    since = entry.unchanged_since
+    (entry,) = ledger.look([video(size=6)], "job")
+    assert (entry.state, entry.reason, entry.tries) == (EntryState.WAITING, None, 0)
+    assert entry.unchanged_since > since
+    assert ledger.look([video(size=6)], "other job")[0].state is EntryState.WAITING
+
+
+def test_a_process_that_wrote_half_an_entry_changed_nothing(ledger):
+    ledger.look([video()], "job")
+    with pytest.raises(RuntimeError), ledger._transaction() as database:
+        database.execute("UPDATE videos SET state = 'done'")
+        raise RuntimeError
+    assert states(ledger) == {"op1": EntryState.WAITING}
+
+
+def test_a_look_at_ten_thousand_known_videos_changes_nothing(ledger):
+    videos = [video(f"op{number}") for number in range(10_000)]
+    ledger.look(videos, "job")
+    before = ledger.entries()
+    assert ledger.look(videos, "job") == before

@@ -1,0 +1,105 @@
+"""Finding the videos of an archive, also in a real S3 server on loopback."""
+
+import fsspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+from flows.archive_source import find_videos
+from pipeline.errors import InputError
+
+
+def touch(path, content=b"video"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def names(source):
+    return [video.name for video in find_videos(str(source))]
+
+
+def test_a_folder_is_searched_with_its_subfolders(tmp_path):
+    for name in ("op10.mp4", "op2.MP4", "2026/op1.mkv", "notes.txt", ".op3.mp4", ".part/op4.mp4"):
+        touch(tmp_path / name)
+    assert names(tmp_path) == ["2026/op1", "op2", "op10"]
+    found = find_videos(str(tmp_path))[1]
+    assert (found.size, found.is_remote) == (5, False)
+    assert found.address == str(tmp_path / "op2.MP4")
+
+
+def test_a_pattern_keeps_the_folders_below_its_fixed_part(tmp_path):
+    for name in ("2025/op1.mp4", "2026/op1.mp4", "2026/op2.mp4"):
+        touch(tmp_path / name)
+    assert names(tmp_path / "20*" / "op1.mp4") == ["2025/op1", "2026/op1"]
+    assert names(tmp_path / "**" / "*2.mp4") == ["2026/op2"]
+
+
+def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
+    touch(tmp_path / "a" / "op1.mp4")
+    touch(tmp_path.parent / "outside.mp4")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("video,surgeon\na/op1.mp4,7\n")
+    assert names(manifest) == ["a/op1"]
+    manifest.write_text("video\n../outside.mp4\n")
+    with pytest.raises(InputError, match=r"outside its folder"):
+        find_videos(str(manifest))
+    manifest.write_text("video\ngone.mp4\n")
+    with pytest.raises(InputError, match=r"list\.csv lists gone\.mp4, which does not exist"):
+        find_videos(str(manifest))
+    manifest.write_text("path\na/op1.mp4\n")
+    with pytest.raises(InputError, match="no column 'video'"):
+        find_videos(str(manifest))
+
+
+def test_two_videos_that_would_share_a_set_are_named(tmp_path):
+    touch(tmp_path / "op1.mp4")
+    touch(tmp_path / "op1.avi")
+    with pytest.raises(InputError, match=r"op1\.\w+ and .*op1\.\w+.*same name"):
+        find_videos(str(tmp_path))
+
+
+def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        find_videos(str(tmp_path / "nowhere"))
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket of an S3 server on loopback; gives the address."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    store = fsspec.filesystem("s3", skip_instance_cache=True)
+    store.mkdir("theatre")
+    yield store, "s3://theatre"
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    server.stop()
+
+
+def test_an_object_store_is_an_archive(bucket):
+    store, address = bucket
+    store.pipe("theatre/2026/op1.mp4", b"video")
+    store.pipe("theatre/2026/notes.txt", b"text")
+    (found,) = find_videos(f"{address}/2026")
+    assert (found.name, found.address, found.size) == ("op1", "s3://theatre/2026/op1.mp4", 5)
+    assert found.is_remote
+    before = found.modified
+    store.pipe("theatre/2026/op1.mp4", b"other")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    assert find_videos(f"{address}/2026")[0].modified != before
+    assert names(f"{address}/2026/op1.mp4") == ["op1"]
+    with pytest.raises(InputError, match="s3://theatre/none does not exist"):
+        find_videos(f"{address}/none")
+
+
+def test_a_store_that_cannot_be_reached_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(InputError, match="cannot be read .*check the address, the network"):
+        find_videos("s3://theatre")

@@ -1,0 +1,215 @@
+"""An annotation that was stopped goes on as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from flows.annotate_video import VideoJob, annotate_job
+from flows.settings import AnnotateSettings
+from pipeline.annotate import PromptedTracking
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.constellation import Constellation
+from pipeline.errors import OutputError
+from pipeline.framewise import Framewise
+from pipeline.labels import CHOLECSEG8K
+from pipeline.looks import Adaptive, EveryNth
+from pipeline.loop_state import latest_state, save_state
+from pipeline.policy import FirstFrame, Given, WithGivenPrompts
+from pipeline.records import FrameBatch, Prompt, PromptReason
+from pipeline.sasvi import Sasvi, SasviSettings
+from samples.theatre import Theatre
+from tests.test_annotate import SHIPPED_TRACKER, SeesTheTruth
+from tracking.baselines import FlowMasks
+from tracking.tracker import Sam2Tracker
+from tracking.weights import load_network
+
+SETTINGS = AnnotateSettings(overseer_every=10)
+BATCH = 4
+FRAMES = 26
+
+
+class Recorded:
+    """Frames of the theatre, drawn once."""
+
+    def __init__(self, theatre):
+        self.frames = list(theatre)
+        self.tracks = theatre.tracks
+        self.images = np.stack([frame.image for frame in self.frames])
+
+    def __iter__(self):
+        return iter(self.frames)
+
+
+@pytest.fixture(scope="module")
+def theatre():
+    return Recorded(Theatre(seed=3, width=128, height=80, frame_count=FRAMES))
+
+
+@pytest.fixture(scope="module")
+def network():
+    return load_network(SHIPPED_TRACKER)
+
+
+def batches(theatre, start, end):
+    for first in range(start, end, BATCH):
+        indices = np.arange(first, min(first + BATCH, end))
+        yield FrameBatch(indices=indices, times=indices / 25, images=theatre.images[indices])
+
+
+def given(theatre):
+    mask = theatre.frames[1].track_map == 1
+    prompt = Prompt(frame_index=1, track_id=9, class_id=5, reason=PromptReason.HUMAN, mask=mask)
+    return Given({1: (prompt,)})
+
+
+def prompted(policy):
+    def make(theatre, tracker):
+        overseer = SeesTheTruth(theatre)
+        return PromptedTracking(overseer=overseer, tracker=tracker, policy=policy(theatre))
+
+    return make
+
+
+def sasvi(theatre, tracker):
+    settings = SasviSettings(restart_every=7, look_ahead=5)
+    return Sasvi(overseer=SeesTheTruth(theatre), tracker=tracker, settings=settings)
+
+
+LOOPS = {
+    "constellation": prompted(lambda _: Constellation(CHOLECSEG8K, schedule=EveryNth(3))),
+    "adaptive": prompted(lambda _: Constellation(CHOLECSEG8K, schedule=Adaptive())),
+    "first-frame": prompted(lambda _: FirstFrame()),
+    "given": prompted(given),
+    "with given": prompted(lambda theatre: WithGivenPrompts(FirstFrame(), given(theatre))),
+    "framewise": lambda theatre, _: Framewise(SeesTheTruth(theatre)),
+    "sasvi": sasvi,
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("stop", [4, 16, FRAMES])
+def test_a_loop_goes_on_from_its_saved_state(theatre, network, tmp_path, name, stop):
+    def tracker():
+        return Sam2Tracker(network, torch.device("cpu"), look_back=6)
+
+    loop = LOOPS[name](theatre, tracker())
+    before = [frame for batch in batches(theatre, 0, stop) for frame in loop.step(batch)]
+    save_state(loop.state(), tmp_path / "resume", 1, {})
+    after = [frame for batch in batches(theatre, stop, FRAMES) for frame in loop.step(batch)]
+    after += loop.finish()
+
+    saved = latest_state(tmp_path / "resume", 1)
+    again = LOOPS[name](theatre, tracker())
+    first = max(stop - again.past_frames, 0) // BATCH * BATCH
+    again.restore(saved.state, batches(theatre, first, stop))
+    assert saved.state.next_frame == stop
+    resumed = [frame for batch in batches(theatre, stop, FRAMES) for frame in again.step(batch)]
+    resumed += again.finish()
+    assert resumed == after
+    assert [frame.index for frame in before + resumed] == list(range(FRAMES))
+    assert any(frame.tracks for frame in before + resumed)
+
+
+def test_a_baseline_goes_on_too(theatre):
+    def loop():
+        return PromptedTracking(overseer=None, tracker=FlowMasks(), policy=given(theatre))
+
+    whole, again = loop(), loop()
+    for batch in batches(theatre, 0, 8):
+        whole.step(batch)
+    again.restore(whole.state(), batches(theatre, 4, 8))
+    for batch in batches(theatre, 8, 16):
+        assert again.step(batch) == whole.step(batch)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    from samples.theatre.render import render
+
+    folder = tmp_path_factory.mktemp("scene")
+    render(seed=21, frame_count=150, width=96, height=64, folder=folder)
+    return folder / "video.mp4"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scene, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    return annotate_job(VideoJob(video=scene, out=out, settings=SETTINGS))
+
+
+def assert_equal(found: AnnotationSet, expected: AnnotationSet) -> None:
+    assert found.is_complete
+    assert found.manifest.counts == expected.manifest.counts
+    assert list(found.frames()) == list(expected.frames())
+    assert not (found.path / "resume").exists()
+    assert not [path for path in found.path.rglob("*") if ".tmp" in path.name]
+
+
+def test_a_job_that_is_asked_to_stop_goes_on_where_it_was(scene, undisturbed, tmp_path):
+    job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
+    stops = 0
+    while True:
+        asked = iter(range(1000))
+        seen = []
+        try:
+            found = annotate_job(
+                job,
+                on_frame=lambda done, total, seen=seen: seen.append(done),
+                should_stop=lambda asked=asked: next(asked) == 9,
+            )
+            break
+        except AnnotationStoppedError:
+            stops += 1
+            assert seen[0] == 80 * (stops - 1) + 8
+            assert AnnotationSet(job.set_path).manifest.state == "running"
+    assert stops == 1
+    assert_equal(found, undisturbed)
+
+
+def test_a_killed_process_loses_nothing_that_was_committed(scene, undisturbed, tmp_path):
+    set_path = tmp_path / "video.annset"
+    command = [sys.executable, "-m", "flows.cli", "annotate", str(scene), "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    resume = set_path / "resume"
+    while not (resume.exists() and any(resume.glob("state-*.json"))):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    committed = AnnotationSet(set_path).manifest.counts.frames
+    # What a process that dies between two renames leaves behind.
+    (set_path / "masks" / ".part-000007.parquet.tmp").write_bytes(b"half")
+    (set_path / "masks" / "part-000003.parquet").write_bytes(b"never committed")
+    seen = []
+    job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
+    found = annotate_job(job, on_frame=lambda done, total: seen.append(done))
+    assert seen[0] > committed >= 100 or committed == 0
+    assert_equal(found, undisturbed)
+
+
+def test_a_damaged_state_only_costs_time(scene, undisturbed, tmp_path):
+    job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
+    asked = iter(range(1000))
+    with pytest.raises(AnnotationStoppedError):
+        annotate_job(job, should_stop=lambda: next(asked) == 20)
+    for path in (job.set_path / "resume").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    seen = []
+    found = annotate_job(job, on_frame=lambda done, total: seen.append(done))
+    assert seen[0] == 8
+    assert_equal(found, undisturbed)
+
+
+def test_an_unfinished_set_of_another_job_is_not_replaced(scene, tmp_path):
+    job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
+    with pytest.raises(AnnotationStoppedError):
+        annotate_job(job, should_stop=lambda: True)
+    other = VideoJob(video=scene, out=tmp_path, settings=AnnotateSettings(max_frames=10))
+    with pytest.raises(OutputError, match=r"unfinished set with other settings"):
+        annotate_job(other)
