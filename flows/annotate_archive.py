@@ -261,13 +261,15 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
     """Annotate videos until none is left that has not ended one way or the other.
 
     A worker that dies takes its pool with it; what it left is taken up in the next round.
-    Videos that another process annotates are waited for.
+    Videos that another process annotates are waited for, but on a schedule: there the next
+    look sees what became of them.
     """
     rounds: Counter[str] = Counter()
     while not stop_asked():
         left = [entry for entry in ledger.entries() if entry.name in pending and _is_open(entry)]
         free = [entry.name for entry in left if not entry.is_held]
-        if not left:
+        scheduled = job.tries is not None
+        if not left or (scheduled and not free):
             return
         if not free:
             time.sleep(_POLL_S)

@@ -16,7 +16,6 @@ from functools import partial
 
 import psutil
 from prefect import aserve, get_client
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
@@ -115,17 +114,14 @@ async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
             "tries": job.tries,
             "settle_s": job.settle_s,
         },
-        # A look that is due while the last one still annotates is left out.
-        concurrency_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-        ),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
     deployment_id = await deployment.aapply()
     async with get_client() as client:
         await client.create_flow_run_from_deployment(deployment_id)
-    # Another process may serve the same archive: its schedule is not ours to pause.
-    await aserve(deployment, pause_on_shutdown=False, print_starting_message=False)
+    # Another process may serve the same archive: its schedule is not ours to pause. One look at
+    # a time is kept to here and not by the server, where one that was killed would count on.
+    await aserve(deployment, pause_on_shutdown=False, print_starting_message=False, limit=1)
 
 
 def deployment_name(job: ArchiveJob) -> str:

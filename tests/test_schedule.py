@@ -1,0 +1,76 @@
+"""Archives on a schedule: real Prefect deployments, two processes on one inbox."""
+
+import signal
+import subprocess
+import time
+from datetime import timedelta
+
+import pytest
+
+from flows.archive_ledger import EntryState, Ledger
+from flows.schedule import Schedule, parse_schedule
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import UsageError
+from tests.test_annotate_archive import SETTINGS, command, draw, environment, prefect_home, wait_for
+
+__all__ = ["environment", "prefect_home"]
+
+
+def test_a_schedule_is_read():
+    assert parse_schedule("15m", None) == Schedule(every=timedelta(minutes=15))
+    assert parse_schedule("2h", None) == Schedule(every=timedelta(hours=2))
+    assert parse_schedule(None, "0 2 * * *") == Schedule(cron="0 2 * * *")
+
+
+@pytest.mark.parametrize(
+    ("every", "cron", "problem"),
+    [
+        ("soon", None, "--every soon is not a time"),
+        ("0m", None, "--every 0m is not a time"),
+        (None, "0 25 * * *", "is not a cron line"),
+        (None, "nightly", "is not a cron line"),
+        (None, None, "give either --every"),
+        ("15m", "0 2 * * *", "give either --every"),
+    ],
+)
+def test_a_wrong_schedule_is_one_sentence(every, cron, problem):
+    with pytest.raises(UsageError, match=problem):
+        parse_schedule(every, cron)
+
+
+def entries(out):
+    return {entry.name: entry for entry in Ledger(out).entries()} if Ledger.exists(out) else {}
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path, environment):
+    inbox, out = tmp_path / "inbox", tmp_path / "out"
+    draw(tmp_path / "op1.mp4", 12, seed=1)
+    draw(tmp_path / "op2.mp4", 12, seed=2)
+    inbox.mkdir()
+    (inbox / "op1.mp4").write_bytes((tmp_path / "op1.mp4").read_bytes())
+    content = (tmp_path / "op2.mp4").read_bytes()
+    serve = command("serve", inbox, "--out", out, "--every", "5s", "--settle", "4", *SETTINGS)
+    environment = {**environment, "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    processes = [
+        subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)
+    ]
+    try:
+        wait_for(lambda: entries(out), 240)
+        # A recorder that writes slowly: what lies in the inbox is no whole video for a while.
+        with (inbox / "op2.mp4").open("wb") as file:
+            for start in range(0, len(content), len(content) // 12):
+                file.write(content[start : start + len(content) // 12])
+                file.flush()
+                time.sleep(1)
+        wait_for(
+            lambda: [entry.state for entry in entries(out).values()] == [EntryState.DONE] * 2, 240
+        )
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [entry.tries for entry in entries(out).values()] == [1, 1]
+    for name in ("op1", "op2"):
+        assert AnnotationSet(out / f"{name}.annset").manifest.counts.frames == 12
+    assert {path.name for path in out.iterdir()} == {".scopeline", "op1.annset", "op2.annset"}
