@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import measure_commands, set_commands
+from flows import correction_commands, measure_commands, set_commands
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -60,6 +60,11 @@ app.command(
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
 )(set_commands.export_set)
+app.command(
+    name="import",
+    epilog="Example: `scopeline import corrected.zip --format cvat --set op.annset "
+    "--out corrections.annset`",
+)(correction_commands.import_corrections)
 app.command(epilog="Example: `scopeline report op.annset --out op.html`")(set_commands.report)
 app.command(
     epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"

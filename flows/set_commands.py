@@ -78,7 +78,7 @@ def export_set(
         Selection(
             annotation_set=annotated,
             every=every,
-            only=_worth_labelling(annotated) if frames is FrameChoice.worth_labelling else None,
+            only=chosen_frames(annotated, frames),
             classes=tuple(classes.split(",")) if classes else (),
             min_area=min_area,
             images=images.value,
@@ -96,9 +96,12 @@ def export_set(
     screen.print(str(out), soft_wrap=True)
 
 
-def _worth_labelling(annotated: "AnnotationSet") -> frozenset[int]:
+def chosen_frames(annotated: "AnnotationSet", choice: FrameChoice) -> frozenset[int] | None:
+    """Return the indices of the frames that are chosen; None if all are."""
     from pipeline.doubts import worth_labelling
 
+    if choice is FrameChoice.all:
+        return None
     return frozenset(doubt.frame_index for doubt in worth_labelling(annotated.frames()))
 
 
