@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
-from pipeline.masks import RLE, decode_mask, encode_mask, rle_area
+from pipeline.masks import RLE, encode_mask, rle_area, same_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 # An object without an id is a track of another class that was renamed only if it covers it well.
@@ -67,13 +67,9 @@ def find_changes(drawing: Drawing, selection: Selection) -> Iterator[FrameAnnota
 def _differs(drawn: DrawnObject, track: TrackAnnotation) -> bool:
     if drawn.class_id != track.class_id:
         return True
-    if _equal(drawn.rle, track.rle):
+    if same_mask(drawn.rle, track.rle):
         return False
-    return not (drawn.outlined and _equal(drawn.rle, outline_rle(track.rle)))
-
-
-def _equal(first: RLE, second: RLE) -> bool:
-    return first == second or np.array_equal(decode_mask(first), decode_mask(second))
+    return not (drawn.outlined and same_mask(drawn.rle, outline_rle(track.rle)))
 
 
 def _human(track_id: int, drawn: DrawnObject) -> TrackAnnotation:
