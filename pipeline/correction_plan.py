@@ -47,10 +47,11 @@ def plan_corrections(
     """Say what corrections can change.
 
     A drawn mask is followed on to the next one that a human drew (now or before), to where the
-    track is absent, to its end in the corrected set, or to a cut; and back to the same, but not
-    further than the tracker looks back. Where a track was drawn after its end, or is new, the
-    video's end bounds it. A deletion holds half-way to the next frame that the human saw and
-    left the track in. A new class is the track's in all frames; the last one counts.
+    track is absent, to its end in the corrected set, or to a cut; and back to the same, but only
+    half-way to a mask of a human, and not further than the tracker looks back. Where a track was
+    drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
+    next frame that the human saw and left the track in. A new class is the track's in all
+    frames; the last one counts.
 
     Args:
         corrected: the frames of the corrected set.
@@ -120,8 +121,7 @@ class _History:
         absent = tuple(self._absent_around(index, scenes[-1]) for index in self._deleted)
         stops = [*scenes, *self._drawn, *self._human, *(span.start for span in absent)]
         followed = tuple(self._followed_from(index, stops) for index in self._drawn)
-        known = [span.stop for span in (*absent, *followed)]
-        starts = [*scenes, *known, *(index + 1 for index in self._human)]
+        starts = [*scenes, *(span.stop for span in (*absent, *followed))]
         before = tuple(self._before(index, starts, look_back) for index in self._drawn)
         return TrackPlan(
             track_id=self._track_id,
@@ -146,5 +146,7 @@ class _History:
 
     def _before(self, drawn: int, starts: list[int], look_back: int) -> range:
         start = max(frame_index for frame_index in starts if frame_index <= drawn)
-        start = max(start, drawn - look_back)
+        # What was tracked on from an earlier mask of a human is better near that one.
+        human = [(index + drawn + 1) // 2 for index in self._human if index < drawn]
+        start = max([start, drawn - look_back, *human])
         return range(max(start, self._first) if drawn >= self._first else start, drawn)

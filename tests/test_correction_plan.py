@@ -50,9 +50,9 @@ def test_the_next_mask_of_a_human_ends_it():
     assert [list(span) for span in found.before] == [list(range(10, 20)), []]
 
 
-def test_a_mask_of_an_earlier_correction_is_not_followed_over():
-    found = plan(corrected(human=(30,)), changes(f40=DRAWN))
-    assert found.before == (range(31, 40),)
+def test_a_mask_is_followed_back_half_way_to_one_of_an_earlier_correction():
+    found = plan(corrected(human=(20, 30)), changes(f40=DRAWN))
+    assert found.before == (range(35, 40),)
 
 
 def test_cuts_end_it_both_ways():
