@@ -21,6 +21,7 @@ class ExportFormat(StrEnum):
     csv = "csv"
     cvat = "cvat"
     davis = "davis"
+    dicom_seg = "dicom-seg"
     label_studio = "label-studio"
     mp4 = "mp4"
     nnunet = "nnunet"

@@ -115,7 +115,18 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
 
 @pytest.mark.parametrize(
     "name",
-    ["coco", "csv", "cvat", "davis", "label-studio", "nnunet", "parquet", "sasvi", "youtube-vis"],
+    [
+        "coco",
+        "csv",
+        "cvat",
+        "davis",
+        "dicom-seg",
+        "label-studio",
+        "nnunet",
+        "parquet",
+        "sasvi",
+        "youtube-vis",
+    ],
 )
 def test_an_export_never_overwrites_and_leaves_nothing_half_written(annotated, tmp_path, name):
     (tmp_path / "out").write_text("mine")

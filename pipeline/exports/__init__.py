@@ -7,6 +7,7 @@ from pipeline.errors import UsageError
 from pipeline.exports.coco import export_coco
 from pipeline.exports.cvat import export_cvat
 from pipeline.exports.davis import export_davis
+from pipeline.exports.dicom_seg import export_dicom_seg
 from pipeline.exports.label_studio import export_label_studio
 from pipeline.exports.mp4 import export_mp4
 from pipeline.exports.nnunet import export_nnunet
@@ -23,6 +24,7 @@ EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "csv": export_csv,
     "cvat": export_cvat,
     "davis": export_davis,
+    "dicom-seg": export_dicom_seg,
     "label-studio": export_label_studio,
     "mp4": export_mp4,
     "nnunet": export_nnunet,
