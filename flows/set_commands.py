@@ -48,7 +48,8 @@ class ImageChoice(StrEnum):
 
 def export_set(
     annotation_sets: Annotated[
-        list[Path], typer.Argument(metavar="SET...", help="One set; yolo takes several.")
+        list[Path],
+        typer.Argument(metavar="SET...", help="One set; coco, nnunet and yolo take several."),
     ],
     format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
@@ -68,8 +69,12 @@ def export_set(
         typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
     ] = False,
     splits: Annotated[
-        str, typer.Option(help="Shares of yolo's train, val and test: by-video:0.7,0.2,0.1.")
-    ] = "by-video",
+        str | None,
+        typer.Option(
+            metavar="by-video[:SHARES]",
+            help="Divide the videos of coco, nnunet or yolo: by-video:0.7,0.2,0.1.",
+        ),
+    ] = None,
 ) -> None:
     """Write sets in another format; of one still being written, what is committed."""
     from pipeline.annotation_set import AnnotationSet
@@ -87,7 +92,9 @@ def export_set(
         )
         for annotated in map(AnnotationSet, annotation_sets)
     ]
-    export_several(selections, format_name.value, out, Splits.parse(splits))
+    export_several(
+        selections, format_name.value, out, None if splits is None else Splits.parse(splits)
+    )
     for annotation_set in (selection.annotation_set for selection in selections):
         if not annotation_set.is_complete:
             manifest = annotation_set.manifest

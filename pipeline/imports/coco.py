@@ -27,6 +27,7 @@ def read_coco(path: Path, selection: Selection) -> Drawing:
 
     A frame is told by `frame_index`, or by the number at the end of the picture's name; a track
     by `track_id`, beside the mask or among CVAT's `attributes`; a class by its category's name.
+    Images of another `video` are left out.
 
     Args:
         path: the file or folder.
@@ -57,9 +58,17 @@ def _find(path: Path) -> Path:
 def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing:
     classes = Classes(selection, file)
     names = {int(entry["id"]): str(entry["name"]) for entry in document["categories"]}
-    frames = {int(image["id"]): _frame_index(image, file) for image in document["images"]}
+    video = selection.annotation_set.manifest.video.name
+    frames = {
+        int(image["id"]): _frame_index(image, file)
+        for image in document["images"]
+        if image.get("video", video) == video
+    }
+    others = {int(image["id"]) for image in document["images"]} - set(frames)
     objects: dict[int, list[DrawnObject]] = {}
     for entry in document["annotations"]:
+        if int(entry["image_id"]) in others:
+            continue
         frame_index = frames[int(entry["image_id"])]
         try:
             drawn = _drawn(entry, classes[names[int(entry["category_id"])]], selection.size)
