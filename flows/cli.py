@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import archive_commands, measure_commands, set_commands
+from flows import archive_commands, correction_commands, measure_commands, set_commands
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -68,6 +68,11 @@ app.command(
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
 )(set_commands.export_set)
+app.command(
+    name="import",
+    epilog="Example: `scopeline import corrected.zip --format cvat --set op.annset "
+    "--out corrections.annset`",
+)(correction_commands.import_corrections)
 app.command(epilog="Example: `scopeline report op.annset --out op.html`")(set_commands.report)
 app.command(
     epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
@@ -95,7 +100,8 @@ class PromptKindChoice(StrEnum):
 @app.command(
     epilog="Example: `scopeline annotate op1.mp4 op2.mp4 --out annotations`  \n"
     "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
-    "--prompt-frames 0,30`"
+    "--prompt-frames 0,30`  \n"
+    "Example: `scopeline annotate op1.mp4 --corrections corrections.annset --out corrected`"
 )
 def annotate(
     videos: Annotated[
@@ -129,6 +135,14 @@ def annotate(
     labels: Annotated[
         Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
     ] = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SET",
+            help="What `import` wrote: only what it can change in the set that it corrects is "
+            "tracked again.",
+        ),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     resume: Annotated[
@@ -149,9 +163,13 @@ def annotate(
         "device": device,
         "max_frames": max_frames,
     }
-    settings = archive_commands.settings_of(**given)
+    given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos)
-    results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
+    if corrections is None:
+        settings = archive_commands.settings_of(**given)
+        results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
+    else:
+        results = [_correct_one(videos, out, corrections, given, resume=resume)]
     if as_json:
         typer.echo(json.dumps({"videos": results}, indent=2))
     if any("error" in result for result in results):
@@ -162,10 +180,32 @@ def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dic
     from flows.annotate_video import VideoJob, annotate_job
 
     job = VideoJob(video=video, out=out, settings=settings, resume=resume)
+    return _run(job, annotate_job)
+
+
+def _correct_one(
+    videos: list[Path], out: Path, corrections: Path, given: dict[str, Any], *, resume: bool
+) -> dict[str, Any]:
+    from flows.correct_video import CorrectionJob, correct_job
+
+    if len(videos) > 1:
+        raise UsageError("--corrections are of one video; give that one alone")
+    unused = sorted(set(given) - {"tracker", "device"})
+    if unused:
+        raise UsageError(
+            f"--corrections keeps to the corrected set; leave out --{unused[0].replace('_', '-')}"
+        )
+    job = CorrectionJob(video=videos[0], corrections=corrections, out=out, resume=resume, **given)
+    return _run(job, correct_job)
+
+
+def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
+    """Do one video's job with a progress bar; what goes wrong becomes part of the result."""
+    video = job.video
     started = time.monotonic()
     try:
         with _progress(video.name) as advance:
-            manifest = annotate_job(job, advance).manifest
+            manifest = work(job, advance).manifest
     except UsageError:
         raise
     except ScopelineError as error:

@@ -21,6 +21,7 @@ class ExportFormat(StrEnum):
     csv = "csv"
     cvat = "cvat"
     davis = "davis"
+    dicom_seg = "dicom-seg"
     label_studio = "label-studio"
     mp4 = "mp4"
     nnunet = "nnunet"
@@ -47,7 +48,8 @@ class ImageChoice(StrEnum):
 
 def export_set(
     annotation_sets: Annotated[
-        list[Path], typer.Argument(metavar="SET...", help="One set; yolo takes several.")
+        list[Path],
+        typer.Argument(metavar="SET...", help="One set; coco, nnunet and yolo take several."),
     ],
     format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
@@ -67,8 +69,12 @@ def export_set(
         typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
     ] = False,
     splits: Annotated[
-        str, typer.Option(help="Shares of yolo's train, val and test: by-video:0.7,0.2,0.1.")
-    ] = "by-video",
+        str | None,
+        typer.Option(
+            metavar="by-video[:SHARES]",
+            help="Divide the videos of coco, nnunet or yolo: by-video:0.7,0.2,0.1.",
+        ),
+    ] = None,
 ) -> None:
     """Write sets in another format; of one still being written, what is committed."""
     from pipeline.annotation_set import AnnotationSet
@@ -78,7 +84,7 @@ def export_set(
         Selection(
             annotation_set=annotated,
             every=every,
-            only=_worth_labelling(annotated) if frames is FrameChoice.worth_labelling else None,
+            only=chosen_frames(annotated, frames),
             classes=tuple(classes.split(",")) if classes else (),
             min_area=min_area,
             images=images.value,
@@ -86,7 +92,9 @@ def export_set(
         )
         for annotated in map(AnnotationSet, annotation_sets)
     ]
-    export_several(selections, format_name.value, out, Splits.parse(splits))
+    export_several(
+        selections, format_name.value, out, None if splits is None else Splits.parse(splits)
+    )
     for annotation_set in (selection.annotation_set for selection in selections):
         if not annotation_set.is_complete:
             manifest = annotation_set.manifest
@@ -96,9 +104,12 @@ def export_set(
     screen.print(str(out), soft_wrap=True)
 
 
-def _worth_labelling(annotated: "AnnotationSet") -> frozenset[int]:
+def chosen_frames(annotated: "AnnotationSet", choice: FrameChoice) -> frozenset[int] | None:
+    """Return the indices of the frames that are chosen; None if all are."""
     from pipeline.doubts import worth_labelling
 
+    if choice is FrameChoice.all:
+        return None
     return frozenset(doubt.frame_index for doubt in worth_labelling(annotated.frames()))
 
 

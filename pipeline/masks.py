@@ -51,6 +51,11 @@ def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     return np.asarray(coco_mask.decode(rle.to_coco()), np.bool_)
 
 
+def same_mask(first: RLE, second: RLE) -> bool:
+    """Return whether two encoded masks have the same pixels, however they were encoded."""
+    return first == second or np.array_equal(decode_mask(first), decode_mask(second))
+
+
 def rle_area(rle: RLE) -> int:
     """Return the number of pixels of an encoded mask."""
     return int(coco_mask.area(rle.to_coco()))

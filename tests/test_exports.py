@@ -116,7 +116,18 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
 
 @pytest.mark.parametrize(
     "name",
-    ["coco", "csv", "cvat", "davis", "label-studio", "nnunet", "parquet", "sasvi", "youtube-vis"],
+    [
+        "coco",
+        "csv",
+        "cvat",
+        "davis",
+        "dicom-seg",
+        "label-studio",
+        "nnunet",
+        "parquet",
+        "sasvi",
+        "youtube-vis",
+    ],
 )
 def test_an_export_never_overwrites_and_leaves_nothing_half_written(annotated, tmp_path, name):
     (tmp_path / "out").write_text("mine")
@@ -219,31 +230,44 @@ def cvat_mask(entry):
     return mask
 
 
-def test_cvat_tracks_hold_the_masks_and_say_where_they_leave(annotated, tmp_path):
+def cvat_shapes(path):
+    """Read shapes as CVAT does: of a track that begins with a mask, it keeps the first entry."""
+    for track in ElementTree.parse(path).getroot().findall("track"):
+        entry = next(entry for entry in track if entry.get("keyframe") == "1")
+        yield track.get("label"), entry
+
+
+def test_cvat_gets_every_mask_with_its_track(annotated, tmp_path):
     export(annotated, "cvat", tmp_path / "cvat.xml")
     root = ElementTree.parse(tmp_path / "cvat.xml").getroot()
     assert root.findtext("version") == "1.1"
     assert root.findtext("meta/task/mode") == "interpolation"
     assert [label.findtext("name") for label in root.iter("label")] == ["Grasper", "Liver"]
+    assert {label.findtext("attributes/attribute/name") for label in root.iter("label")} == {
+        "track_id"
+    }
     true = {
-        (track.class_id, frame.index): decode_mask(track.rle)
+        (track.track_id, track.class_id, frame.index): decode_mask(track.rle)
         for frame in annotated.frames()
         for track in frame.tracks
-        if track.track_id != 8
     }
     class_ids = {"Grasper": 1, "Liver": 2}
-    liver, grasper, speck = root.findall("track")
-    for track in (liver, grasper):
-        shown = [entry for entry in track.findall("mask") if entry.get("outside") == "0"]
-        for entry in shown:
-            key = (class_ids[track.get("label")], int(entry.get("frame")))
-            assert np.array_equal(cvat_mask(entry), true.pop(key))
-        assert [entry.get("keyframe") for entry in shown][:2] == ["1", "0"]
+    for name, entry in cvat_shapes(tmp_path / "cvat.xml"):
+        track_id = int(entry.find("attribute[@name='track_id']").text)
+        key = (track_id, class_ids[name], int(entry.get("frame")))
+        assert np.array_equal(cvat_mask(entry), true.pop(key))
+        assert entry.get("outside") == "0"
     assert not true
-    outside = [int(e.get("frame")) for e in grasper.findall("mask") if e.get("outside") == "1"]
-    assert outside == [5, 7]
-    assert [int(e.get("frame")) for e in liver.findall("mask") if e.get("outside") == "1"] == [5]
-    assert [e.get("outside") for e in speck.findall("mask")] == ["0", "1"]
+
+
+def test_a_mask_in_cvat_is_outside_on_the_next_exported_frame(annotated, tmp_path):
+    export(annotated, "cvat", tmp_path / "cvat.xml", every=4, classes=("Grasper",))
+    root = ElementTree.parse(tmp_path / "cvat.xml").getroot()
+    frames = [
+        [(int(entry.get("frame")), entry.get("outside")) for entry in track.findall("mask")]
+        for track in root.findall("track")
+    ]
+    assert frames == [[(0, "0"), (4, "1")], [(4, "0"), (8, "1")]]
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))

@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.errors import UsageError
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.exports.polygons import filled, one_polygon, outlines
 from pipeline.frames import open_video
@@ -101,25 +100,6 @@ def test_the_order_of_the_sets_does_not_change_the_splits(sets, tmp_path):
     export_several(sets[::-1], "yolo", tmp_path / "b", Splits())
     names = [sorted(p.name for p in (tmp_path / x / "labels/val").iterdir()) for x in "ab"]
     assert names[0] == names[1] != []
-
-
-def test_shares_are_read_and_checked():
-    assert Splits.parse("by-video") == Splits((0.8, 0.2, 0.0))
-    assert Splits.parse("by-video:0.7,0.2,0.1") == Splits((0.7, 0.2, 0.1))
-    for text in ("by-frame", "by-video:x", "by-video:0.5,0.2", "by-video:1,1,-1", "by-video:1,,"):
-        with pytest.raises(UsageError, match="--splits"):
-            Splits.parse(text)
-
-
-def test_sets_that_do_not_go_together_are_refused(sets, tmp_path, labels):
-    with pytest.raises(UsageError, match="two sets are of a video op0"):
-        export_several([sets[0], sets[0]], "yolo", tmp_path / "out", Splits())
-    fewer = Selection(annotation_set=sets[1].annotation_set, classes=("Liver",))
-    with pytest.raises(UsageError, match="other classes"):
-        export_several([sets[0], fewer], "yolo", tmp_path / "out", Splits())
-    with pytest.raises(UsageError, match="coco holds one video"):
-        export_several(sets[:2], "coco", tmp_path / "out", Splits())
-    assert not (tmp_path / "out").exists()
 
 
 @given(arrays(np.bool_, (12, 15)).filter(np.any))

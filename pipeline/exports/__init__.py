@@ -4,16 +4,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
-from pipeline.exports.coco import export_coco
+from pipeline.exports.coco import export_coco, export_coco_splits
 from pipeline.exports.cvat import export_cvat
 from pipeline.exports.davis import export_davis
+from pipeline.exports.dicom_seg import export_dicom_seg
 from pipeline.exports.label_studio import export_label_studio
 from pipeline.exports.mp4 import export_mp4
-from pipeline.exports.nnunet import export_nnunet
+from pipeline.exports.nnunet import export_nnunet, export_nnunet_splits
 from pipeline.exports.sasvi import export_sasvi
 from pipeline.exports.selection import ImageKind, Selection
+from pipeline.exports.splits import Splits
 from pipeline.exports.tables import export_csv, export_parquet
-from pipeline.exports.yolo import Splits, export_yolo
+from pipeline.exports.yolo import export_yolo
 from pipeline.exports.youtube_vis import export_youtube_vis
 
 __all__ = ["EXPORTERS", "ImageKind", "Selection", "Splits", "export", "export_several"]
@@ -23,6 +25,7 @@ EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "csv": export_csv,
     "cvat": export_cvat,
     "davis": export_davis,
+    "dicom-seg": export_dicom_seg,
     "label-studio": export_label_studio,
     "mp4": export_mp4,
     "nnunet": export_nnunet,
@@ -30,6 +33,13 @@ EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "sasvi": export_sasvi,
     "youtube-vis": export_youtube_vis,
 }
+
+SPLITTERS: dict[str, Callable[[Sequence[Selection], Path, Splits], None]] = {
+    "coco": export_coco_splits,
+    "nnunet": export_nnunet_splits,
+    "yolo": export_yolo,
+}
+"""Formats that hold several videos, divided among training, validation and test."""
 
 
 def export(selection: Selection, format_name: str, path: Path) -> None:
@@ -51,24 +61,31 @@ def export(selection: Selection, format_name: str, path: Path) -> None:
 
 
 def export_several(
-    selections: Sequence[Selection], format_name: str, path: Path, splits: Splits
+    selections: Sequence[Selection], format_name: str, path: Path, splits: Splits | None
 ) -> None:
-    """Write one or more sets in another format; yolo alone takes more than one.
+    """Write one or more sets in another format; only those of `SPLITTERS` take more than one.
 
     Args:
         selections: what to export.
-        format_name: `yolo` or a key of `EXPORTERS`.
+        format_name: a key of `EXPORTERS` or `SPLITTERS`.
         path: file or folder to write; it is there when it is complete, and not before.
-        splits: how yolo divides the videos.
+        splits: how the videos are divided; None divides several by the usual shares, and leaves
+            one whole where the format knows whole ones.
 
     Raises:
-        UsageError: the format is not known, or takes one set only.
+        UsageError: the format is not known, takes one set only, or does not divide videos.
         InputError: a set is damaged, or pictures are wanted and the video is gone.
         OutputError: the path exists already or cannot be written.
     """
-    if format_name == "yolo":
-        export_yolo(selections, path, splits)
+    divided = len(selections) > 1 or splits is not None or format_name not in EXPORTERS
+    if divided and format_name in SPLITTERS:
+        SPLITTERS[format_name](selections, path, splits or Splits())
     elif len(selections) > 1:
         raise UsageError(f"{format_name} holds one video; export the sets one by one")
+    elif splits is not None:
+        raise UsageError(
+            f"{format_name} divides no videos; leave out --splits, or choose one of "
+            f"{', '.join(SPLITTERS)}"
+        )
     else:
         export(selections[0], format_name, path)

@@ -1,16 +1,17 @@
 """Export COCO instance annotations: one JSON file, run-length masks, pictures beside it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
+from pipeline.exports.splits import Splits, check_together, video_stem
 from pipeline.labels import LabelClass
 from pipeline.masks import RLE, rle_area, rle_box
-from pipeline.records import FrameAnnotation
+from pipeline.records import FrameAnnotation, TrackAnnotation
 
 
 def export_coco(selection: Selection, path: Path) -> None:
@@ -24,16 +25,41 @@ def export_coco(selection: Selection, path: Path) -> None:
         OutputError: the folder exists already or cannot be written.
     """
     with whole_folder(path) as draft:
-        images: list[dict[str, Any]] = []
-        frames = frames_with_written_pictures(selection, draft / "images")
-        with (draft / "annotations.json").open("w") as file:
-            file.write('{"categories": ')
-            json.dump([category(label) for label in selection.labels], file)
-            file.write(', "annotations": ')
-            write_list(_annotations(frames, selection, images), file)
-            file.write(', "images": ')
-            json.dump(images, file)
-            file.write("}\n")
+        _write_document([selection], draft / "annotations.json", draft / "images")
+
+
+def export_coco_splits(selections: Sequence[Selection], path: Path, splits: Splits) -> None:
+    """Write `annotations/instances_PART.json` and `images/PART/VIDEO_00000.jpg`.
+
+    The names of the pictures begin with `PART/`, so that `images/` is the folder of all of them;
+    an image has the extra field `video`. The rest is as `export_coco` writes it.
+
+    Raises:
+        UsageError: two videos have the same name, or the sets have different classes.
+        InputError: pictures are wanted, but an annotated video is gone or has changed.
+        OutputError: the folder exists already or cannot be written.
+    """
+    check_together(selections)
+    with whole_folder(path) as draft:
+        (draft / "annotations").mkdir()
+        for part, chosen in splits.divide(selections).items():
+            if chosen:
+                file = draft / "annotations" / f"instances_{part}.json"
+                _write_document(chosen, file, draft / "images", part)
+
+
+def _write_document(
+    selections: Sequence[Selection], path: Path, pictures: Path, part: str | None = None
+) -> None:
+    images: list[dict[str, Any]] = []
+    with path.open("w") as file:
+        file.write('{"categories": ')
+        json.dump([category(label) for label in selections[0].labels], file)
+        file.write(', "annotations": ')
+        write_list(_annotations(selections, images, pictures, part), file)
+        file.write(', "images": ')
+        json.dump(images, file)
+        file.write("}\n")
 
 
 def category(label: LabelClass) -> dict[str, Any]:
@@ -57,35 +83,57 @@ def write_list(entries: Iterable[Any], file: TextIO) -> None:
 
 
 def _annotations(
-    frames: Iterable[tuple[FrameAnnotation, str]],
-    selection: Selection,
+    selections: Sequence[Selection],
     images: list[dict[str, Any]],
+    pictures: Path,
+    part: str | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the annotations, and collect the much smaller entries of the pictures."""
+    category_ids = {label.name: label.id for label in selections[0].labels}
+    first_image = count = 0
+    for selection in selections:
+        classes = {label.id: category_ids[label.name] for label in selection.labels}
+        folder = pictures if part is None else pictures / part
+        prefix = "" if part is None else f"{video_stem(selection)}_"
+        for frame, name in frames_with_written_pictures(selection, folder, prefix):
+            image = _image(frame, first_image, name, selection)
+            images.append(image if part is None else _of_part(image, part, selection))
+            for track in frame.tracks:
+                count += 1
+                yield _annotation(count, image["id"], classes[track.class_id], track)
+        first_image += selection.annotation_set.manifest.video.frame_count
+
+
+def _image(
+    frame: FrameAnnotation, first_image: int, name: str, selection: Selection
+) -> dict[str, Any]:
     height, width = selection.size
-    count = 0
-    for frame, name in frames:
-        image_id = frame.index
-        images.append(
-            {
-                "id": image_id,
-                "file_name": name,
-                "width": width,
-                "height": height,
-                "frame_index": frame.index,
-                "time_s": frame.time_s,
-            }
-        )
-        for track in frame.tracks:
-            count += 1
-            yield {
-                "id": count,
-                "image_id": image_id,
-                "category_id": track.class_id,
-                "segmentation": coco_rle(track.rle),
-                "area": rle_area(track.rle),
-                "bbox": list(rle_box(track.rle)),
-                "iscrowd": 0,
-                "track_id": track.track_id,
-                "score": round(track.quality, 4),
-            }
+    return {
+        "id": first_image + frame.index,
+        "file_name": name,
+        "width": width,
+        "height": height,
+        "frame_index": frame.index,
+        "time_s": frame.time_s,
+    }
+
+
+def _of_part(image: dict[str, Any], part: str, selection: Selection) -> dict[str, Any]:
+    name = f"{part}/{image['file_name']}"
+    return image | {"file_name": name, "video": selection.annotation_set.manifest.video.name}
+
+
+def _annotation(
+    number: int, image_id: int, category_id: int, track: TrackAnnotation
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": category_id,
+        "segmentation": coco_rle(track.rle),
+        "area": rle_area(track.rle),
+        "bbox": list(rle_box(track.rle)),
+        "iscrowd": 0,
+        "track_id": track.track_id,
+        "score": round(track.quality, 4),
+    }

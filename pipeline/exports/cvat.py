@@ -1,15 +1,16 @@
-"""Export `CVAT for video 1.1`: tracks of masks, to correct in CVAT.
+"""Export `CVAT for video 1.1`: masks with the ids of their tracks, to correct in CVAT.
 
-The format is documented at docs.cvat.ai (XML annotation format). datumaro, which also writes
-CVAT files, drops masks, and no other kept-up library writes tracks of them.
+The format is documented at docs.cvat.ai (XML annotation format). CVAT has no tracks of masks: of
+a track that begins with a mask its importer keeps the first one and drops the rest, and its own
+exporter writes each mask as a track of one frame. So does this one; what belongs together says
+the attribute `track_id`. datumaro, which also writes CVAT files, drops masks, and no other
+kept-up library writes them.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
@@ -18,36 +19,26 @@ from numpy.typing import NDArray
 
 from pipeline.exports.output import whole_file
 from pipeline.exports.selection import Selection
-from pipeline.exports.spool import TrackKey, TrackSpool
+from pipeline.labels import LabelClass
 from pipeline.masks import decode_mask, rle_box
-from pipeline.records import TrackAnnotation
+from pipeline.records import FrameAnnotation, TrackAnnotation
+
+TRACK_ATTRIBUTE = "track_id"
+"""The attribute of a mask that says which track it belongs to; 0 or none says a new one."""
 
 
 def export_cvat(selection: Selection, path: Path) -> None:
     """Write one XML file to upload to a CVAT task of the same video.
 
-    Each track has a mask for each frame it shows in, a key frame where the outline changes,
-    and an entry that is `outside` where it leaves. The frame numbers are the video's.
+    Each mask is a `track` of one frame, with an entry that is `outside` on the next one. The
+    frame numbers are the video's. CVAT keeps the attribute `track_id` where the task's labels
+    have it; the file's own labels say how.
 
     Raises:
         OutputError: the file exists already or cannot be written.
     """
-    with whole_file(path) as draft, TemporaryDirectory(dir=draft.parent) as scratch:
-        spool = TrackSpool(Path(scratch))
-        frames = _spool_masks(selection, spool)
-        with draft.open("w", encoding="utf-8") as file:
-            _write_document(XMLGenerator(file, "utf-8"), selection, spool, frames)
-
-
-def _spool_masks(selection: Selection, spool: TrackSpool) -> list[int]:
-    """Sort masks by track; returns the numbers of the frames that are exported."""
-    frames = []
-    for frame in selection.frames():
-        frames.append(frame.index)
-        for track in frame.tracks:
-            line = {"frame": frame.index, **_mask_attributes(track)}
-            spool.add((track.track_id, track.class_id), line)
-    return frames
+    with whole_file(path) as draft, draft.open("w", encoding="utf-8") as file:
+        _write_document(XMLGenerator(file, "utf-8"), selection)
 
 
 def _mask_attributes(track: TrackAnnotation) -> dict[str, str]:
@@ -70,18 +61,29 @@ def row_runs(mask: NDArray[np.bool_]) -> list[int]:
     return runs
 
 
-def _write_document(
-    xml: XMLGenerator, selection: Selection, spool: TrackSpool, frames: list[int]
-) -> None:
+def _write_document(xml: XMLGenerator, selection: Selection) -> None:
     names = {label.id: label.name for label in selection.labels}
+    count = 0
     xml.startDocument()
     with _element(xml, "annotations"):
         _write_text(xml, "version", "1.1")
         _write_meta(xml, selection)
-        for number, key in enumerate(spool.tracks()):
-            with _element(xml, "track", id=str(number), label=names[key[1]], source="auto"):
-                _write_masks(xml, spool, key, frames)
+        for frame, following in _with_following(selection):
+            for track in frame.tracks:
+                name = names[track.class_id]
+                with _element(xml, "track", id=str(count), label=name, source="auto"):
+                    _write_mask(xml, track, frame.index, outside=False)
+                    if following is not None:
+                        _write_mask(xml, track, following, outside=True)
+                count += 1
     xml.endDocument()
+
+
+def _with_following(selection: Selection) -> Iterator[tuple[FrameAnnotation, int | None]]:
+    """Yield each exported frame with the index of the next one."""
+    for frame, following in pairwise(chain(selection.frames(), [None])):
+        if frame is not None:
+            yield frame, None if following is None else following.index
 
 
 def _write_meta(xml: XMLGenerator, selection: Selection) -> None:
@@ -92,42 +94,39 @@ def _write_meta(xml: XMLGenerator, selection: Selection) -> None:
         _write_text(xml, "mode", "interpolation")
         with _element(xml, "labels"):
             for label in selection.labels:
-                with _element(xml, "label"):
-                    _write_text(xml, "name", label.name)
-                    _write_text(xml, "color", "#{:02x}{:02x}{:02x}".format(*label.color))
-                    _write_text(xml, "attributes", "")
+                _write_label(xml, label)
         with _element(xml, "original_size"):
             _write_text(xml, "width", str(video.width))
             _write_text(xml, "height", str(video.height))
 
 
-def _write_masks(xml: XMLGenerator, spool: TrackSpool, key: TrackKey, frames: list[int]) -> None:
-    """Write a track's masks; where it leaves, its last mask is repeated as `outside`."""
-    following = dict(pairwise(frames))
-    last: dict[str, Any] | None = None
-    for line in spool.lines(key):
-        if last is not None and following[last["frame"]] != line["frame"]:
-            _write_mask(xml, last | {"frame": following[last["frame"]]}, keyframe="1", outside="1")
-        unchanged = last is not None and _outline(last) == _outline(line)
-        _write_mask(xml, line, keyframe="0" if unchanged else "1", outside="0")
-        last = line
-    if last is not None and last["frame"] in following:
-        _write_mask(xml, last | {"frame": following[last["frame"]]}, keyframe="1", outside="1")
+def _write_label(xml: XMLGenerator, label: LabelClass) -> None:
+    with _element(xml, "label"):
+        _write_text(xml, "name", label.name)
+        _write_text(xml, "color", "#{:02x}{:02x}{:02x}".format(*label.color))
+        with _element(xml, "attributes"), _element(xml, "attribute"):
+            _write_text(xml, "name", TRACK_ATTRIBUTE)
+            _write_text(xml, "mutable", "False")
+            _write_text(xml, "input_type", "number")
+            _write_text(xml, "default_value", "0")
+            _write_text(xml, "values", "0\n1000000\n1")
 
 
-def _outline(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name != "frame"}
-
-
-def _write_mask(xml: XMLGenerator, line: dict[str, Any], *, keyframe: str, outside: str) -> None:
-    attributes = {name: str(value) for name, value in line.items()}
-    attributes |= {"keyframe": keyframe, "outside": outside, "occluded": "0", "z_order": "0"}
-    with _element(xml, "mask", **attributes):
-        pass
+def _write_mask(xml: XMLGenerator, track: TrackAnnotation, frame: int, *, outside: bool) -> None:
+    attributes = {
+        "frame": str(frame),
+        **_mask_attributes(track),
+        "keyframe": "1",
+        "outside": str(int(outside)),
+        "occluded": "0",
+        "z_order": "0",
+    }
+    with _element(xml, "mask", **attributes), _element(xml, "attribute", name=TRACK_ATTRIBUTE):
+        xml.characters(str(track.track_id))
 
 
 @contextmanager
-def _element(xml: XMLGenerator, name: str, **attributes: str) -> Iterator[None]:
+def _element(xml: XMLGenerator, name: str, /, **attributes: str) -> Iterator[None]:
     xml.startElement(name, AttributesImpl(attributes))
     yield
     xml.endElement(name)

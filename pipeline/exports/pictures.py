@@ -1,6 +1,6 @@
 """The pictures that an export refers to: extracted frames, or only their names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -46,9 +46,23 @@ def frames_with_written_pictures(
         yield frame, name
 
 
-def _write(path: Path, image: NDArray[np.uint8]) -> None:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    encoded, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+def encoded_picture(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:
+    """Return a picture uint8[H, W, 3], RGB, as the content of a `.jpg` or `.png` file.
+
+    Args:
+        image: the picture.
+        suffix: which of the two.
+        options: further ones of `cv2.imencode`.
+
+    Raises:
+        OSError: it cannot be encoded.
+    """
+    given = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY, *options]
+    encoded, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), given)
     if not encoded:
-        raise OSError(f"{path.name} cannot be encoded")
-    path.write_bytes(content.tobytes())
+        raise OSError(f"a picture cannot be encoded as {suffix}")
+    return content.tobytes()
+
+
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    path.write_bytes(encoded_picture(image, path.suffix))

@@ -116,15 +116,15 @@ def _rows_of(
     frame: FrameAnnotation, names: dict[int, str], last: dict[int, tuple[float, float, float]]
 ) -> Iterator[TableRow]:
     for track in frame.tracks:
-        rows, columns = np.nonzero(decode_mask(track.rle))
-        center_x, center_y = float(columns.mean() + 0.5), float(rows.mean() + 0.5)
+        x, y, width, height = rle_box(track.rle)
+        rows, columns = np.nonzero(decode_mask(track.rle)[y : y + height, x : x + width])
+        center_x, center_y = float(x + columns.mean() + 0.5), float(y + rows.mean() + 0.5)
         speed = None
         if track.track_id in last:
             before_x, before_y, before_s = last[track.track_id]
             way = float(np.hypot(center_x - before_x, center_y - before_y))
             speed = way / max(frame.time_s - before_s, 1e-6)
         last[track.track_id] = (center_x, center_y, frame.time_s)
-        x, y, width, height = rle_box(track.rle)
         yield TableRow(
             frame_index=frame.index,
             time_s=frame.time_s,

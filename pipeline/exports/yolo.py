@@ -12,71 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
 from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.polygons import filled, one_polygon, outlines
 from pipeline.exports.selection import Selection
+from pipeline.exports.splits import PARTS, Splits, check_together, class_names, video_stem
 from pipeline.masks import decode_mask
-
-PARTS = ("train", "val", "test")
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """How videos are divided among training, validation and test; a video is never divided.
-
-    Attributes:
-        shares: of the videos, for train, val and test; they sum up to 1.
-
-    Raises:
-        UsageError: they do not.
-    """
-
-    shares: tuple[float, float, float] = (0.8, 0.2, 0.0)
-
-    def __post_init__(self) -> None:
-        """Check the shares."""
-        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
-            raise UsageError(f"--splits has shares {self.shares}; give some that sum up to 1")
-
-    @classmethod
-    def parse(cls, text: str) -> "Splits":
-        """Read `by-video` or `by-video:0.7,0.2,0.1`.
-
-        Raises:
-            UsageError: the text is neither.
-        """
-        kind, _, shares = text.partition(":")
-        try:
-            numbers = [float(share) for share in shares.split(",")] if shares else [0.8, 0.2]
-        except ValueError:
-            numbers = []
-        if kind != "by-video" or not 1 <= len(numbers) <= len(PARTS):
-            raise UsageError(
-                f"--splits {text} is not known; write by-video or by-video:0.7,0.2,0.1"
-            )
-        train, val, test = (*numbers, 0.0, 0.0)[:3]
-        return cls((train, val, test))
-
-    def divide(self, selections: Sequence[Selection]) -> dict[str, list[Selection]]:
-        """Return the sets of each part; the content of the videos alone decides.
-
-        Of two or more videos each part with a share gets one at least, as far as they go.
-        """
-        shares = {name: share for name, share in zip(PARTS, self.shares, strict=True) if share > 0}
-        parts: dict[str, list[Selection]] = {name: [] for name in PARTS}
-        for selection in sorted(selections, key=_content):
-            empty = [name for name in shares if not parts[name]]
-            missing = {
-                name: share * len(selections) - len(parts[name]) for name, share in shares.items()
-            }
-            parts[empty[0] if empty else max(missing, key=missing.__getitem__)].append(selection)
-        return parts
-
-
-def _content(selection: Selection) -> str:
-    return selection.annotation_set.manifest.video.sha256
 
 
 def export_yolo(selections: Sequence[Selection], path: Path, splits: Splits) -> None:
@@ -91,7 +32,7 @@ def export_yolo(selections: Sequence[Selection], path: Path, splits: Splits) -> 
         InputError: pictures are wanted, but an annotated video is gone or has changed.
         OutputError: the folder exists already or cannot be written.
     """
-    _check(selections)
+    check_together(selections)
     with whole_folder(path) as draft:
         losses = _Losses()
         parts = splits.divide(selections)
@@ -125,32 +66,11 @@ class _Losses:
         }
 
 
-def _check(selections: Sequence[Selection]) -> None:
-    names = [_stem(selection) for selection in selections]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"two sets are of a video {name}; export them one by one")
-    for selection in selections[1:]:
-        if _names(selection) != _names(selections[0]):
-            raise UsageError(
-                f"{selection.annotation_set.path} has other classes than "
-                f"{selections[0].annotation_set.path}; choose common ones by --classes"
-            )
-
-
-def _stem(selection: Selection) -> str:
-    return Path(selection.annotation_set.manifest.video.name).stem
-
-
-def _names(selection: Selection) -> list[str]:
-    return [label.name for label in selection.labels]
-
-
 def _write_video(selection: Selection, draft: Path, part: str, losses: _Losses) -> None:
     numbers = {label.id: number for number, label in enumerate(selection.labels)}
     labels = draft / "labels" / part
     labels.mkdir(parents=True, exist_ok=True)
-    prefix = f"{_stem(selection)}_"
+    prefix = f"{video_stem(selection)}_"
     pictures = draft / "images" / part
     for frame, name in frames_with_written_pictures(selection, pictures, prefix):
         lines = [
@@ -186,5 +106,5 @@ def _description(selection: Selection, parts: dict[str, list[Selection]]) -> Ite
         if parts[part] or part == "val":
             yield f"{part}: images/{there}"
     yield "names:"
-    for number, name in enumerate(_names(selection)):
+    for number, name in enumerate(class_names(selection)):
         yield f"  {number}: {json.dumps(name)}"

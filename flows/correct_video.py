@@ -1,0 +1,157 @@
+"""Take corrections over into a new set: only what they can change is tracked again."""
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from flows.models import choose_device, describe_model, open_tracker
+from pipeline.annotate import Tracker
+from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.correct import correct
+from pipeline.correction_plan import plan_corrections
+from pipeline.corrections import Corrections, fingerprint, open_corrections
+from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.frames import VideoInfo, VideoSource, open_video
+from pipeline.manifest import Manifest
+from pipeline.records import FrameAnnotation
+
+_BATCH_FRAMES = 8
+_SOFTWARE = ("scopeline", "torch", "RF-SAM-2", "av")
+_SHIPPED_TRACKER = "scopeline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectionJob:
+    """One set to correct.
+
+    Attributes:
+        video: the annotated video.
+        corrections: a set of corrections, which names the set that it corrects.
+        out: folder that receives `NAME.annset`.
+        tracker: name, folder or checkpoint; None is the tracker that annotated the video.
+        device: auto, cpu or cuda.
+        resume: keep a finished set of the same job; otherwise begin anew.
+    """
+
+    video: Path
+    corrections: Path
+    out: Path
+    tracker: str | None = None
+    device: str = "auto"
+    resume: bool = True
+
+    @property
+    def set_path(self) -> Path:
+        """Where the corrected set is written."""
+        name = self.video.resolve().name if self.video.is_dir() else self.video.stem
+        return self.out / f"{name}{SUFFIX}"
+
+
+def correct_job(
+    job: CorrectionJob, on_frame: Callable[[int, int], None] | None = None
+) -> AnnotationSet:
+    """Write a complete new set with the corrections taken over.
+
+    The set that was corrected is the one that the manifest of the corrections names; it is not
+    touched.
+
+    Args:
+        job: what to do.
+        on_frame: is called with (frames done, frames in all).
+
+    Raises:
+        InputError: the corrections, the corrected set or the video is missing, damaged or
+            another.
+        ModelError: the tracker is unknown or does not load.
+        UsageError: the new set would take the place of the corrected one.
+        OutputError: the set cannot be written.
+    """
+    corrections = open_corrections(job.corrections)
+    corrected = corrections.corrected
+    if job.set_path.resolve() == corrected.path.resolve():
+        raise UsageError(f"{job.set_path} is the set that is corrected; choose another --out")
+    video = open_video(job.video)
+    if video.info.sha256 != corrected.manifest.video.sha256:
+        raise InputError(
+            f"{job.video} is not the video that {corrected.path} annotates; give that one"
+        )
+    tracker_name = job.tracker or _tracker_of(corrected)
+    manifest = _manifest(video.info, corrections, tracker_name)
+    finished = _finished_set(job, manifest)
+    if finished is not None:
+        return finished
+    tracker = open_tracker(tracker_name, choose_device(job.device))
+    frames = _frames(video, corrections, tracker)
+    count = corrected.manifest.counts.frames
+    with AnnotationSetWriter(job.set_path, manifest) as writer, closing(frames):
+        for done, frame in enumerate(frames, start=1):
+            writer.add(frame)
+            if on_frame is not None:
+                on_frame(done, count)
+    return AnnotationSet(job.set_path)
+
+
+def _frames(
+    video: VideoSource, corrections: Corrections, tracker: Tracker
+) -> Generator[FrameAnnotation, None, None]:
+    corrected, changes = corrections.corrected, corrections.changes
+    known = max((prompt.prompt_id for _, prompt in corrected.prompts()), default=-1)
+    return correct(
+        corrected.frames(),
+        video.batches(_BATCH_FRAMES, corrected.manifest.counts.frames),
+        plans=plan_corrections(corrected.frames(), changes.frames(), tracker.look_back),
+        tracker=tracker,
+        first_prompt_id=known + 1,
+    )
+
+
+def _tracker_of(corrected: AnnotationSet) -> str:
+    return corrected.manifest.models.get("tracker", {}).get("name", _SHIPPED_TRACKER)
+
+
+def _manifest(info: VideoInfo, corrections: Corrections, tracker_name: str) -> Manifest:
+    """Return the corrected set's manifest with these corrections added to those before."""
+    known = corrections.corrected.manifest
+    entry = {
+        "set": fingerprint(corrections.corrected),
+        "corrections": fingerprint(corrections.changes),
+    }
+    settings: dict[str, Any] = dict(known.settings)
+    settings["corrected"] = [*settings.get("corrected", []), entry]
+    return new_manifest(
+        info,
+        corrections.corrected.label_set,
+        models={**known.models, "tracker": describe_model(tracker_name, "tracking")},
+        settings=settings,
+        software={name: version(name) for name in _SOFTWARE},
+    )
+
+
+def _finished_set(job: CorrectionJob, manifest: Manifest) -> AnnotationSet | None:
+    """Return the finished set of the very same job, if there is one.
+
+    Raises:
+        OutputError: there is a finished set of another job.
+    """
+    if not job.set_path.exists():
+        return None
+    existing = AnnotationSet(job.set_path)
+    if not job.resume:
+        shutil.rmtree(job.set_path)
+        return None
+    if not existing.is_complete:
+        return None
+    if (existing.manifest.settings, existing.manifest.models) == (
+        manifest.settings,
+        manifest.models,
+    ):
+        return existing
+    raise OutputError(
+        f"{job.set_path} is a finished set of another job; choose another --out, or --no-resume "
+        "to replace it"
+    )

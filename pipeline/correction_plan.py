@@ -1,0 +1,152 @@
+"""Which frames of which tracks corrections can change."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from pipeline.masks import RLE, rle_area, same_mask
+from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackPlan:
+    """What becomes of one corrected track; spans of frames are half-open.
+
+    Attributes:
+        track_id: the track.
+        class_id: its class from now on, in all frames.
+        drawn: the masks that a human drew, by frame index; the tracker is prompted with them.
+        absent: where it is not, as a human said.
+        followed: where it is tracked anew, each from a drawn mask on.
+        before: where it may be followed back, each up to a drawn mask.
+    """
+
+    track_id: int
+    class_id: int
+    drawn: Mapping[int, RLE] = field(default_factory=dict)
+    absent: tuple[range, ...] = ()
+    followed: tuple[range, ...] = ()
+    before: tuple[range, ...] = ()
+
+    def is_followed(self, frame_index: int) -> bool:
+        """Return whether the track is tracked anew in a frame."""
+        return any(frame_index in span for span in self.followed)
+
+    def is_absent(self, frame_index: int) -> bool:
+        """Return whether a human said that the track is not in a frame."""
+        return any(frame_index in span for span in self.absent)
+
+    def span_before(self, frame_index: int) -> range:
+        """Return the frames that a mask drawn on a frame may be followed back to."""
+        empty = range(frame_index, frame_index)
+        return next((span for span in self.before if span.stop == frame_index), empty)
+
+
+def plan_corrections(
+    corrected: Iterable[FrameAnnotation], changes: Iterable[FrameAnnotation], look_back: int
+) -> dict[int, TrackPlan]:
+    """Say what corrections can change.
+
+    A drawn mask is followed on to the next one that a human drew (now or before), to where the
+    track is absent, to its end in the corrected set, or to a cut; and back to the same, but only
+    half-way to a mask of a human, and not further than the tracker looks back. Where a track was
+    drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
+    next frame that the human saw and left the track in. A new class is the track's in all
+    frames; the last one counts.
+
+    Args:
+        corrected: the frames of the corrected set.
+        changes: the frames of the set of corrections.
+        look_back: frames that the tracker can follow a track back.
+
+    Returns:
+        A plan for each track that was changed.
+    """
+    seen = {frame.index: frame.tracks for frame in changes}
+    histories: dict[int, _History] = {}
+    for index, tracks in seen.items():
+        for track in tracks:
+            histories.setdefault(track.track_id, _History(track.track_id)).change(index, track)
+    cuts, count = [], 0
+    for frame in corrected:
+        count = frame.index + 1
+        if "cut" in frame.flags:
+            cuts.append(frame.index)
+        for track in frame.tracks:
+            if track.track_id in histories:
+                histories[track.track_id].meet(frame.index, track, shown=frame.index in seen)
+    return {
+        track_id: history.plan([0, *cuts, count], look_back)
+        for track_id, history in sorted(histories.items())
+    }
+
+
+class _History:
+    """What is known of one corrected track."""
+
+    def __init__(self, track_id: int) -> None:
+        self._track_id = track_id
+        self._class_id = -1
+        self._drawn: dict[int, RLE] = {}
+        self._deleted: list[int] = []
+        self._left: list[int] = []
+        self._human: list[int] = []
+        self._first = self._last = -1
+
+    def change(self, frame_index: int, track: TrackAnnotation) -> None:
+        """Take a correction; they come in order."""
+        if rle_area(track.rle):
+            self._drawn[frame_index] = track.rle
+            self._class_id = track.class_id
+        else:
+            self._deleted.append(frame_index)
+
+    def meet(self, frame_index: int, track: TrackAnnotation, *, shown: bool) -> None:
+        """Take what the corrected set has; it comes in order, after all corrections."""
+        self._first = frame_index if self._first < 0 else self._first
+        self._last = frame_index
+        if self._class_id < 0:
+            self._class_id = track.class_id
+        if frame_index in self._drawn and same_mask(self._drawn[frame_index], track.rle):
+            # The class alone was changed: there is nothing to track again.
+            del self._drawn[frame_index]
+        if frame_index in self._drawn or frame_index in self._deleted:
+            return
+        if shown:
+            self._left.append(frame_index)
+        if track.origin is Origin.HUMAN:
+            self._human.append(frame_index)
+
+    def plan(self, scenes: list[int], look_back: int) -> TrackPlan:
+        """Return the plan; `scenes` are the first frames of the scenes, and the video's end."""
+        absent = tuple(self._absent_around(index, scenes[-1]) for index in self._deleted)
+        stops = [*scenes, *self._drawn, *self._human, *(span.start for span in absent)]
+        followed = tuple(self._followed_from(index, stops) for index in self._drawn)
+        starts = [*scenes, *(span.stop for span in (*absent, *followed))]
+        before = tuple(self._before(index, starts, look_back) for index in self._drawn)
+        return TrackPlan(
+            track_id=self._track_id,
+            class_id=self._class_id,
+            drawn=self._drawn,
+            absent=absent,
+            followed=followed,
+            before=before,
+        )
+
+    def _absent_around(self, deleted: int, count: int) -> range:
+        there = sorted([*self._drawn, *self._left])
+        earlier = [index for index in there if index < deleted]
+        later = [index for index in there if index > deleted]
+        start = (earlier[-1] + deleted + 1) // 2 if earlier else 0
+        stop = (deleted + later[0] + 1) // 2 if later else count
+        return range(start, stop)
+
+    def _followed_from(self, drawn: int, stops: list[int]) -> range:
+        stop = min(frame_index for frame_index in stops if frame_index > drawn)
+        return range(drawn, min(stop, self._last + 1) if drawn <= self._last else stop)
+
+    def _before(self, drawn: int, starts: list[int], look_back: int) -> range:
+        start = max(frame_index for frame_index in starts if frame_index <= drawn)
+        # What was tracked on from an earlier mask of a human is better near that one.
+        human = [(index + drawn + 1) // 2 for index in self._human if index < drawn]
+        start = max([start, drawn - look_back, *human])
+        return range(max(start, self._first) if drawn >= self._first else start, drawn)

@@ -1,0 +1,97 @@
+"""A set of corrections: what a human changed in another set, which it names."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.errors import InputError
+from pipeline.manifest import Manifest
+from pipeline.records import FrameAnnotation
+
+_KEY = "corrects"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """A set of corrections with the set that they correct.
+
+    In the set of corrections, each frame that the human saw has a row, and of its tracks those
+    that were changed. An empty mask says that a track is not there. All masks are of human
+    origin.
+
+    Attributes:
+        changes: the corrections.
+        corrected: the set that they correct.
+    """
+
+    changes: AnnotationSet
+    corrected: AnnotationSet
+
+
+def write_corrections(
+    path: Path, frames: Iterable[FrameAnnotation], corrected: AnnotationSet, source: Path
+) -> AnnotationSet:
+    """Write corrections as an annotation set, with the video and the classes of what they correct.
+
+    Args:
+        path: the folder `NAME.annset` to write.
+        frames: each frame that the human saw, with its changed tracks.
+        corrected: the set that they correct.
+        source: the file that the human corrected.
+
+    Raises:
+        OutputError: the folder holds a finished set or cannot be written.
+    """
+    manifest = Manifest(
+        video=corrected.manifest.video,
+        labels=corrected.manifest.labels,
+        settings={
+            _KEY: {
+                "set": str(corrected.path.resolve()),
+                "sha256": fingerprint(corrected),
+                "source": source.name,
+            }
+        },
+    )
+    with AnnotationSetWriter(path, manifest) as writer:
+        for frame in frames:
+            writer.add(frame)
+    return AnnotationSet(path)
+
+
+def open_corrections(path: Path) -> Corrections:
+    """Open a set of corrections, and the set that its manifest says it corrects.
+
+    Raises:
+        InputError: it is no finished set of corrections, or the corrected set is gone, changed
+            or unfinished.
+    """
+    changes = AnnotationSet(path)
+    entry = changes.manifest.settings.get(_KEY)
+    if not isinstance(entry, dict) or not changes.is_complete:
+        raise InputError(
+            f"{path} is not a finished set of corrections; make one with `scopeline import`"
+        )
+    corrected = AnnotationSet(Path(entry["set"]))
+    if fingerprint(corrected) != entry["sha256"]:
+        raise InputError(
+            f"{corrected.path} has changed since {path} was made; run `scopeline import` again"
+        )
+    if not corrected.is_complete:
+        raise InputError(
+            f"{corrected.path} is not complete; annotate the video to its end, export and correct "
+            "it again"
+        )
+    return Corrections(changes=changes, corrected=corrected)
+
+
+def fingerprint(annotation_set: AnnotationSet) -> str:
+    """Return the SHA-256 of a set's manifest and masks, hexadecimal."""
+    digest = hashlib.sha256()
+    parts = sorted((annotation_set.path / "masks").glob("part-*.parquet"))
+    for file in [annotation_set.path / "manifest.json", *parts]:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

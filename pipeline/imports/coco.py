@@ -1,0 +1,123 @@
+"""Read corrections from COCO instance annotations: run-length masks or polygons."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from pipeline.errors import InputError
+from pipeline.exports.selection import Selection
+from pipeline.imports.drawing import (
+    Classes,
+    Drawing,
+    DrawnObject,
+    cleaned_rle,
+    frame_of_name,
+    given_track,
+    polygon_rle,
+)
+from pipeline.masks import RLE
+
+
+def read_coco(path: Path, selection: Selection) -> Drawing:
+    """Read the objects of all images in a file, or in the only JSON file of a folder.
+
+    A frame is told by `frame_index`, or by the number at the end of the picture's name; a track
+    by `track_id`, beside the mask or among CVAT's `attributes`; a class by its category's name.
+    Images of another `video` are left out.
+
+    Args:
+        path: the file or folder.
+        selection: what was exported.
+
+    Raises:
+        InputError: it is no such file, or has masks or classes that cannot be taken over.
+    """
+    file = _find(path)
+    try:
+        document = json.loads(file.read_bytes())
+        return _read(file, document, selection)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{file} is not a file of COCO instance annotations ({error}); export it again"
+        ) from error
+
+
+def _find(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    files = sorted([*path.glob("*.json"), *path.glob("annotations/*.json")])
+    if len(files) != 1:
+        raise InputError(f"{path} holds {len(files)} JSON files; give the corrected one itself")
+    return files[0]
+
+
+def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing:
+    classes = Classes(selection, file)
+    names = {int(entry["id"]): str(entry["name"]) for entry in document["categories"]}
+    video = selection.annotation_set.manifest.video.name
+    frames = {
+        int(image["id"]): _frame_index(image, file)
+        for image in document["images"]
+        if image.get("video", video) == video
+    }
+    others = {int(image["id"]) for image in document["images"]} - set(frames)
+    objects: dict[int, list[DrawnObject]] = {}
+    for entry in document["annotations"]:
+        if int(entry["image_id"]) in others:
+            continue
+        frame_index = frames[int(entry["image_id"])]
+        try:
+            drawn = _drawn(entry, classes[names[int(entry["category_id"])]], selection.size)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{file} has an object on frame {frame_index} that cannot be read ({error}); draw "
+                "it again"
+            ) from error
+        objects.setdefault(frame_index, []).append(drawn)
+    return Drawing(
+        path=file,
+        objects=objects,
+        shown=frozenset(frames.values()),
+        class_ids=classes.known(list(names.values())),
+    )
+
+
+def _frame_index(image: dict[str, Any], file: Path) -> int:
+    index = image.get("frame_index")
+    return frame_of_name(str(image["file_name"]), file) if index is None else int(index)
+
+
+def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> DrawnObject:
+    given = entry.get("track_id", (entry.get("attributes") or {}).get("track_id"))
+    outline = entry["segmentation"]
+    if isinstance(outline, dict):
+        rle = _rle(outline, size)
+    else:
+        rle = polygon_rle(list(_polygons(outline)), size)
+    return DrawnObject(
+        class_id=class_id,
+        rle=rle,
+        track_id=given_track(given),
+        outlined=not isinstance(outline, dict),
+    )
+
+
+def _rle(outline: dict[str, Any], size: tuple[int, int]) -> RLE:
+    height, width = (int(length) for length in outline["size"])
+    if (height, width) != size:
+        raise ValueError(f"its mask is {width}x{height}, the video {size[1]}x{size[0]}")
+    counts = outline["counts"]
+    if not isinstance(counts, str):
+        if sum(counts) != height * width or min(counts) < 0:
+            raise ValueError("its runs do not fill the frame")
+        counts = coco_mask.frPyObjects(outline, height, width)["counts"].decode("ascii")
+    return cleaned_rle(RLE(size, counts.encode("ascii")))
+
+
+def _polygons(outline: list[list[float]]) -> Iterator[Any]:
+    for ring in outline:
+        yield np.array(ring, np.float64).reshape(-1, 2)

@@ -1,0 +1,164 @@
+"""Read corrections from `CVAT for video 1.1`: an XML file, or the zip file that CVAT makes.
+
+The XML comes from outside and is parsed by defusedxml, which expands no entities.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from pipeline.errors import InputError
+from pipeline.exports.cvat import TRACK_ATTRIBUTE
+from pipeline.exports.selection import Selection
+from pipeline.imports.drawing import (
+    Classes,
+    Drawing,
+    DrawnObject,
+    given_track,
+    placed_mask,
+    polygon_rle,
+)
+from pipeline.masks import encode_mask
+
+_SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
+
+
+def read_cvat(path: Path, selection: Selection) -> Drawing:
+    """Read masks and polygons.
+
+    The file does not say which frames were exported, so the selection does; the task's or the
+    job's first and last frame limit them.
+
+    Args:
+        path: the XML file, or the zip file with `annotations.xml`.
+        selection: what was exported.
+
+    Raises:
+        InputError: it is no such file, or has shapes or classes that cannot be taken over.
+    """
+    reader = _Reader(path, selection)
+    try:
+        with _open(path) as file:
+            reader.read(file)
+    except (ParseError, DefusedXmlException, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is not a file of CVAT for video 1.1 ({error}); export it from CVAT again"
+        ) from error
+    return reader.drawing()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        if "annotations.xml" not in archive.namelist():
+            raise InputError(
+                f"{path} holds no annotations.xml; export CVAT for video 1.1 from CVAT again"
+            )
+        with archive.open("annotations.xml") as member:
+            yield member
+
+
+class _Reader:
+    """Gathers objects while the XML goes by; what has been read is dropped."""
+
+    def __init__(self, path: Path, selection: Selection) -> None:
+        self._path = path
+        self._selection = selection
+        self._classes = Classes(selection, path)
+        self._labels: list[str] = []
+        self._first = 0
+        self._last: int | None = None
+        self._objects: dict[int, list[DrawnObject]] = {}
+        self._is_cvat = False
+
+    def read(self, file: IO[bytes]) -> None:
+        above: list[Element] = []
+        for event, element in iterparse(file, events=("start", "end")):
+            if event == "start":
+                above.append(element)
+                self._is_cvat |= element.tag == "annotations"
+                continue
+            above.pop()
+            self._take(element, above)
+            if element.tag in ("track", "meta"):
+                element.clear()
+
+    def drawing(self) -> Drawing:
+        if not self._is_cvat:
+            raise InputError(
+                f"{self._path} is not a file of CVAT for video 1.1; export it from CVAT again"
+            )
+        shown = frozenset(
+            frame.index
+            for frame in self._selection.frames()
+            if self._first <= frame.index and (self._last is None or frame.index <= self._last)
+        )
+        return Drawing(
+            path=self._path,
+            objects=self._objects,
+            shown=shown,
+            class_ids=self._classes.known(self._labels) if self._labels else self._classes.ids,
+        )
+
+    def _take(self, element: Element, above: list[Element]) -> None:
+        inside = above[-1].tag if above else ""
+        if element.tag == "image":
+            raise InputError(
+                f"{self._path} is of the kind CVAT for images; export CVAT for video 1.1"
+            )
+        if inside == "track" and element.tag in _SHAPES:
+            self._take_shape(element, above[-1])
+        elif inside == "label" and element.tag == "name":
+            self._labels.append(element.text or "")
+        elif inside in ("task", "job") and element.tag == "start_frame":
+            self._first = int(element.text or 0)
+        elif inside in ("task", "job") and element.tag == "stop_frame":
+            self._last = int(element.text) if element.text else None
+
+    def _take_shape(self, shape: Element, track: Element) -> None:
+        if shape.get("outside") == "1":
+            return
+        frame = shape.get("frame", "?")
+        try:
+            drawn = self._drawn(shape, track)
+            self._objects.setdefault(int(frame), []).append(drawn)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self._path} has a {shape.tag} on frame {frame} that cannot be read ({error}); "
+                "draw it again as a mask or a polygon"
+            ) from error
+
+    def _drawn(self, shape: Element, track: Element) -> DrawnObject:
+        size = self._selection.size
+        if shape.tag == "mask":
+            width, height = int(shape.attrib["width"]), int(shape.attrib["height"])
+            runs = [int(run) for run in shape.attrib["rle"].split(",")]
+            if min(runs) < 0 or sum(runs) != width * height:
+                raise ValueError("its runs do not fill its box")
+            part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+            left, top = int(shape.attrib["left"]), int(shape.attrib["top"])
+            rle = encode_mask(placed_mask(part, left, top, size))
+        elif shape.tag == "polygon":
+            points = [pair.split(",") for pair in shape.attrib["points"].split(";")]
+            rle = polygon_rle([np.array(points, np.float64)], size)
+        else:
+            raise ValueError("it is neither a mask nor a polygon")
+        attribute = shape.find(f"attribute[@name='{TRACK_ATTRIBUTE}']")
+        return DrawnObject(
+            class_id=self._classes[track.get("label", "")],
+            rle=rle,
+            track_id=None if attribute is None else given_track(attribute.text),
+            entry=track.get("id"),
+            outlined=shape.tag == "polygon",
+        )

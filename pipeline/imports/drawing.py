@@ -1,0 +1,158 @@
+"""What a file that a human corrected says: the objects of its frames, as they were drawn."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from pipeline.errors import InputError
+from pipeline.exports.polygons import outlines
+from pipeline.exports.selection import Selection
+from pipeline.masks import RLE, decode_mask, encode_mask
+from pipeline.records import TrackAnnotation
+
+Tracks = tuple[TrackAnnotation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnObject:
+    """One object in one frame of a corrected file.
+
+    Attributes:
+        class_id: its class in the set.
+        rle: its mask at the video's size.
+        track_id: the track that the file says it belongs to; None where it says nothing.
+        entry: what the file keeps together, such as a CVAT track; None where it keeps nothing.
+        outlined: whether the mask was filled from a polygon.
+    """
+
+    class_id: int
+    rle: RLE
+    track_id: int | None = None
+    entry: str | None = None
+    outlined: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """The content of a corrected file.
+
+    Attributes:
+        path: the file or folder.
+        objects: by frame index.
+        shown: the frames that the human had before them in whole: a track that is missing from
+            one of them was deleted there.
+        class_ids: the classes that the file knows; tracks of others were not shown.
+        as_exported: what the export writes of a frame's tracks, where that is less than all.
+    """
+
+    path: Path
+    objects: Mapping[int, Sequence[DrawnObject]]
+    shown: frozenset[int]
+    class_ids: frozenset[int]
+    as_exported: Callable[[Tracks], Tracks] = lambda tracks: tracks
+
+
+class Classes:
+    """The classes of a selection, by the names that a corrected file gives.
+
+    Args:
+        selection: what was exported.
+        path: the corrected file, for messages.
+    """
+
+    def __init__(self, selection: Selection, path: Path) -> None:
+        self._numbers = {label.name: label.id for label in selection.labels}
+        self._path = path
+        self.ids = frozenset(self._numbers.values())
+
+    def __getitem__(self, name: str) -> int:
+        """Return the id of a class.
+
+        Raises:
+            InputError: the set has no such class.
+        """
+        if name not in self._numbers:
+            raise InputError(
+                f"{self._path} has the class {name!r}, which is not among those exported; choose "
+                f"one of {', '.join(self._numbers)}"
+            )
+        return self._numbers[name]
+
+    def known(self, names: Sequence[str]) -> frozenset[int]:
+        """Return the ids of those names that are classes of the set."""
+        return frozenset(self._numbers[name] for name in names if name in self._numbers)
+
+
+def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:
+    """Fill polygons as COCO does.
+
+    Args:
+        polygons: float64[P, 2] of x and y in pixels each, three points or more; together they
+            are one object.
+        size: height and width of the frame.
+
+    Raises:
+        ValueError: a polygon has fewer points.
+    """
+    if not polygons or any(len(polygon) < 3 for polygon in polygons):
+        raise ValueError("a polygon needs three points")
+    filled = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], *size)
+    return RLE(size, coco_mask.merge(filled)["counts"])
+
+
+def outline_rle(rle: RLE) -> RLE:
+    """Return what is left of a mask once a tool has made polygons of its parts' outlines."""
+    rings = [ring.astype(np.float64) for ring in outlines(decode_mask(rle)) if len(ring) >= 3]
+    return polygon_rle(rings, rle.size) if rings else rle
+
+
+def placed_mask(
+    part: NDArray[np.bool_], left: int, top: int, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return a mask bool[H, W] with a part of it at its place.
+
+    Raises:
+        ValueError: the part leaves the frame.
+    """
+    height, width = part.shape
+    if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
+        raise ValueError("the mask leaves the frame")
+    mask = np.zeros(size, np.bool_)
+    mask[top : top + height, left : left + width] = part
+    return mask
+
+
+def cleaned_rle(rle: RLE) -> RLE:
+    """Return a mask from outside in the encoding that ours have."""
+    return encode_mask(decode_mask(rle))
+
+
+def frame_of_name(name: str, path: Path) -> int:
+    """Return the frame index in a picture's name, such as 12 in `00012.jpg`.
+
+    Raises:
+        InputError: there is none.
+    """
+    digits = re.search(r"(\d+)\.\w+$", name)
+    if digits is None:
+        raise InputError(
+            f"{path} has a picture {name!r} whose name does not end in its frame number; keep the "
+            "names that the export gave"
+        )
+    return int(digits[1])
+
+
+def given_track(value: object) -> int | None:
+    """Return a track id that a file gives; what is empty or below 1 gives none.
+
+    Raises:
+        ValueError: it is not a whole number.
+    """
+    text = "" if value is None else str(value).strip()
+    number = int(text) if text else 0
+    return number if number > 0 else None

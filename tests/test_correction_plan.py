@@ -1,0 +1,112 @@
+"""Which frames corrections can change, on cases made by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.correction_plan import plan_corrections
+from pipeline.records import Origin
+from tests.conftest import annotated_frame, rectangle
+
+MASK = rectangle(4, 4, 14, 14)
+DRAWN = rectangle(4, 4, 18, 14)
+NOTHING = MASK & ~MASK
+
+
+def corrected(count=100, first=10, last=80, cuts=(), human=()):
+    """A set whose track 7 shows from `first` to `last`."""
+    for index in range(count):
+        frame = annotated_frame(index, **({"t7_c1": MASK} if first <= index <= last else {}))
+        if index in human:
+            frame = replace(frame, tracks=(replace(frame.tracks[0], origin=Origin.HUMAN),))
+        yield replace(frame, flags=("cut",) if index in cuts else ())
+
+
+def changes(seen=range(100), **by_frame):
+    """Frames that a human saw, with masks given as f<frame>=mask or (class, mask)."""
+    given = {int(name[1:]): change for name, change in by_frame.items()}
+    for index in sorted({*seen, *given}):
+        change = given.get(index)
+        class_id, mask = change if isinstance(change, tuple) else (1, change)
+        yield annotated_frame(index, **({} if change is None else {f"t7_c{class_id}": mask}))
+
+
+def plan(found, drawn):
+    (track_plan,) = plan_corrections(found, drawn, look_back=25).values()
+    return track_plan
+
+
+def test_a_mask_is_followed_to_the_end_and_back_as_far_as_the_tracker_looks():
+    found = plan(corrected(), changes(f40=DRAWN))
+    assert set(found.drawn) == {40}
+    assert found.followed == (range(40, 81),)
+    assert found.before == (range(15, 40),)
+    assert found.absent == ()
+
+
+def test_the_next_mask_of_a_human_ends_it():
+    found = plan(corrected(human=(60,)), changes(f20=DRAWN, f40=DRAWN))
+    assert found.followed == (range(20, 40), range(40, 60))
+    assert [list(span) for span in found.before] == [list(range(10, 20)), []]
+
+
+def test_a_mask_is_followed_back_half_way_to_one_of_an_earlier_correction():
+    found = plan(corrected(human=(20, 30)), changes(f40=DRAWN))
+    assert found.before == (range(35, 40),)
+
+
+def test_cuts_end_it_both_ways():
+    found = plan(corrected(cuts=(35, 50)), changes(f40=DRAWN))
+    assert found.followed == (range(40, 50),)
+    assert found.before == (range(35, 40),)
+    found = plan(corrected(cuts=(40,)), changes(f40=DRAWN))
+    assert [list(span) for span in found.before] == [[]]
+
+
+@pytest.mark.parametrize(("frame", "followed", "before"), [
+    (90, range(90, 100), range(65, 90)),
+    (5, range(5, 81), range(5)),
+])  # fmt: skip
+def test_outside_its_time_a_track_is_followed_as_a_new_one(frame, followed, before):
+    found = plan(corrected(), changes(**{f"f{frame}": DRAWN}))
+    assert found.followed == (followed,)
+    assert found.before == (before,)
+
+
+def test_a_new_track_is_followed_to_the_end_of_the_video():
+    frames = (annotated_frame(index) for index in range(100))
+    found = plan(frames, changes(f40=DRAWN))
+    assert (found.followed, found.before) == ((range(40, 100),), (range(15, 40),))
+
+
+def test_a_deletion_on_frames_that_were_all_seen_is_of_those_frames():
+    found = plan(corrected(), changes(f40=NOTHING, f41=NOTHING))
+    assert [found.is_absent(index) for index in (39, 40, 41, 42)] == [False, True, True, False]
+    assert found.followed == ()
+
+
+def test_a_deletion_holds_half_way_to_the_next_frame_that_was_seen():
+    found = plan(corrected(), changes(seen=range(0, 100, 20), f40=NOTHING))
+    assert found.absent == (range(30, 50),)
+
+
+def test_a_track_that_was_deleted_wherever_it_was_seen_is_gone():
+    found = plan(corrected(), changes(seen=(40,), f40=NOTHING))
+    assert all(found.is_absent(index) for index in range(100))
+
+
+def test_a_mask_is_not_followed_into_a_deletion():
+    found = plan(corrected(), changes(f40=DRAWN, f50=NOTHING, f30=NOTHING))
+    assert found.followed == (range(40, 50),)
+    assert found.before == (range(31, 40),)
+
+
+def test_a_new_class_alone_is_nothing_to_track():
+    found = plan(corrected(), changes(f40=(2, MASK)))
+    assert found.class_id == 2
+    assert not found.drawn
+    assert not found.followed
+
+
+def test_without_changes_there_are_no_plans():
+    assert plan_corrections(corrected(), changes(), look_back=25) == {}

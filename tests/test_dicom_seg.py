@@ -1,0 +1,208 @@
+"""DICOM Segmentations and their images, read back by pydicom and highdicom's own reader."""
+
+from dataclasses import replace
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.sr.codedict import codes
+from pydicom.uid import SegmentationStorage, VLEndoscopicImageStorage
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.exports import Selection, export
+from pipeline.exports.dicom_codes import OWN_SCHEME, coded_class
+from pipeline.frames import open_video
+from pipeline.labels import CADIS, CHOLECSEG8K, LabelSet, numbered_class
+from pipeline.masks import decode_mask
+from pipeline.records import Origin
+from tests.conftest import annotated_frame, rectangle
+
+SIZE = (64, 96)
+GRASPER = rectangle(4, 4, 14, 30, SIZE)
+# Two parts, one with a hole.
+LIVER = rectangle(50, 10, 80, 60, SIZE) & ~rectangle(60, 20, 70, 30, SIZE)
+LIVER |= rectangle(88, 2, 94, 8, SIZE)
+SPECK = rectangle(0, 60, 1, 61, SIZE)
+
+
+@pytest.fixture
+def annotated(small_video, labels):
+    path = small_video.parent / "small.annset"
+    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
+        writer.add(annotated_frame(0, t3_c2=LIVER, t7_c1=GRASPER))
+        writer.add(annotated_frame(1))
+        writer.add(annotated_frame(2, t7_c1=GRASPER, t8_c1=SPECK))
+        human = annotated_frame(3, t3_c2=LIVER)
+        writer.add(replace(human, tracks=(replace(human.tracks[0], origin=Origin.HUMAN),)))
+    return AnnotationSet(path)
+
+
+def written(annotated, path, **options):
+    export(Selection(annotation_set=annotated, **options), "dicom-seg", path)
+    return path
+
+
+def segments(dataset):
+    """Masks by tracking id, as the standard says: a frame names its segment by number."""
+    pixels = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    tracks = {item.SegmentNumber: item.TrackingID for item in dataset.SegmentSequence}
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    found = {}
+    for group, mask in zip(dataset.PerFrameFunctionalGroupsSequence, pixels, strict=True):
+        # What is the same in all frames may stand in the shared group.
+        place = group if "SegmentIdentificationSequence" in group else shared
+        number = place.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        found[tracks[number]] = mask > 0
+    return found
+
+
+def test_masks_come_back_pixel_for_pixel(annotated, tmp_path):
+    folder = written(annotated, tmp_path / "dicom")
+    names = {path.name for path in (folder / "segmentations").iterdir()}
+    assert names == {"00000.dcm", "00002.dcm", "00003.dcm"}
+    for frame in annotated.frames():
+        if not frame.tracks:
+            continue
+        dataset = pydicom.dcmread(folder / "segmentations" / f"{frame.index:05d}.dcm")
+        assert dataset.SOPClassUID == SegmentationStorage
+        found = segments(dataset)
+        assert set(found) == {f"track {track.track_id}" for track in frame.tracks}
+        for track in frame.tracks:
+            assert np.array_equal(found[f"track {track.track_id}"], decode_mask(track.rle))
+
+
+def test_highdicom_finds_the_masks_by_the_image(annotated, tmp_path):
+    folder = written(annotated, tmp_path / "dicom")
+    image = pydicom.dcmread(folder / "images" / "00000.dcm")
+    found = highdicom.seg.segread(folder / "segmentations" / "00000.dcm")
+    pixels = found.get_pixels_by_source_instance([image.SOPInstanceUID])
+    assert pixels.shape == (1, *SIZE, 2)
+    assert np.array_equal(pixels[0, ..., 0], LIVER)
+    assert np.array_equal(pixels[0, ..., 1], GRASPER)
+    liver, grasper = (found.get_segment_description(number) for number in (1, 2))
+    assert liver.segmented_property_type == codes.SCT.Liver
+    assert liver.segmented_property_category == codes.SCT.AnatomicalStructure
+    assert grasper.segmented_property_type == codes.SCT.InstrumentDevice
+    assert (liver.segment_label, grasper.segment_label) == ("Liver", "Grasper")
+
+
+def test_a_track_keeps_its_uid_and_what_a_human_drew_is_manual(annotated, tmp_path):
+    folder = written(annotated, tmp_path / "dicom", images="none")
+    uids = {}
+    kinds = {}
+    for path in (folder / "segmentations").iterdir():
+        for item in pydicom.dcmread(path).SegmentSequence:
+            uids.setdefault(item.TrackingID, set()).add(item.TrackingUID)
+            kinds[path.stem, item.TrackingID] = item.SegmentAlgorithmType
+    assert {name: len(found) for name, found in uids.items()} == {
+        "track 3": 1,
+        "track 7": 1,
+        "track 8": 1,
+    }
+    assert len(set.union(*uids.values())) == 3
+    assert kinds["00000", "track 3"] == "AUTOMATIC"
+    assert kinds["00003", "track 3"] == "MANUAL"
+
+
+@pytest.mark.parametrize(("images", "tolerance"), [("png", 0), ("jpeg", 4)])
+def test_pictures_are_endoscopic_images(annotated, tmp_path, images, tolerance):
+    folder = written(annotated, tmp_path / "dicom", images=images)
+    (batch,) = open_video(annotated.path.parent / "small.mp4").batches(8, 4)
+    assert len(list((folder / "images").iterdir())) == 4
+    for index, true in enumerate(batch.images):
+        dataset = pydicom.dcmread(folder / "images" / f"{index:05d}.dcm")
+        assert dataset.SOPClassUID == VLEndoscopicImageStorage
+        assert (dataset.PatientName, dataset.PatientID, dataset.InstanceNumber) == (
+            "",
+            "",
+            index + 1,
+        )
+        found = dataset.pixel_array.astype(int)
+        assert np.abs(found - true).max() <= tolerance
+
+
+def all_uids(folder):
+    found = {}
+    for path in sorted(folder.rglob("*.dcm")):
+        for element in pydicom.dcmread(path).iterall():
+            if element.VR == "UI":
+                found.setdefault((path.relative_to(folder), element.keyword), []).append(
+                    element.value
+                )
+    return found
+
+
+def test_the_same_export_has_the_same_uids_and_another_has_others(annotated, tmp_path):
+    first = written(annotated, tmp_path / "first")
+    again = written(annotated, tmp_path / "again")
+    other = written(annotated, tmp_path / "other", classes=("Liver",))
+    assert all_uids(first) == all_uids(again)
+    place = (pydicom.dcmread(first / "segmentations" / "00000.dcm").SOPInstanceUID,
+             pydicom.dcmread(other / "segmentations" / "00000.dcm").SOPInstanceUID)  # fmt: skip
+    assert len(set(place)) == 2
+    seen = [
+        uids[0] for (_, keyword), uids in all_uids(first).items() if keyword == "SOPInstanceUID"
+    ]
+    assert len(set(seen)) == len(seen) == 7
+
+
+def test_references_lead_to_the_images(annotated, tmp_path):
+    folder = written(annotated, tmp_path / "dicom")
+    images = {
+        pydicom.dcmread(path).SOPInstanceUID: path.name for path in (folder / "images").iterdir()
+    }
+    for path in (folder / "segmentations").iterdir():
+        dataset = pydicom.dcmread(path)
+        (reference,) = dataset.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        assert images[reference.ReferencedSOPInstanceUID] == path.name
+        image = pydicom.dcmread(folder / "images" / path.name)
+        assert dataset.StudyInstanceUID == image.StudyInstanceUID
+        assert dataset.SeriesInstanceUID != image.SeriesInstanceUID
+
+
+def test_names_in_other_scripts_come_through(small_video, labels, tmp_path):
+    name = "Gefäß \\ 血管"
+    vessel = LabelSet(name="vessel", classes=(numbered_class(1, name),))
+    path = tmp_path / "vessel.annset"
+    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, vessel)) as writer:
+        writer.add(annotated_frame(0, t7_c1=GRASPER))
+    folder = written(AnnotationSet(path), tmp_path / "dicom", images="none")
+    (segment,) = pydicom.dcmread(folder / "segmentations" / "00000.dcm").SegmentSequence
+    assert segment.SegmentLabel == "Gefäß   血管"
+    assert segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Gefäß   血管"
+
+
+def test_pictures_outside_the_body_are_blank_in_dicom_too(annotated, small_video, labels, tmp_path):
+    path = tmp_path / "outside.annset"
+    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
+        for index in range(4):
+            writer.add(replace(annotated_frame(index), flags=("out_of_body",)))
+    kept = written(AnnotationSet(path), tmp_path / "kept")
+    blank = written(AnnotationSet(path), tmp_path / "blank", out_of_body="blank")
+    assert pydicom.dcmread(kept / "images" / "00003.dcm").pixel_array.mean() > 40
+    assert pydicom.dcmread(blank / "images" / "00003.dcm").pixel_array.max() == 0
+    assert all_uids(kept) != all_uids(blank)
+
+
+def test_terms_are_snomed_ct_where_there_is_one():
+    terms = {label.name: coded_class(label) for label in CHOLECSEG8K.foreground}
+    assert terms["Fat"].type == codes.SCT.AdiposeTissue
+    assert terms["Fat"].category == codes.SCT.Tissue
+    assert terms["L-hook electrocautery"].type == codes.SCT.InstrumentDevice
+    assert terms["Blood"].category == codes.SCT.BodySubstance
+    assert terms["Cystic duct"].type.scheme_designator == OWN_SCHEME
+    assert terms["Cystic duct"].type.meaning == "Cystic duct"
+    cadis = {label.name: coded_class(label).type for label in CADIS.foreground}
+    assert cadis["Cornea"] == codes.SCT.Cornea
+    assert cadis["Surgical tape"].scheme_designator == OWN_SCHEME
+
+
+@given(st.text(min_size=1, max_size=80))
+def test_every_name_has_terms_that_dicom_can_hold(name):
+    term = coded_class(numbered_class(12, name)).type
+    assert 1 <= len(term.value) <= 16
+    assert len(term.meaning) <= 64
