@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import measure_commands, set_commands
+from flows import bench_commands, measure_commands, set_commands
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -55,6 +55,10 @@ app.command(
     epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
     "--policies constellation,sasvi`"
 )(measure_commands.compare)
+app.command(
+    epilog="Example: `scopeline bench --json`  \n"
+    "Example: `scopeline bench --only objects,decoders --size 480x270 --frames 24`"
+)(bench_commands.bench)
 app.command(
     name="export",
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"

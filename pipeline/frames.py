@@ -67,13 +67,22 @@ def open_video(path: Path) -> VideoSource:
     if not path.exists():
         raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
     if path.is_dir():
-        return _FrameFolder(path)
+        return FrameFolder(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
-    return _VideoFile(path)
+    return VideoFile(path)
 
 
-class _VideoFile:
+class VideoFile:
+    """A video file.
+
+    Args:
+        path: where it lies.
+
+    Raises:
+        InputError: it holds no video, or cannot be decoded.
+    """
+
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
@@ -105,10 +114,12 @@ class _VideoFile:
         )
 
     def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+        """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(self.info.frame_count, max_frames)
-        return _ahead(self._decode(size, limit), self._path)
+        return _ahead(self.decode(size, limit), self._path)
 
-    def _decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
+    def decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
+        """Decode the first `limit` frames on this thread, in batches of at most `size`."""
         frames = self._frames(limit)
         for start in range(0, limit, size):
             decoded = list(islice(frames, min(size, limit - start)))
@@ -143,7 +154,16 @@ class _VideoFile:
             )
 
 
-class _FrameFolder:
+class FrameFolder:
+    """A folder of numbered JPEG or PNG frames of one size, at 25 frames/s.
+
+    Args:
+        path: the folder.
+
+    Raises:
+        InputError: it holds no frames, or the first one cannot be read.
+    """
+
     def __init__(self, path: Path) -> None:
         self._files = list_images(path)
         if not self._files:
@@ -162,10 +182,12 @@ class _FrameFolder:
         )
 
     def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
+        """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(len(self._files), max_frames)
-        return _ahead(self._read(size, limit), self.info.path)
+        return _ahead(self.decode(size, limit), self.info.path)
 
-    def _read(self, size: int, limit: int) -> Iterator[FrameBatch]:
+    def decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
+        """Decode the first `limit` frames on this thread, in batches of at most `size`."""
         for start in range(0, limit, size):
             files = self._files[start : min(start + size, limit)]
             images = [read_image(file) for file in files]

@@ -62,6 +62,11 @@ class Sam2Tracker:
         self._memory_position = self._constant_memory_position()
 
     @property
+    def network(self) -> SAM2Base:
+        """The SAM-2 network."""
+        return self._network
+
+    @property
     def track_ids(self) -> list[int]:
         """The tracks that are being followed, in ascending order."""
         return self._bank.track_ids
