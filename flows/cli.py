@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -190,6 +189,8 @@ def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dic
 
 
 def _settings(given: dict[str, Any]) -> Any:
+    from pydantic import ValidationError
+
     from flows.settings import AnnotateSettings
 
     try:

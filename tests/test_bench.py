@@ -1,6 +1,8 @@
 """The benchmark: what it measures is what it says, on tiny sizes; never how many seconds."""
 
 import json
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 
@@ -83,6 +85,13 @@ def test_the_command_reports_every_part_as_json(scopeline):
         for rate in report[part]["frames_per_second"].values()
     ]
     assert min(rates) > 0
+
+
+def test_the_command_line_starts_without_heavy_packages():
+    code = "import sys, flows.cli; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
+    heavy = {"torch", "cv2", "numpy", "scipy", "pyarrow", "supervision", "prefect", "pydantic"}
+    assert not heavy & set(loaded.split())
 
 
 def test_parts_can_be_chosen_and_are_shown_as_tables(scopeline):
