@@ -97,8 +97,11 @@ class Sam2Tracker:
             )
         self._frame_index = frame_index
         self._frame_size = (image.shape[0], image.shape[1])
-        tensor = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
-        self._features = self._encode(normalize_images(tensor, self._network.image_size))
+        # Made small before it goes to the device, so that a hundredth has to be moved.
+        small = normalize_images(
+            torch.from_numpy(np.ascontiguousarray(image))[None], self._network.image_size
+        )
+        self._features = self._encode(small.to(self._device))
         self._outputs = {}
         track_ids = self._bank.track_ids
         if track_ids:
