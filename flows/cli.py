@@ -87,6 +87,13 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
+class BadFrameChoice(StrEnum):
+    """What `annotate` does about a frame that cannot be decoded."""
+
+    stop = "stop"
+    skip = "skip"
+
+
 @app.command(
     epilog="Example: `scopeline annotate op1.mp4 op2.mp4 --out annotations`  \n"
     "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
@@ -126,6 +133,10 @@ def annotate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
+    on_bad_frame: Annotated[
+        BadFrameChoice | None,
+        typer.Option(help="A frame that cannot be decoded: end there, or go on and flag it."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep finished sets of the same job, or begin anew.")
     ] = True,
@@ -143,6 +154,7 @@ def annotate(
         "labels": labels,
         "device": device,
         "max_frames": max_frames,
+        "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
     }
     settings = _settings({key: value for key, value in given.items() if value is not None})
     _refuse_equal_names(videos)

@@ -1,13 +1,11 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import av
 import cv2
@@ -15,13 +13,18 @@ import numpy as np
 from natsort import natsorted
 from numpy.typing import NDArray
 
+from pipeline.damaged_video import decode_with_gaps
+from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# A healthy decoder needs milliseconds for a frame; whatever makes one hang, waiting must end.
-_DECODE_TIMEOUT_S = 120.0
 _FOLDER_RATE = 25.0
+
+# What to do about a frame that cannot be decoded: end there, or go on without its picture.
+OnBadFrame = Literal["stop", "skip"]
+# A frame's presentation time in seconds, and its picture uint8[H, W, 3] unless it is undecodable.
+_Decoded = tuple[float, NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,12 @@ class VideoSource(Protocol):
         """Decode in order, each frame once, in batches of at most `size` frames."""
 
 
-def open_video(path: Path) -> VideoSource:
+def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     """Open a video file, or a folder of numbered JPEG or PNG frames.
+
+    Args:
+        path: where it lies.
+        on_bad_frame: what to do about a frame in the middle that cannot be decoded.
 
     Raises:
         InputError: it is missing, empty, not a video, or damaged.
@@ -67,10 +74,10 @@ def open_video(path: Path) -> VideoSource:
     if not path.exists():
         raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
     if path.is_dir():
-        return FrameFolder(path)
+        return FrameFolder(path, on_bad_frame)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
-    return VideoFile(path)
+    return VideoFile(path, on_bad_frame)
 
 
 class VideoFile:
@@ -78,13 +85,15 @@ class VideoFile:
 
     Args:
         path: where it lies.
+        on_bad_frame: what to do about a frame that cannot be decoded.
 
     Raises:
         InputError: it holds no video, or cannot be decoded.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_bad_frame: OnBadFrame = "stop") -> None:
         self._path = path
+        self._on_bad_frame = on_bad_frame
         try:
             with av.open(str(path)) as container:
                 if not container.streams.video:
@@ -116,36 +125,27 @@ class VideoFile:
     def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
         """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(self.info.frame_count, max_frames)
-        return _ahead(self.decode(size, limit), self._path)
+        return decode_ahead(self.decode(size, limit), self._path)
 
     def decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
         """Decode the first `limit` frames on this thread, in batches of at most `size`."""
-        frames = self._frames(limit)
-        for start in range(0, limit, size):
-            decoded = list(islice(frames, min(size, limit - start)))
-            yield FrameBatch(
-                indices=np.arange(start, start + len(decoded), dtype=np.int64),
-                times=np.array([time_s for time_s, _ in decoded], np.float64),
-                images=np.stack([image for _, image in decoded]),
-            )
+        shape = (self.info.height, self.info.width)
+        return _in_batches(islice(self._frames(limit), limit), size, shape)
 
-    def _frames(self, limit: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Yield (presentation time in seconds, image) of each of the first `limit` frames."""
+    def _frames(self, limit: int) -> Iterator[_Decoded]:
+        """Yield each of the first `limit` frames."""
         done = 0
         try:
             with av.open(str(self._path)) as container:
-                container.streams.video[0].thread_type = "AUTO"
-                for frame in container.decode(video=0):
+                for decoded in self._decoded(container):
                     if done == limit:
                         return
-                    time_s = done / self.info.rate if frame.time is None else frame.time
-                    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                    yield float(time_s), image
+                    yield decoded
                     done += 1
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(
                 f"{self._path} cannot be decoded at frame {done} of {self.info.frame_count}; "
-                "copy it again or repair it"
+                "copy it again, repair it, or go on with --on-bad-frame skip"
             ) from error
         if done < limit:
             raise InputError(
@@ -153,18 +153,29 @@ class VideoFile:
                 "copy it again or cut it there"
             )
 
+    def _decoded(self, container: av.container.InputContainer) -> Iterator[_Decoded]:
+        if self._on_bad_frame == "skip":
+            yield from decode_with_gaps(container)
+            return
+        container.streams.video[0].thread_type = "AUTO"
+        for place, frame in enumerate(container.decode(video=0)):
+            time_s = place / self.info.rate if frame.time is None else frame.time
+            yield float(time_s), np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
 
 class FrameFolder:
     """A folder of numbered JPEG or PNG frames of one size, at 25 frames/s.
 
     Args:
         path: the folder.
+        on_bad_frame: what to do about a frame that cannot be read; the first one has to be.
 
     Raises:
         InputError: it holds no frames, or the first one cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_bad_frame: OnBadFrame = "stop") -> None:
+        self._on_bad_frame = on_bad_frame
         self._files = list_images(path)
         if not self._files:
             raise InputError(
@@ -184,23 +195,53 @@ class FrameFolder:
     def batches(self, size: int, max_frames: int | None = None) -> Iterator[FrameBatch]:
         """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(len(self._files), max_frames)
-        return _ahead(self.decode(size, limit), self.info.path)
+        return decode_ahead(self.decode(size, limit), self.info.path)
 
     def decode(self, size: int, limit: int) -> Iterator[FrameBatch]:
         """Decode the first `limit` frames on this thread, in batches of at most `size`."""
-        for start in range(0, limit, size):
-            files = self._files[start : min(start + size, limit)]
-            images = [read_image(file) for file in files]
-            for file, image in zip(files, images, strict=True):
-                if image.shape[:2] != (self.info.height, self.info.width):
-                    raise InputError(
-                        f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
-                        f"{self.info.width}x{self.info.height}; give frames of one size"
-                    )
-            indices = np.arange(start, start + len(files), dtype=np.int64)
-            yield FrameBatch(
-                indices=indices, times=indices / self.info.rate, images=np.stack(images)
+        shape = (self.info.height, self.info.width)
+        return _in_batches(self._frames(limit), size, shape)
+
+    def _frames(self, limit: int) -> Iterator[_Decoded]:
+        for index, file in enumerate(self._files[:limit]):
+            yield index / self.info.rate, self._read(file)
+
+    def _read(self, file: Path) -> NDArray[np.uint8] | None:
+        try:
+            image = read_image(file)
+        except InputError:
+            if self._on_bad_frame == "skip":
+                return None
+            raise
+        if image.shape[:2] != (self.info.height, self.info.width):
+            raise InputError(
+                f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
+                f"{self.info.width}x{self.info.height}; give frames of one size"
             )
+        return image
+
+
+def _in_batches(
+    frames: Iterator[_Decoded], size: int, shape: tuple[int, int]
+) -> Iterator[FrameBatch]:
+    """Put frames into batches, the last picture in the place of an undecodable one."""
+    last = np.zeros((*shape, 3), np.uint8)
+    start = 0
+    while decoded := list(islice(frames, size)):
+        images, undecodable = [], set()
+        for row, (_, image) in enumerate(decoded):
+            if image is None:
+                undecodable.add(start + row)
+            else:
+                last = image
+            images.append(last)
+        yield FrameBatch(
+            indices=np.arange(start, start + len(decoded), dtype=np.int64),
+            times=np.array([time_s for time_s, _ in decoded], np.float64),
+            images=np.stack(images),
+            undecodable=frozenset(undecodable),
+        )
+        start += len(decoded)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -223,50 +264,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if image is None:
         raise InputError(f"{path} is not a readable picture; replace or remove it")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _ahead(batches: Iterator[FrameBatch], path: Path) -> Iterator[FrameBatch]:
-    """Decode on a thread, at most two batches ahead of whoever uses the frames."""
-    waiting: queue.Queue[FrameBatch | Exception | None] = queue.Queue(maxsize=2)
-    stop = threading.Event()
-
-    def put(item: FrameBatch | Exception | None) -> None:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def decode() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if stop.is_set():
-                    return
-            put(None)
-        # Whatever goes wrong on the thread is raised again where the frames are used.
-        except Exception as error:
-            put(error)
-
-    # A daemon, so that a decoder that hangs cannot keep the process alive.
-    threading.Thread(target=decode, name="decode-ahead", daemon=True).start()
-    try:
-        while True:
-            try:
-                item = waiting.get(timeout=_DECODE_TIMEOUT_S)
-            except queue.Empty:
-                raise InputError(
-                    f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
-                    "its frame count may be wrong: remux it"
-                ) from None
-            if item is None:
-                return
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stop.set()
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:
