@@ -296,21 +296,14 @@ def _join_stuff(
     masks: NDArray[np.bool_],
     label_set: LabelSet,
 ) -> Detections:
-    kept_ids: list[int] = []
-    kept_scores: list[float] = []
-    kept_masks: list[NDArray[np.bool_]] = []
-    for class_id, score, mask in zip(class_ids, scores, masks, strict=True):
+    """Join the detections of a stuff class into its first one; `masks` are changed."""
+    kept: list[int] = []
+    for row, (class_id, mask) in enumerate(zip(class_ids, masks, strict=True)):
         if not mask.any():
             continue
-        if label_set.is_stuff(int(class_id)) and class_id in kept_ids:
-            kept_masks[kept_ids.index(class_id)] |= mask
-            continue
-        kept_ids.append(int(class_id))
-        kept_scores.append(float(score))
-        kept_masks.append(mask.copy())
-    stacked = np.stack(kept_masks) if kept_masks else np.zeros((0, *masks.shape[1:]), np.bool_)
-    return Detections.from_masks(
-        class_ids=np.array(kept_ids, np.int64),
-        scores=np.array(kept_scores, np.float32),
-        masks=stacked,
-    )
+        first = next((other for other in kept if class_ids[other] == class_id), None)
+        if label_set.is_stuff(int(class_id)) and first is not None:
+            masks[first] |= mask
+        else:
+            kept.append(row)
+    return Detections.from_masks(class_ids=class_ids[kept], scores=scores[kept], masks=masks[kept])

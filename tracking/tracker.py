@@ -13,18 +13,16 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
-from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
 from pipeline.masks import iou_matrix
 from pipeline.records import Prompt, TrackedMasks
 from tracking.enlarged_masks import enlarged_masks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
-from tracking.memory import FrameMemory, GatheredMemories, MemoryBank, MemoryRule
-from tracking.memory_attention import attend_to_memories
+from tracking.memory import FrameMemory, MemoryBank, MemoryRule
+from tracking.memory_attention import attend_to_memories, lay_out_memories
 from tracking.sam2_model import normalize_images
 
-_POINTER_AGE_SCALE = 15
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
 
@@ -57,6 +55,7 @@ class Sam2Tracker:
         self._frame_index = -1
         self._frame_size = (0, 0)
         self._features: FrameFeatures | None = None
+        self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
         self._past: deque[PastFrame] = deque(maxlen=look_back)
         self._memory_position = self._constant_memory_position()
@@ -75,6 +74,18 @@ class Sam2Tracker:
     def outputs(self) -> dict[int, TrackOutput]:
         """What the network says of each track in the current frame."""
         return dict(self._outputs)
+
+    @torch.inference_mode()
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Encode the images of the next frames in one batch, for `track` to use.
+
+        That needs no memory of the past, and fills a GPU as single frames do not.
+
+        Args:
+            frame_indices: of the N frames; `track` must be given the same images under them.
+            images: uint8[N, H, W, 3], RGB.
+        """
+        self._encoded_ahead = dict(zip(frame_indices, self._encode(images), strict=True))
 
     @torch.inference_mode()
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
@@ -97,11 +108,8 @@ class Sam2Tracker:
             )
         self._frame_index = frame_index
         self._frame_size = (image.shape[0], image.shape[1])
-        # Made small before it goes to the device, so that a hundredth has to be moved.
-        small = normalize_images(
-            torch.from_numpy(np.ascontiguousarray(image))[None], self._network.image_size
-        )
-        self._features = self._encode(small.to(self._device))
+        ahead = self._encoded_ahead.pop(frame_index, None)
+        self._features = ahead or self._encode(image[None])[0]
         self._outputs = {}
         track_ids = self._bank.track_ids
         if track_ids:
@@ -174,6 +182,7 @@ class Sam2Tracker:
         self._bank.clear()
         self._frame_index = -1
         self._features = None
+        self._encoded_ahead = {}
         self._outputs = {}
         self._past.clear()
 
@@ -207,13 +216,25 @@ class Sam2Tracker:
             encoded: Tensor = self._network.memory_encoder.position_encoding(dummy)
         return encoded[0].flatten(1).T
 
-    def _encode(self, image: Tensor) -> FrameFeatures:
-        backbone = self._network.forward_image(image)
+    def _encode(self, images: NDArray[np.uint8]) -> list[FrameFeatures]:
+        """Return the features of each of N frames uint8[N, H, W, 3]."""
+        # Made small before they go to the device, so that a hundredth has to be moved.
+        small = normalize_images(
+            torch.from_numpy(np.ascontiguousarray(images)), self._network.image_size
+        )
+        backbone = self._network.forward_image(small.to(self._device))
         _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
-        if self._features is not None:
-            # They are the same for every frame, and need not be kept for each.
-            positions = self._features.positions
-        return FrameFeatures(vision=vision, positions=positions, sizes=sizes)
+        # They are the same for every frame, and need not be kept for each.
+        first = [level[:, :1] for level in positions]
+        positions = first if self._features is None else self._features.positions
+        return [
+            FrameFeatures(
+                vision=[level[:, row : row + 1] for level in vision],
+                positions=positions,
+                sizes=sizes,
+            )
+            for row in range(len(images))
+        ]
 
     def _follow(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
@@ -247,8 +268,8 @@ class Sam2Tracker:
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> Tensor:
         batch = len(track_ids)
-        memory, position, pointer_tokens, valid = self._memory_tokens(
-            bank.gather(track_ids, frame_index)
+        memory, position, pointer_tokens, valid = lay_out_memories(
+            self._network, bank.gather(track_ids, frame_index), self._memory_position
         )
         conditioned = attend_to_memories(
             self._network.memory_attention,
@@ -260,34 +281,6 @@ class Sam2Tracker:
             valid=valid,
         )
         return conditioned.permute(1, 2, 0).reshape(batch, -1, *features.sizes[-1])
-
-    def _memory_tokens(self, gathered: GatheredMemories) -> tuple[Tensor, Tensor, int, Tensor]:
-        """Lay memories and pointers out as tokens: (tokens, positions) float32[L, B, M]."""
-        network = self._network
-        batch = len(gathered.ages)
-        spatial = gathered.features.flatten(3).permute(1, 3, 0, 2)
-        tokens_per_slot = spatial.shape[1]
-        # A prompted frame has the last temporal encoding, a tracked one that of its age.
-        encoding_of_age = torch.where(gathered.ages == 0, network.num_maskmem, gathered.ages) - 1
-        temporal = network.maskmem_tpos_enc[encoding_of_age.T, 0, 0]
-        position = self._memory_position[None, :, None] + temporal[:, None]
-        pieces = network.hidden_dim // network.mem_dim
-        pointer_slots = gathered.pointers.shape[1]
-        pointers = gathered.pointers.reshape(batch, pointer_slots * pieces, network.mem_dim)
-        sine = get_1d_sine_pe(gathered.pointer_ages / _POINTER_AGE_SCALE, dim=network.hidden_dim)
-        pointer_position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
-        valid = torch.cat(
-            [
-                gathered.features_valid.repeat_interleave(tokens_per_slot, 1),
-                gathered.pointers_valid.repeat_interleave(pieces, 1),
-            ],
-            1,
-        )
-        memory = torch.cat([spatial.reshape(-1, batch, network.mem_dim), pointers.transpose(0, 1)])
-        positions = torch.cat(
-            [position.reshape(-1, batch, network.mem_dim), pointer_position.transpose(0, 1)]
-        )
-        return memory, positions, pointer_slots * pieces, valid
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         network = self._network
