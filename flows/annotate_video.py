@@ -88,7 +88,7 @@ def annotate_job(
             written. A set that was begun then says that it failed, and why.
         AnnotationStoppedError: it was asked to stop; the same job goes on from there.
     """
-    video = open_video(job.video)
+    video = open_video(job.video, job.settings.on_bad_frame)
     manifest = _manifest(video.info, job.settings)
     existing = _existing_set(job, manifest)
     if existing is not None and existing.is_complete:

@@ -21,7 +21,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows import archive_commands, correction_commands, measure_commands, set_commands
+from flows import (
+    archive_commands,
+    bench_commands,
+    correction_commands,
+    measure_commands,
+    set_commands,
+)
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -64,6 +70,10 @@ app.command(
 )(archive_commands.serve)
 app.command(epilog="Example: `scopeline status annotations`")(archive_commands.status)
 app.command(
+    epilog="Example: `scopeline bench --json`  \n"
+    "Example: `scopeline bench --only objects,decoders --size 480x270 --frames 24`"
+)(bench_commands.bench)
+app.command(
     name="export",
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
@@ -95,6 +105,13 @@ class PromptKindChoice(StrEnum):
     mask = "mask"
     box = "box"
     points = "points"
+
+
+class BadFrameChoice(StrEnum):
+    """What `annotate` does about a frame that cannot be decoded."""
+
+    stop = "stop"
+    skip = "skip"
 
 
 @app.command(
@@ -145,6 +162,10 @@ def annotate(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
+    on_bad_frame: Annotated[
+        BadFrameChoice | None,
+        typer.Option(help="A frame that cannot be decoded: end there, or go on and flag it."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Keep finished sets of the same job, or begin anew.")
     ] = True,
@@ -162,6 +183,7 @@ def annotate(
         "labels": labels,
         "device": device,
         "max_frames": max_frames,
+        "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
     }
     given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos)

@@ -5,17 +5,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cv2
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from flows.model_commands import LAYOUT_HELP, JsonOption, screen
-from pipeline.exports.output import replaced_file
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from overseer.datasets import LabelledFrames
 
 data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
@@ -88,8 +87,12 @@ def _print(document: dict[str, Any]) -> None:
     screen.print(document["sheet"], soft_wrap=True)
 
 
-def _write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:
     """Write a picture, in place of the one that an earlier check has written."""
+    import cv2
+
+    from pipeline.exports.output import replaced_file
+
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with replaced_file(path, "--sheet") as draft:
         draft.write_bytes(content.tobytes())

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
+from pipeline.backbones import prepare_for_inference
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
 from tracking.tracker import Sam2Tracker
@@ -36,7 +37,9 @@ def open_overseer(name: str, device: torch.device) -> MaskRCNNOverseer:
     Raises:
         ModelError: it is unknown or does not load.
     """
-    return load_overseer(model_folder(name, "overseer"), device)
+    overseer = load_overseer(model_folder(name, "overseer"), device)
+    prepare_for_inference(overseer.network)
+    return overseer
 
 
 def overseer_labels(name: str) -> LabelSet:
@@ -55,7 +58,9 @@ def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
         ModelError: it is unknown or does not load.
     """
     source = name if name in CHECKPOINTS else model_folder(name, "tracking")
-    return Sam2Tracker(load_network(source), device)
+    tracker = Sam2Tracker(load_network(source), device)
+    prepare_for_inference(tracker.network)
+    return tracker
 
 
 def describe_model(name: str, package: str) -> dict[str, str]:

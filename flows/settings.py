@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
+from pipeline.frames import OnBadFrame
 from pipeline.looks import EveryNth
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
@@ -32,6 +33,8 @@ class AnnotateSettings(BaseSettings):
         labels: JSON file that says what the values in mask PNGs mean.
         device: auto, cpu or cuda.
         max_frames: stop after this many frames.
+        on_bad_frame: what to do about a frame that cannot be decoded: end there, or go on and
+            flag it.
 
     Raises:
         UsageError: policy and prompts do not go together.
@@ -51,6 +54,7 @@ class AnnotateSettings(BaseSettings):
     labels: Path | None = None
     device: str = "auto"
     max_frames: int | None = Field(default=None, ge=1)
+    on_bad_frame: OnBadFrame = "stop"
 
     @model_validator(mode="after")
     def _check_prompts(self) -> Self:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -155,25 +156,26 @@ class MaskRCNNOverseer:
         height, width = images.shape[1:3]
         # The network works at `image_size`; a larger picture only costs time in its resizing.
         scale = min(1.0, self.config.image_size / max(height, width))
-        planes = torch.from_numpy(images).to(self._device).permute(0, 3, 1, 2).float() / 255
+        planes = torch.from_numpy(images).permute(0, 3, 1, 2)
         if scale < 1:
             size = (max(math.floor(height * scale), 1), max(math.floor(width * scale), 1))
+            # As bytes, which on a CPU is forty times as fast as with floats, and before it goes
+            # to the device.
             planes = nn.functional.interpolate(
                 planes, size, mode="bilinear", align_corners=False, antialias=True
             )
-        outputs = self.network(list(planes))
+        outputs = self.network(list(planes.to(self._device).float() / 255))
         return [self._to_detections(output, height, width) for output in outputs]
 
     def _to_detections(self, output: dict[str, Tensor], height: int, width: int) -> Detections:
-        masks = output["masks"]
-        if masks.shape[-2:] != (height, width) and len(masks):
-            masks = nn.functional.interpolate(
-                masks, (height, width), mode="bilinear", align_corners=False
-            )
-        found = (masks[:, 0] > 0.5).cpu().numpy() if len(masks) else np.zeros((0, height, width))
+        shares = output["masks"][:, 0].float().cpu().numpy()
+        masks = np.zeros((len(shares), height, width), np.bool_)
+        for share, mask in zip(shares, masks, strict=True):
+            enlarged = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
+            np.greater(enlarged, 0.5, out=mask)
         class_ids = self._class_ids[output["labels"].cpu().numpy()].astype(np.int64)
         scores = output["scores"].cpu().numpy().astype(np.float32)
-        return _join_stuff(class_ids, scores, found.astype(np.bool_), self.label_set)
+        return _join_stuff(class_ids, scores, masks, self.label_set)
 
     def save(self, folder: Path, card: str) -> None:
         """Write the model into a folder: weights in half precision, configuration and card.
@@ -294,21 +296,14 @@ def _join_stuff(
     masks: NDArray[np.bool_],
     label_set: LabelSet,
 ) -> Detections:
-    kept_ids: list[int] = []
-    kept_scores: list[float] = []
-    kept_masks: list[NDArray[np.bool_]] = []
-    for class_id, score, mask in zip(class_ids, scores, masks, strict=True):
+    """Join the detections of a stuff class into its first one; `masks` are changed."""
+    kept: list[int] = []
+    for row, (class_id, mask) in enumerate(zip(class_ids, masks, strict=True)):
         if not mask.any():
             continue
-        if label_set.is_stuff(int(class_id)) and class_id in kept_ids:
-            kept_masks[kept_ids.index(class_id)] |= mask
-            continue
-        kept_ids.append(int(class_id))
-        kept_scores.append(float(score))
-        kept_masks.append(mask.copy())
-    stacked = np.stack(kept_masks) if kept_masks else np.zeros((0, *masks.shape[1:]), np.bool_)
-    return Detections.from_masks(
-        class_ids=np.array(kept_ids, np.int64),
-        scores=np.array(kept_scores, np.float32),
-        masks=stacked,
-    )
+        first = next((other for other in kept if class_ids[other] == class_id), None)
+        if label_set.is_stuff(int(class_id)) and first is not None:
+            masks[first] |= mask
+        else:
+            kept.append(row)
+    return Detections.from_masks(class_ids=class_ids[kept], scores=scores[kept], masks=masks[kept])

@@ -7,7 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drafts import Draft, PromptJournal, drafts_state, origins_of, restored_drafts
+from pipeline.drafts import (
+    Draft,
+    PromptJournal,
+    drafts_state,
+    origins_of,
+    restored_drafts,
+    undecodable_draft,
+)
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.loop_state import LoopState
@@ -40,6 +47,9 @@ class Tracker(Protocol):
     """
 
     look_back: int
+
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Encode the images uint8[N, H, W, 3] of the next frames in one batch, if that helps."""
 
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Take the next frame uint8[H, W, 3], RGB, and follow all tracks into it."""
@@ -154,9 +164,13 @@ class PromptedTracking:
         """Take the next batch; returns the frames, in order, that nothing can change any more."""
         signs = [self._watch.look(image) for image in batch.images]
         seen = _look(batch, signs, self._overseer, self._policy)
+        self._tracker.encode_ahead(batch.indices.tolist(), batch.images)
         done = []
         for row, index in enumerate(batch.indices.tolist()):
-            self._take(batch, row, signs[row], seen.get(index))
+            if index in batch.undecodable:
+                self._waiting.append(undecodable_draft(index, float(batch.times[row])))
+            else:
+                self._take(batch, row, signs[row], seen.get(index))
             if len(self._waiting) > self._tracker.look_back:
                 done.append(self._waiting.popleft().finish(self._policy.class_of))
             self._next_frame = index + 1
@@ -257,7 +271,7 @@ def _look(
     rows = [
         row
         for row, index in enumerate(batch.indices)
-        if policy.wants_overseer(int(index), signs[row])
+        if int(index) not in batch.undecodable and policy.wants_overseer(int(index), signs[row])
     ]
     if not rows:
         return {}

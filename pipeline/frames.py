@@ -1,13 +1,11 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
-import queue
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import av
 import cv2
@@ -17,13 +15,18 @@ from av.video.frame import VideoFrame
 from natsort import natsorted
 from numpy.typing import NDArray
 
+from pipeline.damaged_video import decode_with_gaps
+from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-# A healthy decoder needs milliseconds for a frame; whatever makes one hang, waiting must end.
-_DECODE_TIMEOUT_S = 120.0
 _FOLDER_RATE = 25.0
+
+# What to do about a frame that cannot be decoded: end there, or go on without its picture.
+OnBadFrame = Literal["stop", "skip"]
+# A frame's presentation time in seconds, and its picture uint8[H, W, 3] unless it is undecodable.
+_Decoded = tuple[float, NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,12 @@ class VideoSource(Protocol):
         """
 
 
-def open_video(path: Path) -> VideoSource:
+def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     """Open a video file, or a folder of numbered JPEG or PNG frames.
+
+    Args:
+        path: where it lies.
+        on_bad_frame: what to do about a frame in the middle that cannot be decoded.
 
     Raises:
         InputError: it is missing, empty, not a video, or damaged.
@@ -77,15 +84,26 @@ def open_video(path: Path) -> VideoSource:
     if not path.exists():
         raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
     if path.is_dir():
-        return _FrameFolder(path)
+        return FrameFolder(path, on_bad_frame)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
-    return _VideoFile(path)
+    return VideoFile(path, on_bad_frame)
 
 
-class _VideoFile:
-    def __init__(self, path: Path) -> None:
+class VideoFile:
+    """A video file.
+
+    Args:
+        path: where it lies.
+        on_bad_frame: what to do about a frame that cannot be decoded.
+
+    Raises:
+        InputError: it holds no video, or cannot be decoded.
+    """
+
+    def __init__(self, path: Path, on_bad_frame: OnBadFrame = "stop") -> None:
         self._path = path
+        self._on_bad_frame = on_bad_frame
         try:
             with av.open(str(path)) as container:
                 if not container.streams.video:
@@ -118,36 +136,37 @@ class _VideoFile:
     def batches(
         self, size: int, max_frames: int | None = None, start: int = 0
     ) -> Generator[FrameBatch, None, None]:
+        """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(self.info.frame_count, max_frames)
-        return _ahead(self._decode(size, start, limit), self._path)
+        return decode_ahead(self.decode(size, limit, start), self._path)
 
-    def _decode(self, size: int, start: int, limit: int) -> Iterator[FrameBatch]:
-        frames = self._frames(start, limit)
-        for first in range(start, limit, size):
-            decoded = list(islice(frames, min(size, limit - first)))
-            yield FrameBatch(
-                indices=np.arange(first, first + len(decoded), dtype=np.int64),
-                times=np.array([time_s for time_s, _ in decoded], np.float64),
-                images=np.stack([image for _, image in decoded]),
-            )
+    def decode(self, size: int, limit: int, start: int = 0) -> Iterator[FrameBatch]:
+        """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
+        if start >= limit:
+            return iter(())
+        first = self._first_decoded(start)
+        shape = (self.info.height, self.info.width)
+        frames = islice(self._frames(first, limit), limit - first)
+        return _in_batches(frames, size, shape, first, start)
 
-    def _frames(self, start: int, limit: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """Yield (presentation time in seconds, image) of the frames from `start` to `limit`."""
-        done = start
+    def _first_decoded(self, start: int) -> int:
+        """Return the frame to decode from: gaps are known only by what comes before them."""
+        return 0 if self._on_bad_frame == "skip" or self._times is None else start
+
+    def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
+        """Yield each of the frames from `first` to `limit`."""
+        done = first
         try:
             with av.open(str(self._path)) as container:
-                container.streams.video[0].thread_type = "AUTO"
-                for frame in self._from(container, start):
-                    if done >= limit:
+                for decoded in self._decoded(container, first):
+                    if done == limit:
                         return
-                    time_s = done / self.info.rate if frame.time is None else frame.time
-                    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                    yield float(time_s), image
+                    yield decoded
                     done += 1
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(
                 f"{self._path} cannot be decoded at frame {done} of {self.info.frame_count}; "
-                "copy it again or repair it"
+                "copy it again, repair it, or go on with --on-bad-frame skip"
             ) from error
         if done < limit:
             raise InputError(
@@ -155,17 +174,27 @@ class _VideoFile:
                 "copy it again or cut it there"
             )
 
-    def _from(self, container: InputContainer, start: int) -> Iterator[VideoFrame]:
+    def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
+        if self._on_bad_frame == "skip":
+            yield from decode_with_gaps(container)
+            return
+        container.streams.video[0].thread_type = "AUTO"
+        for place, frame in enumerate(self._from(container, first), start=first):
+            time_s = place / self.info.rate if frame.time is None else frame.time
+            yield float(time_s), np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+    def _from(self, container: InputContainer, first: int) -> Iterator[VideoFrame]:
         """Decode from a frame on: from the key frame before it, if its time is known."""
-        if start > 0 and self._times is not None:
-            wanted = int(self._times[start])
-            container.seek(wanted, stream=container.streams.video[0])
-            late = dropwhile(lambda frame: _is_before(frame, wanted), container.decode(video=0))
-            first = next(late, None)
-            if first is not None and first.pts == wanted:
-                return chain([first], late)
-            container.seek(0, stream=container.streams.video[0])
-        return islice(container.decode(video=0), start, None)
+        if first == 0 or self._times is None:
+            return islice(container.decode(video=0), first, None)
+        wanted = int(self._times[first])
+        container.seek(wanted, stream=container.streams.video[0])
+        late = dropwhile(lambda frame: _is_before(frame, wanted), container.decode(video=0))
+        found = next(late, None)
+        if found is not None and found.pts == wanted:
+            return chain([found], late)
+        container.seek(0, stream=container.streams.video[0])
+        return islice(container.decode(video=0), first, None)
 
 
 def _is_before(frame: VideoFrame, time: int) -> bool:
@@ -178,8 +207,19 @@ def _presentation_times(times: Sequence[int | None]) -> NDArray[np.int64] | None
     return np.array(known, np.int64) if len(set(known)) == len(times) else None
 
 
-class _FrameFolder:
-    def __init__(self, path: Path) -> None:
+class FrameFolder:
+    """A folder of numbered JPEG or PNG frames of one size, at 25 frames/s.
+
+    Args:
+        path: the folder.
+        on_bad_frame: what to do about a frame that cannot be read; the first one has to be.
+
+    Raises:
+        InputError: it holds no frames, or the first one cannot be read.
+    """
+
+    def __init__(self, path: Path, on_bad_frame: OnBadFrame = "stop") -> None:
+        self._on_bad_frame = on_bad_frame
         self._files = list_images(path)
         if not self._files:
             raise InputError(
@@ -199,23 +239,61 @@ class _FrameFolder:
     def batches(
         self, size: int, max_frames: int | None = None, start: int = 0
     ) -> Generator[FrameBatch, None, None]:
+        """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(len(self._files), max_frames)
-        return _ahead(self._read(size, start, limit), self.info.path)
+        return decode_ahead(self.decode(size, limit, start), self.info.path)
 
-    def _read(self, size: int, first: int, limit: int) -> Iterator[FrameBatch]:
-        for start in range(first, limit, size):
-            files = self._files[start : min(start + size, limit)]
-            images = [read_image(file) for file in files]
-            for file, image in zip(files, images, strict=True):
-                if image.shape[:2] != (self.info.height, self.info.width):
-                    raise InputError(
-                        f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
-                        f"{self.info.width}x{self.info.height}; give frames of one size"
-                    )
-            indices = np.arange(start, start + len(files), dtype=np.int64)
-            yield FrameBatch(
-                indices=indices, times=indices / self.info.rate, images=np.stack(images)
+    def decode(self, size: int, limit: int, start: int = 0) -> Iterator[FrameBatch]:
+        """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
+        first = 0 if self._on_bad_frame == "skip" else start
+        shape = (self.info.height, self.info.width)
+        return _in_batches(self._frames(first, limit), size, shape, first, start)
+
+    def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
+        for index in range(first, limit):
+            yield index / self.info.rate, self._read(self._files[index])
+
+    def _read(self, file: Path) -> NDArray[np.uint8] | None:
+        try:
+            image = read_image(file)
+        except InputError:
+            if self._on_bad_frame == "skip":
+                return None
+            raise
+        if image.shape[:2] != (self.info.height, self.info.width):
+            raise InputError(
+                f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
+                f"{self.info.width}x{self.info.height}; give frames of one size"
             )
+        return image
+
+
+def _in_batches(
+    frames: Iterator[_Decoded], size: int, shape: tuple[int, int], first: int, start: int
+) -> Iterator[FrameBatch]:
+    """Put frames from `start` on into batches; the first of `frames` has the index `first`."""
+    filled = islice(_filled(frames, shape), start - first, None)
+    while decoded := list(islice(filled, size)):
+        yield FrameBatch(
+            indices=np.arange(start, start + len(decoded), dtype=np.int64),
+            times=np.array([time_s for time_s, _, _ in decoded], np.float64),
+            images=np.stack([image for _, image, _ in decoded]),
+            undecodable=frozenset(
+                start + row for row, (_, _, whole) in enumerate(decoded) if not whole
+            ),
+        )
+        start += len(decoded)
+
+
+def _filled(
+    frames: Iterator[_Decoded], shape: tuple[int, int]
+) -> Iterator[tuple[float, NDArray[np.uint8], bool]]:
+    """Yield (time, picture, whether it is the frame's own); an undecodable one has the last."""
+    last = np.zeros((*shape, 3), np.uint8)
+    for time_s, image in frames:
+        if image is not None:
+            last = image
+        yield time_s, last, image is not None
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -238,50 +316,6 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if image is None:
         raise InputError(f"{path} is not a readable picture; replace or remove it")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _ahead(batches: Iterator[FrameBatch], path: Path) -> Generator[FrameBatch, None, None]:
-    """Decode on a thread, at most two batches ahead of whoever uses the frames."""
-    waiting: queue.Queue[FrameBatch | Exception | None] = queue.Queue(maxsize=2)
-    stop = threading.Event()
-
-    def put(item: FrameBatch | Exception | None) -> None:
-        while not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def decode() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if stop.is_set():
-                    return
-            put(None)
-        # Whatever goes wrong on the thread is raised again where the frames are used.
-        except Exception as error:
-            put(error)
-
-    # A daemon, so that a decoder that hangs cannot keep the process alive.
-    threading.Thread(target=decode, name="decode-ahead", daemon=True).start()
-    try:
-        while True:
-            try:
-                item = waiting.get(timeout=_DECODE_TIMEOUT_S)
-            except queue.Empty:
-                raise InputError(
-                    f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
-                    "its frame count may be wrong: remux it"
-                ) from None
-            if item is None:
-                return
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        stop.set()
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:

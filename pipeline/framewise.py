@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotate import Overseer
+from pipeline.drafts import undecodable_draft
 from pipeline.loop_state import LoopState
 from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix, resolve_overlaps
 from pipeline.records import Detections, FrameAnnotation, FrameBatch, Origin, TrackAnnotation
@@ -52,6 +53,9 @@ class Framewise:
         self._linker.restore(state.values["linker"])
 
     def _annotate(self, batch: FrameBatch, row: int, detections: Detections) -> FrameAnnotation:
+        index, time_s = int(batch.indices[row]), float(batch.times[row])
+        if index in batch.undecodable:
+            return undecodable_draft(index, time_s).finish(lambda track_id: track_id)
         sure = np.flatnonzero(detections.scores >= self._score)
         masks = resolve_overlaps(detections.masks[sure], detections.scores[sure])
         class_ids = detections.class_ids[sure]
@@ -69,8 +73,8 @@ class Framewise:
             if masks[number].any()
         ]
         return FrameAnnotation(
-            index=int(batch.indices[row]),
-            time_s=float(batch.times[row]),
+            index=index,
+            time_s=time_s,
             tracks=tuple(sorted(tracks, key=lambda track: track.track_id)),
             overseer_ran=True,
         )

@@ -42,7 +42,9 @@ class RLE:
 
 def encode_mask(mask: NDArray[np.bool_]) -> RLE:
     """Encode one mask bool[H, W]."""
-    encoded = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    # NumPy takes seven times as long to lay a mask out column by column, OpenCV's limit is 32767.
+    by_columns = cv2.transpose(np.ascontiguousarray(mask).view(np.uint8)).T
+    encoded = coco_mask.encode(by_columns)
     return RLE((int(mask.shape[0]), int(mask.shape[1])), encoded["counts"])
 
 
@@ -128,7 +130,10 @@ def intersections(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArra
     Returns:
         float64[N, M], in pixels.
     """
-    left, right = _packed(first), _packed(second)
+    return _common_pixels(_packed(first), _packed(second))
+
+
+def _common_pixels(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.float64]:
     common = np.zeros((len(left), len(right)))
     for number, bits in enumerate(left):
         common[number] = np.bitwise_count(bits & right).sum(1)
@@ -140,17 +145,13 @@ def _packed(masks: NDArray[np.bool_]) -> NDArray[np.uint64]:
 
     At 1080p this counts common pixels about 4 times faster than a product of floats, and exactly.
     """
-    packed = np.packbits(_flat(masks), axis=1)
+    flat = masks.reshape(len(masks), masks.shape[1] * masks.shape[2])
+    packed = np.packbits(flat, axis=1)
     return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
 
 
-def _flat(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Lay out masks bool[N, H, W] as rows bool[N, H * W]; N may be 0."""
-    return masks.reshape(len(masks), masks.shape[1] * masks.shape[2])
-
-
-def _areas(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-    return np.asarray(_flat(masks).sum(1), np.float64)
+def _areas(packed: NDArray[np.uint64]) -> NDArray[np.float64]:
+    return np.asarray(np.bitwise_count(packed).sum(1), np.float64)
 
 
 def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,8 +168,9 @@ def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[n
     Returns:
         float64[N, M], 0..1; 0 where both masks are empty.
     """
-    common = intersections(first, second)
-    return _share(common, _areas(first)[:, None] + _areas(second)[None, :] - common)
+    left, right = _packed(first), _packed(second)
+    common = _common_pixels(left, right)
+    return _share(common, _areas(left)[:, None] + _areas(right)[None, :] - common)
 
 
 def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -181,8 +183,9 @@ def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> N
     Returns:
         float64[N, M], 0..1; 0 where a mask is empty.
     """
-    common = intersections(first, second)
-    return _share(common, np.minimum(_areas(first)[:, None], _areas(second)[None, :]))
+    left, right = _packed(first), _packed(second)
+    smaller = np.minimum(_areas(left)[:, None], _areas(right)[None, :])
+    return _share(_common_pixels(left, right), smaller)
 
 
 def resolve_overlaps(masks: NDArray[np.bool_], priority: NDArray[np.float32]) -> NDArray[np.bool_]:

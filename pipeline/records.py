@@ -42,6 +42,8 @@ class FrameBatch:
         indices: int64[N], frame indices.
         times: float64[N], presentation times in seconds.
         images: uint8[N, H, W, 3], RGB.
+        undecodable: indices of those frames that could not be decoded; in the place of each
+            stands the picture before it, or a black one.
 
     Raises:
         ValueError: the shapes or dtypes do not fit together.
@@ -50,6 +52,7 @@ class FrameBatch:
     indices: NDArray[np.int64]
     times: NDArray[np.float64]
     images: NDArray[np.uint8]
+    undecodable: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""

@@ -79,6 +79,9 @@ class LeftTracks:
 
 def place_of(mask: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the centre of a mask that is not empty, x and y as shares of the diagonal."""
-    ys, xs = np.nonzero(mask)
-    diagonal = float(np.hypot(*mask.shape))
-    return float(xs.mean()) / diagonal, float(ys.mean()) / diagonal
+    in_columns = np.count_nonzero(mask, axis=0)
+    in_rows = np.count_nonzero(mask, axis=1)
+    area, diagonal = float(in_rows.sum()), float(np.hypot(*mask.shape))
+    x = float(in_columns @ np.arange(mask.shape[1])) / area
+    y = float(in_rows @ np.arange(mask.shape[0])) / area
+    return x / diagonal, y / diagonal

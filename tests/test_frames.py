@@ -84,9 +84,9 @@ def test_bad_input_is_named_with_a_remedy(tmp_path, small_video, kind):
     assert ";" in str(caught.value)
 
 
-def test_a_corrupted_video_says_where(tmp_path):
-    path = tmp_path / "corrupt.mp4"
-    noise = np.random.default_rng(0).integers(0, 256, (60, 64, 96, 3)).astype(np.uint8)
+def write_corrupt(path, frame_count=60):
+    """A video of noise, in the middle of which a fifth of the bytes is zero."""
+    noise = np.random.default_rng(0).integers(0, 256, (frame_count, 64, 96, 3)).astype(np.uint8)
     with VideoWriter(path, rate=25, width=96, height=64) as writer:
         for image in noise:
             writer.add(image)
@@ -94,10 +94,83 @@ def test_a_corrupted_video_says_where(tmp_path):
     # Beyond the frames that the decoder reads ahead when it opens the file.
     start = 6 * len(content) // 10
     content[start : start + len(content) // 5] = bytes(len(content) // 5)
+    whole = path.with_name("whole.mp4")
+    path.rename(whole)
     path.write_bytes(content)
+    return whole
+
+
+def test_a_corrupted_video_says_where(tmp_path):
+    path = tmp_path / "corrupt.mp4"
+    write_corrupt(path)
     with pytest.raises(InputError) as caught:
         list(open_video(path).batches(4))
     assert f"{path} cannot be decoded at frame" in str(caught.value)
+    assert "--on-bad-frame skip" in str(caught.value)
+
+
+def test_bad_frames_of_a_video_can_be_skipped(tmp_path):
+    path = tmp_path / "corrupt.mp4"
+    whole = write_corrupt(path)
+    batches = list(open_video(path, "skip").batches(8))
+    assert np.concatenate([batch.indices for batch in batches]).tolist() == list(range(60))
+    times = np.concatenate([batch.times for batch in batches])
+    assert np.allclose(times, np.arange(60) / 25)
+    lost = frozenset().union(*(batch.undecodable for batch in batches))
+    assert 5 <= len(lost) <= 25
+    assert min(lost) > 25
+    images = np.concatenate([batch.images for batch in batches])
+    right = np.concatenate([batch.images for batch in open_video(whole).batches(8)])
+    first = min(lost)
+    assert np.array_equal(images[:first], right[:first])
+    assert np.array_equal(images[first], right[first - 1])
+
+
+def test_a_whole_video_has_nothing_to_skip(small_video):
+    stopping = list(open_video(small_video).batches(5))
+    skipping = list(open_video(small_video, "skip").batches(5))
+    assert len(stopping) == len(skipping)
+    for one, other in zip(stopping, skipping, strict=True):
+        assert np.array_equal(one.images, other.images)
+        assert np.array_equal(one.times, other.times)
+        assert not other.undecodable
+
+
+def test_skipping_does_not_take_a_truncated_video_for_whole(tmp_path):
+    path = tmp_path / "truncated.mkv"
+    whole = write_corrupt(tmp_path / "corrupt.mp4")
+    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    video = open_video(path, "skip")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="truncated.mkv ends after"):
+        list(video.batches(4))
+
+
+def test_a_video_of_which_nothing_decodes_is_refused(tmp_path):
+    path = tmp_path / "noise.mp4"
+    write_corrupt(path)
+    content = bytearray(path.read_bytes())
+    media = content.find(b"mdat") + 4
+    end = content.find(b"moov") - 4
+    content[media:end] = bytes(end - media)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="noise.mp4"):
+        list(open_video(path, "skip").batches(4))
+
+
+def test_a_damaged_picture_can_be_skipped(tmp_path):
+    for index in (0, 2):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((8, 10, 3), 50 * index, np.uint8))
+    (tmp_path / "1.png").write_bytes(b"PNG?")
+    (batch,) = open_video(tmp_path, "skip").batches(4)
+    assert batch.undecodable == {1}
+    assert batch.images[:, 0, 0, 0].tolist() == [0, 0, 100]
 
 
 def test_a_video_without_a_picture_stream(tmp_path):

@@ -252,3 +252,87 @@ def test_following_back_stops_where_the_track_already_is_and_where_frames_end(tr
     assert tracker.back_fill([1]) == []
     tracker.prompt([mask_prompt(11, 2, masks[11])])
     assert [index for index, _ in tracker.back_fill([2])] == [10, 9, 8]
+
+
+def logits_by_track(network, images, prompted_at, ahead=None):
+    """Logits of every track in every frame; a track is prompted on one or more frames."""
+    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME)
+    found = []
+    for index, image in enumerate(images):
+        if ahead and index % ahead == 0:
+            rows = list(range(index, min(index + ahead, len(images))))
+            tracker.encode_ahead(rows, np.stack([images[row] for row in rows]))
+        tracker.track(index, image)
+        tracker.prompt(
+            [
+                mask_prompt(index, track_id, prompts[index])
+                for track_id, prompts in prompted_at.items()
+                if index in prompts
+            ]
+        )
+        found.append({track_id: out.logits for track_id, out in tracker.outputs.items()})
+    return found
+
+
+def scene_of_three():
+    """Images, and the frames and masks on which three tracks are prompted."""
+    images, masks = first_object()
+    left, right = masks[0].copy(), masks[3].copy()
+    left[:, 80:] = False
+    right[:, :80] = False
+    return images, {1: {0: masks[0], 5: masks[5]}, 2: {3: right}, 7: {0: left, 8: ~masks[8]}}
+
+
+def test_all_tracks_in_one_pass_have_the_logits_of_each_alone(trained):
+    images, prompted_at = scene_of_three()
+    together = logits_by_track(trained, images, prompted_at)
+    for track_id, prompts in prompted_at.items():
+        alone = logits_by_track(trained, images, {track_id: prompts})
+        differences = [
+            float((here[track_id] - there[track_id]).abs().max())
+            for here, there in zip(together, alone, strict=True)
+            if track_id in there
+        ]
+        assert len(differences) == len(images) - min(prompts)
+        assert max(differences) < 1e-3
+
+
+@pytest.mark.parametrize("ahead", [2, 5, 12])
+def test_frames_encoded_ahead_in_batches_give_the_same_logits(trained, ahead):
+    images, prompted_at = scene_of_three()
+    single = logits_by_track(trained, images, prompted_at)
+    batched = logits_by_track(trained, images, prompted_at, ahead)
+    for here, there in zip(single, batched, strict=True):
+        assert here.keys() == there.keys()
+        for track_id, logits in here.items():
+            assert float((logits - there[track_id]).abs().max()) < 1e-3
+
+
+def test_a_frame_that_was_not_encoded_ahead_is_encoded_when_it_comes(trained):
+    images, masks = first_object()
+    results = []
+    for ahead in (False, True):
+        tracker = Sam2Tracker(trained, CPU)
+        for index, image in enumerate(images[:6]):
+            if ahead and index == 1:
+                tracker.encode_ahead([1, 2], np.stack(images[1:3]))
+            tracker.track(index, image)
+            if index == 0:
+                tracker.prompt([mask_prompt(0, 1, masks[0])])
+        results.append(tracker.result().masks)
+    assert np.array_equal(*results)
+
+
+def test_what_was_encoded_ahead_is_forgotten_with_the_video(trained):
+    images, masks = first_object()
+    tracker = Sam2Tracker(trained, CPU)
+    tracker.encode_ahead([0, 1], np.stack(images[6:8]))
+    tracker.reset()
+    tracker.track(0, images[0])
+    tracker.prompt([mask_prompt(0, 1, masks[0])])
+    tracker.track(1, images[1])
+    fresh = Sam2Tracker(trained, CPU)
+    fresh.track(0, images[0])
+    fresh.prompt([mask_prompt(0, 1, masks[0])])
+    fresh.track(1, images[1])
+    assert np.array_equal(tracker.result().masks, fresh.result().masks)

@@ -5,13 +5,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+# Of so many rows the enlarged logits of a dozen tracks stay in a processor's cache at 1080p.
+_STRIP_ROWS = 32
+# What is above 0; anything smaller may be taken for 0 where processors flush it.
+_LEAST_LOGIT = np.finfo(np.float32).tiny
+
 
 def enlarged_masks(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Enlarge the logits of all tracks bilinearly and give each pixel to the highest above 0.
 
-    Only where a track can be above 0 are its logits enlarged, which at 1080p is a small part of
-    the picture for most. It is done with the processor, since coarse logits are a hundredth of
-    what masks at the video's size would be to fetch from a GPU.
+    It is done strip by strip, and in each only for the tracks that can be above 0 there. It is
+    done with the processor, since coarse logits are a hundredth of what masks at the video's
+    size would be to fetch from a GPU.
 
     Args:
         logits: float32[M, h, w], masks before the sigmoid.
@@ -21,33 +26,32 @@ def enlarged_masks(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArra
         bool[M, H, W], pairwise disjoint; of equal logits the first track has the pixel.
     """
     height, width = size
-    rows = _interpolation(logits.shape[1], height)
-    columns = _interpolation(logits.shape[2], width)
     masks = np.zeros((len(logits), height, width), np.bool_)
-    best = np.zeros(size, np.float32)
-    winner = np.full(size, -1, np.int16)
-    windows = [_window(track > 0, rows, columns) for track in logits]
-    for number, (track, window) in enumerate(zip(logits, windows, strict=True)):
-        part = rows[window[0]] @ track @ columns[window[1]].T
-        wins = part > best[window]
-        best[window][wins] = part[wins]
-        winner[window][wins] = number
-    for number, window in enumerate(windows):
-        masks[number][window] = winner[window] == number
+    rows = _interpolation(logits.shape[1], height)
+    wide = logits @ _interpolation(logits.shape[2], width).T
+    positive_rows = np.any(logits > 0, axis=2)
+    for top in range(0, height, _STRIP_ROWS):
+        strip = slice(top, top + _STRIP_ROWS)
+        used = np.flatnonzero(rows[strip].any(0))
+        coarse = slice(used[0], used[-1] + 1)
+        tracks = np.flatnonzero(positive_rows[:, coarse].any(1))
+        if len(tracks):
+            enlarged = rows[strip, coarse] @ wide[tracks, coarse]
+            _give_pixels(enlarged, masks, tracks, strip)
     return masks
 
 
-def _window(
-    positive: NDArray[np.bool_], rows: NDArray[np.float32], columns: NDArray[np.float32]
-) -> tuple[slice, slice]:
-    """Return the part of the enlarged picture that has a share of a positive coarse pixel."""
-    in_rows, in_columns = np.any(positive, axis=1), np.any(positive, axis=0)
-    return _reach(np.asarray(in_rows), rows), _reach(np.asarray(in_columns), columns)
-
-
-def _reach(coarse: NDArray[np.bool_], weights: NDArray[np.float32]) -> slice:
-    fine = np.flatnonzero(weights[:, coarse].any(1))
-    return slice(int(fine[0]), int(fine[-1]) + 1) if len(fine) else slice(0, 0)
+def _give_pixels(
+    logits: NDArray[np.float32], masks: NDArray[np.bool_], tracks: NDArray[np.intp], strip: slice
+) -> None:
+    """Give each pixel of a strip to the track of the highest logit, float32[T, S, W], above 0."""
+    best = np.maximum(logits.max(0), _LEAST_LOGIT)
+    free = np.ones(best.shape, np.bool_)
+    for place, track in enumerate(tracks):
+        mask = masks[track, strip]
+        np.greater_equal(logits[place], best, out=mask)
+        mask &= free
+        free ^= mask
 
 
 @lru_cache(maxsize=8)

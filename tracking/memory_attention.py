@@ -8,7 +8,53 @@ import torch
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.position_encoding import apply_rotary_enc
 from sam2.modeling.sam.transformer import RoPEAttention
+from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
+
+from tracking.memory import GatheredMemories
+
+_POINTER_AGE_SCALE = 15
+
+
+def lay_out_memories(
+    network: SAM2Base, gathered: GatheredMemories, spatial_position: Tensor
+) -> tuple[Tensor, Tensor, int, Tensor]:
+    """Lay the memories of several tracks out as tokens, spatial memories first.
+
+    Args:
+        network: knows how times and pointers are encoded.
+        gathered: the memories.
+        spatial_position: float32[hw, M], position encoding of one memory.
+
+    Returns:
+        tokens float32[L, B, M], their positions float32[L, B, M], how many at the end are
+        object pointers, and bool[B, L], False for padding.
+    """
+    batch = len(gathered.ages)
+    spatial = gathered.features.flatten(3).permute(1, 3, 0, 2)
+    tokens_per_slot = spatial.shape[1]
+    # A prompted frame has the last temporal encoding, a tracked one that of its age.
+    encoding_of_age = torch.where(gathered.ages == 0, network.num_maskmem, gathered.ages) - 1
+    temporal = network.maskmem_tpos_enc[encoding_of_age.T, 0, 0]
+    position = spatial_position[None, :, None] + temporal[:, None]
+    pieces = network.hidden_dim // network.mem_dim
+    pointer_slots = gathered.pointers.shape[1]
+    pointers = gathered.pointers.reshape(batch, pointer_slots * pieces, network.mem_dim)
+    sine = get_1d_sine_pe(gathered.pointer_ages / _POINTER_AGE_SCALE, dim=network.hidden_dim)
+    pointer_position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
+    valid = torch.cat(
+        [
+            gathered.features_valid.repeat_interleave(tokens_per_slot, 1),
+            gathered.pointers_valid.repeat_interleave(pieces, 1),
+        ],
+        1,
+    )
+    memory = torch.cat([spatial.reshape(-1, batch, network.mem_dim), pointers.transpose(0, 1)])
+    positions = torch.cat(
+        [position.reshape(-1, batch, network.mem_dim), pointer_position.transpose(0, 1)]
+    )
+    return memory, positions, pointer_slots * pieces, valid
 
 
 def attend_to_memories(

@@ -75,11 +75,18 @@ def normalize_images(images: torch.Tensor, image_size: int) -> torch.Tensor:
         float32[N, 3, image_size, image_size], normalised with ImageNet's mean and
         standard deviation.
     """
-    planes = images.permute(0, 3, 1, 2).float() / 255
+    planes = images.permute(0, 3, 1, 2)
     if planes.shape[-2:] != (image_size, image_size):
+        # On a CPU torch resizes bytes forty times as fast as floats, and is off by one level at
+        # most; for other devices it only has floats.
         planes = torch.nn.functional.interpolate(
-            planes, (image_size, image_size), mode="bilinear", align_corners=False, antialias=True
+            planes if planes.is_cpu else planes.float(),
+            (image_size, image_size),
+            mode="bilinear",
+            align_corners=False,
+            antialias=True,
         )
+    planes = planes.float() / 255
     mean = planes.new_tensor((0.485, 0.456, 0.406)).view(1, 3, 1, 1)
     std = planes.new_tensor((0.229, 0.224, 0.225)).view(1, 3, 1, 1)
     return (planes - mean) / std

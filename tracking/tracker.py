@@ -14,17 +14,15 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
-from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from pipeline.masks import iou_matrix
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
-from tracking.enlarged_masks import enlarged_masks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
-from tracking.memory import FrameMemory, GatheredMemories, MemoryBank, MemoryRule
-from tracking.memory_attention import attend_to_memories
+from tracking.memory import FrameMemory, MemoryBank, MemoryRule
+from tracking.memory_attention import attend_to_memories, lay_out_memories
 from tracking.prompt_inputs import mask_input, point_inputs
 from tracking.sam2_model import normalize_images
+from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
     bank_arrays,
@@ -33,7 +31,6 @@ from tracking.tracker_state import (
     restored_outputs,
 )
 
-_POINTER_AGE_SCALE = 15
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
 
@@ -66,9 +63,15 @@ class Sam2Tracker:
         self._frame_index = -1
         self._frame_size = (0, 0)
         self._features: FrameFeatures | None = None
+        self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
         self._past: deque[PastFrame] = deque(maxlen=look_back)
         self._memory_position = self._constant_memory_position()
+
+    @property
+    def network(self) -> SAM2Base:
+        """The SAM-2 network."""
+        return self._network
 
     @property
     def track_ids(self) -> list[int]:
@@ -79,6 +82,18 @@ class Sam2Tracker:
     def outputs(self) -> dict[int, TrackOutput]:
         """What the network says of each track in the current frame."""
         return dict(self._outputs)
+
+    @torch.inference_mode()
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Encode the images of the next frames in one batch, for `track` to use.
+
+        That needs no memory of the past, and fills a GPU as single frames do not.
+
+        Args:
+            frame_indices: of the N frames; `track` must be given the same images under them.
+            images: uint8[N, H, W, 3], RGB.
+        """
+        self._encoded_ahead = dict(zip(frame_indices, self._encode(images), strict=True))
 
     @torch.inference_mode()
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
@@ -110,8 +125,8 @@ class Sam2Tracker:
             )
         self._frame_index = frame_index
         self._frame_size = (image.shape[0], image.shape[1])
-        tensor = torch.from_numpy(np.ascontiguousarray(image))[None].to(self._device)
-        self._features = self._encode(normalize_images(tensor, self._network.image_size))
+        ahead = self._encoded_ahead.pop(frame_index, None)
+        self._features = ahead or self._encode(image[None])[0]
         self._outputs = {}
 
     @torch.inference_mode()
@@ -162,7 +177,7 @@ class Sam2Tracker:
             following = [track_id for track_id in following if outputs[track_id].is_visible]
             past.outputs.update({track_id: outputs[track_id] for track_id in following})
             if following:
-                changed.append((past.frame_index, self._to_masks(past.outputs)))
+                changed.append((past.frame_index, masks_of_outputs(past.outputs, self._frame_size)))
         return changed
 
     def forget_past(self) -> None:
@@ -181,6 +196,7 @@ class Sam2Tracker:
         self._bank.clear()
         self._frame_index = -1
         self._features = None
+        self._encoded_ahead = {}
         self._outputs = {}
         self._past.clear()
 
@@ -208,6 +224,7 @@ class Sam2Tracker:
         self._bank = restored_bank(state, self._device)
         outputs = restored_outputs(state, self._device)
         for batch in past:
+            self.encode_ahead(batch.indices.tolist(), batch.images)
             for row, frame_index in enumerate(batch.indices.tolist()):
                 if frame_index in outputs:
                     self._see(frame_index, batch.images[row])
@@ -221,21 +238,7 @@ class Sam2Tracker:
 
         A pixel that several tracks claim goes to the one with the highest logit.
         """
-        return self._to_masks(self._outputs)
-
-    def _to_masks(self, outputs: dict[int, TrackOutput]) -> TrackedMasks:
-        track_ids = sorted(outputs)
-        if not track_ids:
-            return TrackedMasks.empty(*self._frame_size)
-        coarse = torch.stack([outputs[track_id].logits for track_id in track_ids])
-        logits = coarse.float().cpu().numpy()
-        return TrackedMasks(
-            track_ids=np.array(track_ids, np.int64),
-            masks=enlarged_masks(logits, self._frame_size),
-            quality=np.array([outputs[t].quality for t in track_ids], np.float32),
-            presence=np.array([outputs[t].presence for t in track_ids], np.float32),
-            claims=_claims(logits),
-        )
+        return masks_of_outputs(self._outputs, self._frame_size)
 
     def _constant_memory_position(self) -> Tensor:
         """Return the spatial position encoding of a memory, float32[hw, M]; always the same."""
@@ -245,13 +248,25 @@ class Sam2Tracker:
             encoded: Tensor = self._network.memory_encoder.position_encoding(dummy)
         return encoded[0].flatten(1).T
 
-    def _encode(self, image: Tensor) -> FrameFeatures:
-        backbone = self._network.forward_image(image)
+    def _encode(self, images: NDArray[np.uint8]) -> list[FrameFeatures]:
+        """Return the features of each of N frames uint8[N, H, W, 3]."""
+        # Made small before they go to the device, so that a hundredth has to be moved.
+        small = normalize_images(
+            torch.from_numpy(np.ascontiguousarray(images)), self._network.image_size
+        )
+        backbone = self._network.forward_image(small.to(self._device))
         _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
-        if self._features is not None:
-            # They are the same for every frame, and need not be kept for each.
-            positions = self._features.positions
-        return FrameFeatures(vision=vision, positions=positions, sizes=sizes)
+        # They are the same for every frame, and need not be kept for each.
+        first = [level[:, :1] for level in positions]
+        positions = first if self._features is None else self._features.positions
+        return [
+            FrameFeatures(
+                vision=[level[:, row : row + 1] for level in vision],
+                positions=positions,
+                sizes=sizes,
+            )
+            for row in range(len(images))
+        ]
 
     def _follow(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
@@ -285,8 +300,8 @@ class Sam2Tracker:
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> Tensor:
         batch = len(track_ids)
-        memory, position, pointer_tokens, valid = self._memory_tokens(
-            bank.gather(track_ids, frame_index)
+        memory, position, pointer_tokens, valid = lay_out_memories(
+            self._network, bank.gather(track_ids, frame_index), self._memory_position
         )
         conditioned = attend_to_memories(
             self._network.memory_attention,
@@ -298,34 +313,6 @@ class Sam2Tracker:
             valid=valid,
         )
         return conditioned.permute(1, 2, 0).reshape(batch, -1, *features.sizes[-1])
-
-    def _memory_tokens(self, gathered: GatheredMemories) -> tuple[Tensor, Tensor, int, Tensor]:
-        """Lay memories and pointers out as tokens: (tokens, positions) float32[L, B, M]."""
-        network = self._network
-        batch = len(gathered.ages)
-        spatial = gathered.features.flatten(3).permute(1, 3, 0, 2)
-        tokens_per_slot = spatial.shape[1]
-        # A prompted frame has the last temporal encoding, a tracked one that of its age.
-        encoding_of_age = torch.where(gathered.ages == 0, network.num_maskmem, gathered.ages) - 1
-        temporal = network.maskmem_tpos_enc[encoding_of_age.T, 0, 0]
-        position = self._memory_position[None, :, None] + temporal[:, None]
-        pieces = network.hidden_dim // network.mem_dim
-        pointer_slots = gathered.pointers.shape[1]
-        pointers = gathered.pointers.reshape(batch, pointer_slots * pieces, network.mem_dim)
-        sine = get_1d_sine_pe(gathered.pointer_ages / _POINTER_AGE_SCALE, dim=network.hidden_dim)
-        pointer_position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
-        valid = torch.cat(
-            [
-                gathered.features_valid.repeat_interleave(tokens_per_slot, 1),
-                gathered.pointers_valid.repeat_interleave(pieces, 1),
-            ],
-            1,
-        )
-        memory = torch.cat([spatial.reshape(-1, batch, network.mem_dim), pointers.transpose(0, 1)])
-        positions = torch.cat(
-            [position.reshape(-1, batch, network.mem_dim), pointer_position.transpose(0, 1)]
-        )
-        return memory, positions, pointer_slots * pieces, valid
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         network = self._network
@@ -400,8 +387,3 @@ class Sam2Tracker:
         if self._features is None:
             raise ValueError("there is no current frame; call track first")
         return self._features
-
-
-def _claims(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the IoU float32[M, M] of the masks that logits float32[M, h, w] stand for."""
-    return iou_matrix(logits > 0, logits > 0).astype(np.float32)

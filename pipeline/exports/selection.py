@@ -89,8 +89,10 @@ class Selection:
         Raises:
             InputError: the annotated video is gone or has changed.
         """
-        entry = self.annotation_set.manifest.video
-        video = open_video(Path(entry.path))
+        manifest = self.annotation_set.manifest
+        entry = manifest.video
+        skips = manifest.settings.get("on_bad_frame") == "skip"
+        video = open_video(Path(entry.path), "skip" if skips else "stop")
         if video.info.sha256 != entry.sha256:
             raise InputError(
                 f"{entry.path} is not the video that {self.annotation_set.path} annotates; put "
@@ -98,7 +100,7 @@ class Selection:
             )
         frames = self.frames()
         frame = next(frames, None)
-        for batch in video.batches(_BATCH_FRAMES, self.annotation_set.manifest.counts.frames):
+        for batch in video.batches(_BATCH_FRAMES, manifest.counts.frames):
             for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
                 if frame is not None and frame.index == index:
                     yield frame, self._shown(frame, image)

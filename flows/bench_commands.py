@@ -1,0 +1,96 @@
+"""The command line's part about speed: `scopeline bench`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from flows.model_commands import JsonOption, screen
+from pipeline.errors import UsageError
+
+
+def bench(
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PART,...",
+            help="annotate, objects, official, sasvi, memory, decoders, storage, startup.",
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Of the clip.")] = "1920x1080",
+    frames: Annotated[int, typer.Option(min=2, help="Of the clip.")] = 48,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Each variant is measured N times, in turns.")
+    ] = 3,
+    memory_frames: Annotated[
+        str, typer.Option(metavar="N,M", help="Peak memory is compared after N and M frames.")
+    ] = "200,1000",
+    overseer: Annotated[str, typer.Option(help="Name or model folder.")] = "scopeline",
+    tracker: Annotated[
+        str, typer.Option(help="Name, model folder or official checkpoint.")
+    ] = "scopeline",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure speed and memory on a rendered clip, in turns, and print the medians."""
+    from flows.bench import PARTS, Benchmark, run_benchmark
+    from flows.settings import AnnotateSettings
+
+    width, height = _pair(size, "x", "--size")
+    with TemporaryDirectory(prefix="scopeline-") as folder:
+        benchmark = Benchmark(
+            folder=Path(folder),
+            settings=AnnotateSettings(overseer=overseer, tracker=tracker, device=device),
+            parts=tuple(only.split(",")) if only else PARTS,
+            width=width,
+            height=height,
+            frames=frames,
+            rounds=rounds,
+            memory_frames=_pair(memory_frames, ",", "--memory-frames"),
+        )
+        report = run_benchmark(benchmark, lambda part: screen.print(f"{part} ...", style="dim"))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _print_tables(report)
+
+
+def _pair(text: str, divider: str, option: str) -> tuple[int, int]:
+    first, _, second = text.partition(divider)
+    if not (first.isdecimal() and second.isdecimal()):
+        raise UsageError(f"{option} {text} is not two numbers with {divider!r} between them")
+    return int(first), int(second)
+
+
+def _print_tables(report: dict[str, Any]) -> None:
+    console = Console()
+    for part, figures in report.items():
+        table = Table("", "", title=part, show_header=False, title_justify="left")
+        for name, value in figures.items():
+            for label, text in _rows(name, value):
+                table.add_row(label, text)
+        console.print(table)
+
+
+def _rows(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a figure, which may be one for each variant."""
+    label = name.replace("_", " ")
+    if not isinstance(value, dict):
+        yield label, _text(value)
+        return
+    for variant, figure in value.items():
+        if isinstance(figure, dict):
+            yield variant, f"{figure['ms_per_frame']:.1f} ms a frame, {figure['share']:.1%}"
+        else:
+            yield f"{label}: {variant}", _text(figure)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_text(part) for part in value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

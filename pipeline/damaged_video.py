@@ -1,0 +1,66 @@
+"""Decoding of a video in which some frames are damaged, without losing count of them."""
+
+import heapq
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import InputError
+
+
+def decode_with_gaps(
+    container: av.container.InputContainer,
+) -> Iterator[tuple[float, NDArray[np.uint8] | None]]:
+    """Decode what can be decoded, and say where a frame is missing.
+
+    A frame is known by the presentation time that its packet has. A decoder gives frames in the
+    order of their times: those of earlier packets that have not come by then are lost. So is a
+    frame of which the decoder itself says that it is corrupt.
+
+    Args:
+        container: an open video file.
+
+    Yields:
+        For each frame its presentation time in seconds, and its picture uint8[H, W, 3], RGB, or
+        None where it is lost.
+
+    Raises:
+        av.error.FFmpegError: the file cannot be read on.
+        InputError: there is no frame that can be decoded.
+    """
+    stream = container.streams.video[0]
+    # Frames that are decoded in parallel would be lost together with the damaged one.
+    stream.thread_type = "SLICE"
+    tick_s = float(stream.time_base or 0)
+    expected: list[int] = []
+    decoded = False
+    for packet in container.demux(stream):
+        if packet.size and packet.pts is not None:
+            heapq.heappush(expected, packet.pts)
+        for frame in _decode(packet):
+            while expected and frame.pts is not None and expected[0] < frame.pts:
+                yield heapq.heappop(expected) * tick_s, None
+            if expected and expected[0] == frame.pts:
+                heapq.heappop(expected)
+            picture = None
+            if not frame.is_corrupt:
+                picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            decoded = decoded or picture is not None
+            yield float(frame.time or 0), picture
+    if not decoded:
+        raise InputError(
+            f"{container.name} holds no frame that can be decoded; copy it again or convert it to "
+            "mp4 (H.264)"
+        )
+    while expected:
+        yield heapq.heappop(expected) * tick_s, None
+
+
+def _decode(packet: "av.Packet[Any]") -> list[av.VideoFrame]:
+    try:
+        return [frame for frame in packet.decode() if isinstance(frame, av.VideoFrame)]
+    except av.error.FFmpegError:
+        return []
