@@ -17,6 +17,7 @@ from pipeline.exports.output import replaced_file
 
 if TYPE_CHECKING:
     from overseer.datasets import LabelledFrames
+    from pipeline.labelled_clip import LabelledClip
 
 data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
 _LONGEST_SIDE = 640
@@ -70,8 +71,16 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
             label.name: {"frames": with_class[label.id], "instances": instances[label.id]}
             for label in frames.label_set.foreground
         },
+        "ignored": round(float(np.mean([_ignored_share(clip) for clip in frames.clips])), 4),
         "problems": list(frames.problems),
     }
+
+
+def _ignored_share(clip: "LabelledClip") -> float:
+    """Return which share of the pixels the labels leave open, 0..1."""
+    from pipeline.labelled_clip import IGNORED
+
+    return float((clip.track_maps == IGNORED).mean())
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -83,6 +92,8 @@ def _print(document: dict[str, Any]) -> None:
     for name, counts in document["classes"].items():
         table.add_row(name, str(counts["frames"]), str(counts["instances"]))
     Console().print(table)
+    if document["ignored"]:
+        screen.print(f"{document['ignored']:.1%} of the pixels are ignored", highlight=False)
     for problem in document["problems"]:
         screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
     screen.print(document["sheet"], soft_wrap=True)

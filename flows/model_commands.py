@@ -16,8 +16,8 @@ screen = Console(stderr=True)
 
 LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
-    "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis18, endoscapes or "
-    "cholecinstanceseg."
+    "cvat, cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis17 "
+    "(endovis17-parts), endovis18, endoscapes, cholecinstanceseg or autolaparo."
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]

@@ -23,6 +23,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from overseer.losses import IgnoringProposals
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
@@ -101,7 +102,7 @@ def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
     anchors = AnchorGenerator(
         sizes=((16,), (32,), (64,), (128,), (256,)), aspect_ratios=((0.5, 1.0, 2.0),) * 5
     )
-    return MaskRCNN(
+    network = MaskRCNN(
         _build_backbone(config),
         min_size=int(0.75 * config.image_size),
         max_size=config.image_size,
@@ -119,6 +120,8 @@ def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
         mask_head=MaskRCNNHeads(channels, (channels,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(channels, channels, class_count + 1),
     )
+    network.rpn = IgnoringProposals(network.rpn)
+    return network
 
 
 class MaskRCNNOverseer:

@@ -1,6 +1,7 @@
 """`scopeline data check`."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -57,3 +58,10 @@ def test_a_folder_of_another_layout_is_one_sentence(scopeline, data_set):
     code, _, err = check(scopeline, data_set, "--layout", "photos")
     assert code == 2
     assert "unknown layout photos" in err
+
+
+def test_what_the_labels_leave_open_is_said(scopeline, data_set, labels):
+    open_liver = replace(labels, classes=labels.classes[:2], ignored_values=(90,))
+    (data_set.parent / "labels.json").write_text(json.dumps(open_liver.to_json()))
+    assert json.loads(check(scopeline, data_set, "--json")[1])["ignored"] == 0.5
+    assert "50.0% of the pixels are ignored" in check(scopeline, data_set)[2]

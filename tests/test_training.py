@@ -23,9 +23,9 @@ from overseer.mask_rcnn import (
     load_overseer,
     read_label_set,
 )
-from overseer.train import train_overseer, vary_view
+from overseer.train import FrameTrainer, train_overseer, vary_view
 from pipeline.errors import InputError, ModelError, UsageError
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import last_scores, read_record
@@ -338,3 +338,21 @@ def test_frames_are_varied_together_with_their_masks():
         assert set(np.unique(varied)) <= {0, 9}
         bright = image[..., 0] > 127
         assert (bright & (varied > 0)).sum() / (bright | (varied > 0)).sum() > 0.9
+
+
+def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
+    """Ignored surroundings give the classifier fewer boxes to learn the background from."""
+    torch.manual_seed(0)
+    network = build_network(TINY, 1).train()
+    shown = []
+    network.roi_heads.box_predictor.register_forward_hook(
+        lambda _module, _inputs, output: shown.append(len(output[0]))
+    )
+    for around in (0, IGNORED):
+        track_maps = np.full((1, 96, 128), around, np.uint8)
+        track_maps[0, 30:70, 40:90] = 1
+        images = np.full((1, 96, 128, 3), 90, np.uint8)
+        clip = LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1})
+        torch.manual_seed(0)
+        FrameTrainer(network, [clip], INSTRUMENTS, batch_size=1, seed=3).losses_of_step(0)
+    assert shown[1] < shown[0]

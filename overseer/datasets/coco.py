@@ -27,7 +27,7 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     The files are all `*.json` in the folder and in `annotations/` that have `images` and
     `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
     the file's name. An image's `video_id`, or the part of its name before the last `_`, is its
-    video.
+    video. What is marked `iscrowd` is ignored.
 
     Args:
         folder: the data set.
@@ -136,8 +136,12 @@ def _instances(
 ) -> list[Instance]:
     declared = (int(image.get("height", size[0])), int(image.get("width", size[1])))
     check_size(file, declared, size)
-    instances = []
+    instances: list[Instance] = []
     for annotation in annotations:
+        if annotation.get("iscrowd"):
+            # A crowd is a region in which the objects are not told apart.
+            instances.append((None, _mask(file, annotation, size)))
+            continue
         class_id = classes.get(int(annotation["category_id"]))
         if class_id is None:
             raise InputError(
@@ -145,8 +149,13 @@ def _instances(
                 "has no class; add it to the file or to --labels"
             )
         instances.append((class_id, _mask(file, annotation, size)))
-    # Small objects lie on large ones.
-    return sorted(instances, key=lambda instance: -int(instance[1].sum()))
+    # Small objects lie on large ones, all of them on what is ignored.
+    return sorted(instances, key=_depth)
+
+
+def _depth(instance: Instance) -> tuple[bool, int]:
+    class_id, mask = instance
+    return class_id is not None, -int(mask.sum())
 
 
 def _mask(file: Path, annotation: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -12,12 +12,12 @@ from overseer.datasets.labelled_frames import (
     LabelledPicture,
     check_size,
     gather_frames,
-    instances_of_regions,
+    instances_of_values,
 )
 from pipeline.errors import InputError
 from pipeline.frames import list_images
 from pipeline.labels import CHOLECSEG8K, LabelSet
-from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
+from pipeline.mask_folder import MaskFolder, read_mask_values
 
 _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png"
 
@@ -86,7 +86,7 @@ def _instances(
     picture: Path, mask: Path, label_set: LabelSet, size: tuple[int, int]
 ) -> list[Instance]:
     values = read_fitting_values(picture, mask, size)
-    return list(instances_of_regions(class_regions(values, label_set, mask)))
+    return list(instances_of_values(values, label_set, mask))
 
 
 def read_fitting_values(picture: Path, mask: Path, size: tuple[int, int]) -> NDArray[np.int64]:
