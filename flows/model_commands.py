@@ -94,6 +94,11 @@ ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw cl
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
 ]
+_SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
+SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
+CheckedSplitOption = Annotated[
+    float, typer.Option("--validation-split", min=0.01, max=0.9, help=_SPLIT_HELP)
+]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
 PrecisionOption = Annotated[
     PrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
@@ -117,6 +122,7 @@ def train_overseer(
     validation_data: Annotated[
         Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
     ] = None,
+    validation_split: SplitOption = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
@@ -148,6 +154,7 @@ def train_overseer(
         layout=layout,
         labels=labels,
         validation_data=validation_data,
+        validation_split=validation_split,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),

@@ -474,3 +474,21 @@ def test_a_coco_crowd_is_ignored_but_for_the_objects_on_it(tmp_path):
     frames = read_labelled_frames(tmp_path, "coco", None, 400)
     assert list(frames.clips[0].class_of_track.values()) == [3]
     assert ignored_pixels(frames) == 2300
+
+
+def test_folders_of_images_and_masks_are_videos(tmp_path):
+    for video, value in (("op1", 90), ("more/op2", 255)):
+        save(tmp_path / video / "images/a.png", picture())
+        save(tmp_path / video / "masks/a.png", np.full((40, 60), value))
+    frames = read_labelled_frames(tmp_path, "masks", None, 400)
+    assert frames.videos == ("more/op2", "op1")
+    assert [label.value for label in frames.label_set.classes] == [90, 255]
+
+
+def test_coco_videos_have_their_names(tmp_path):
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    image = {"id": 1, "file_name": "op1_00.png", "height": 40, "width": 60, "video_id": 4}
+    coco(tmp_path, annotations, images=[image])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("4",)
+    coco(tmp_path, annotations, images=[image], videos=[{"id": 4, "name": "hernia"}])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("hernia",)

@@ -49,6 +49,11 @@ def workplace(tmp_path_factory):
     (folder / "my-frames" / "images").mkdir(parents=True)
     cv2.imwrite(str(folder / "my-frames" / "images" / "0.png"), picture)
     shutil.copytree(folder / "masks", folder / "my-frames" / "masks")
+    for number in range(2):
+        video = folder / "my-videos" / f"operation-{number}"
+        shutil.copytree(folder / "my-frames" / "masks", video / "masks")
+        (video / "images").mkdir()
+        cv2.imwrite(str(video / "images" / "0.png"), picture - number)
     labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
     (folder / "labels.json").write_text(json.dumps(labels))
     (folder / "weights").mkdir()

@@ -97,13 +97,14 @@ def _pictures(
         int(category["id"]): numbers.get(str(category["name"]))
         for category in document["categories"]
     }
+    videos = {entry["id"]: str(entry["name"]) for entry in document.get("videos", [])}
     annotations: dict[int, list[dict[str, Any]]] = {}
     for annotation in document["annotations"]:
         annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
     return [
         LabelledPicture(
             path=_find(folder, file, str(image["file_name"])),
-            video=_video(image),
+            video=_video(image, videos),
             read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
         )
         for image in document["images"]
@@ -122,9 +123,11 @@ def _find(folder: Path, file: Path, name: str) -> Path:
     return file.parent / Path(name).name
 
 
-def _video(image: dict[str, Any]) -> str:
+def _video(image: dict[str, Any], videos: dict[Any, str]) -> str:
+    if "video_id" in image:
+        return videos.get(image["video_id"], str(image["video_id"]))
     stem = Path(str(image["file_name"])).stem
-    return str(image["video_id"]) if "video_id" in image else stem.rpartition("_")[0] or stem
+    return stem.rpartition("_")[0] or stem
 
 
 def _instances(
