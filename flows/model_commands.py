@@ -30,6 +30,7 @@ class Backbone(StrEnum):
     resnet18 = "resnet18"
     resnet34 = "resnet34"
     resnet50 = "resnet50"
+    resnet50_v2 = "resnet50_v2"
 
 
 class TrunkChoice(StrEnum):
@@ -86,8 +87,9 @@ ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model f
 StartFromOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|MODEL_DIR",
-        help="Start from the weights of a trained model; scopeline: the one that ships.",
+        metavar="NAME|MODEL_DIR|FILE",
+        help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
+        "for an overseer, a checkpoint of torchvision's.",
     ),
 ]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
@@ -139,7 +141,7 @@ def train_overseer(
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
     from flows.training import train_overseer_job
     from flows.training_job import TrainingJob
-    from overseer.mask_rcnn import OverseerConfig
+    from overseer.networks import training_config
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
 
@@ -159,7 +161,7 @@ def train_overseer(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
     )
-    config = OverseerConfig(backbone=backbone.value)
+    config = training_config(backbone.value)
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 

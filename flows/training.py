@@ -21,7 +21,7 @@ from flows.training_job import (
 )
 from overseer.datasets import LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import refuse_shared_videos, split_by_video
-from overseer.mask_rcnn import OverseerConfig
+from overseer.networks import OverseerConfig
 from overseer.train import train_overseer
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip

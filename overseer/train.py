@@ -12,7 +12,8 @@ from torchvision.models.detection import MaskRCNN
 from torchvision.ops import masks_to_boxes
 
 from overseer.losses import training_losses
-from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network, copy_weights
+from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
+from overseer.networks import OverseerConfig, build_network
 from overseer.validation import mask_precision
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map

@@ -17,12 +17,11 @@ from flows.training import train_overseer_job, train_tracker_job
 from flows.training_job import TrainingJob
 from overseer.mask_rcnn import (
     MaskRCNNOverseer,
-    OverseerConfig,
-    build_network,
     copy_weights,
     load_overseer,
     read_label_set,
 )
+from overseer.networks import OverseerConfig, build_network
 from overseer.train import FrameTrainer, train_overseer, vary_view
 from pipeline.errors import InputError, ModelError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
