@@ -152,7 +152,9 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
     """
     models = {}
     if settings.policy != "given":
-        models["overseer"] = describe_model(settings.overseer, "overseer")
+        models["overseer"] = describe_model(
+            settings.overseer, "overseer", settings.overseer_weights
+        )
     if settings.policy != "framewise":
         models["tracker"] = describe_model(settings.tracker, "tracking")
     return {"models": models, "settings": settings.identity()}
@@ -192,11 +194,13 @@ def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
 
 
 @lru_cache(maxsize=2)
-def _open_models(overseer: str | None, tracker: str | None, device: str) -> tuple[Any, Any]:
+def _open_models(
+    overseer: str | None, weights: Path | None, tracker: str | None, device: str
+) -> tuple[Any, Any]:
     """Load models once for all the videos of a process; None is not loaded."""
     place = choose_device(device)
     return (
-        open_overseer(overseer, place) if overseer is not None else None,
+        open_overseer(overseer, place, weights) if overseer is not None else None,
         open_tracker(tracker, place) if tracker is not None else None,
     )
 
@@ -210,7 +214,7 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
     """
     overseer = None if settings.policy == "given" else settings.overseer
     tracker = None if settings.policy == "framewise" else settings.tracker
-    return _open_models(overseer, tracker, settings.device)
+    return _open_models(overseer, settings.overseer_weights, tracker, settings.device)
 
 
 def _label_set(settings: AnnotateSettings) -> LabelSet:

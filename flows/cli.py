@@ -126,6 +126,9 @@ def annotate(
     ],
     out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset.")],
     overseer: Annotated[str | None, typer.Option(help="Name or model folder.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a published overseer, such as sasvi/cadis.")
+    ] = None,
     tracker: Annotated[
         str | None, typer.Option(help="Name, model folder or official checkpoint.")
     ] = None,
@@ -174,6 +177,7 @@ def annotate(
     """Annotate videos; one that fails does not stop the others."""
     given = {
         "overseer": overseer,
+        "overseer_weights": weights,
         "tracker": tracker,
         "policy": None if policy is None else policy.value,
         "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),

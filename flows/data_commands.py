@@ -9,13 +9,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.model_commands import LAYOUT_HELP, JsonOption, screen
+from flows.model_commands import LAYOUT_HELP, CheckedSplitOption, JsonOption, screen
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from overseer.datasets import LabelledFrames
+    from pipeline.labelled_clip import LabelledClip
 
 data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
 _LONGEST_SIDE = 640
@@ -36,6 +38,8 @@ def check(
     sheet: Annotated[
         Path, typer.Option(help="Picture to write, of frames with their labels.")
     ] = Path("contact-sheet.png"),
+    validation_split: CheckedSplitOption = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, as in training.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Read a data set and say what is in it; exit code 1 if any frame cannot be used."""
@@ -46,7 +50,8 @@ def check(
     label_set = None if labels is None else load_label_set(labels)
     frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
     _write_picture(sheet, contact_sheet(frames.clips, frames.label_set))
-    document = {**_describe(frames), "sheet": str(sheet)}
+    split = _split(folder, frames, validation_split, seed)
+    document = {**_describe(frames), **split, "sheet": str(sheet)}
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
@@ -69,8 +74,32 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
             label.name: {"frames": with_class[label.id], "instances": instances[label.id]}
             for label in frames.label_set.foreground
         },
+        "ignored": round(float(np.mean([_ignored_share(clip) for clip in frames.clips])), 4),
         "problems": list(frames.problems),
     }
+
+
+def _split(folder: Path, frames: "LabelledFrames", share: float, seed: int) -> dict[str, Any]:
+    """Describe how training would divide the data set, or why it could not."""
+    from overseer.datasets.splits import split_by_video
+
+    try:
+        parts = split_by_video(folder, frames, share, seed)
+    except UsageError as error:
+        return {"split": None, "no_split": str(error)}
+    return {
+        "split": {
+            name: dict(sorted(Counter(part.videos).items()))
+            for name, part in zip(("training", "validation"), parts, strict=True)
+        }
+    }
+
+
+def _ignored_share(clip: "LabelledClip") -> float:
+    """Return which share of the pixels the labels leave open, 0..1."""
+    from pipeline.labelled_clip import IGNORED
+
+    return float((clip.track_maps == IGNORED).mean())
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -82,9 +111,22 @@ def _print(document: dict[str, Any]) -> None:
     for name, counts in document["classes"].items():
         table.add_row(name, str(counts["frames"]), str(counts["instances"]))
     Console().print(table)
+    if document["ignored"]:
+        screen.print(f"{document['ignored']:.1%} of the pixels are ignored", highlight=False)
+    _print_split(document)
     for problem in document["problems"]:
         screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
     screen.print(document["sheet"], soft_wrap=True)
+
+
+def _print_split(document: dict[str, Any]) -> None:
+    if document["split"] is None:
+        screen.print(f"no split: {document['no_split']}", soft_wrap=True, highlight=False)
+        return
+    for part, videos in document["split"].items():
+        names = ", ".join(f"{video} ({count})" for video, count in videos.items())
+        text = f"{part}: {sum(videos.values())} frames, {names}"
+        screen.print(text, soft_wrap=True, highlight=False)
 
 
 def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:

@@ -65,7 +65,8 @@ def _scores(job: TrainingJob) -> str:
         return "- not measured on other frames: no validation data was given\n"
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
     if job.data != THEATRE:
-        return f"- on {job.validation_data}, curve in {CURVES}: {measured}\n"
+        split = f"{job.validation_split} of the frames, of videos that it did not learn from"
+        return f"- on {job.validation_data or split}, curve in {CURVES}: {measured}\n"
     return (
         f"- on {job.validation_clips} clips of other seeds (from {FIRST_VALIDATION_SEED}), "
         f"curve in {CURVES}: {measured}\n"
@@ -82,6 +83,7 @@ def _choices(job: TrainingJob) -> str:
         choices = [f"--layout {job.layout}"]
         choices += [f"--labels {job.labels}"] if job.labels else []
         choices += [f"--validation-data {job.validation_data}"] if job.validation_data else []
+        choices += [f"--validation-split {job.validation_split}"] if job.validation_split else []
     choices += [f"--start-from {job.start_from}"] if job.start_from else []
     return " ".join(choices)
 

@@ -16,8 +16,8 @@ screen = Console(stderr=True)
 
 LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
-    "cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis18, endoscapes or "
-    "cholecinstanceseg."
+    "cvat, cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis17 "
+    "(endovis17-parts), endovis18, endoscapes, cholecinstanceseg or autolaparo."
 )
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
@@ -30,6 +30,7 @@ class Backbone(StrEnum):
     resnet18 = "resnet18"
     resnet34 = "resnet34"
     resnet50 = "resnet50"
+    resnet50_v2 = "resnet50_v2"
 
 
 class TrunkChoice(StrEnum):
@@ -86,13 +87,19 @@ ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model f
 StartFromOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME|MODEL_DIR",
-        help="Start from the weights of a trained model; scopeline: the one that ships.",
+        metavar="NAME|MODEL_DIR|FILE",
+        help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
+        "for an overseer, a checkpoint of torchvision's.",
     ),
 ]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
+]
+_SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
+SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
+CheckedSplitOption = Annotated[
+    float, typer.Option("--validation-split", min=0.01, max=0.9, help=_SPLIT_HELP)
 ]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
 PrecisionOption = Annotated[
@@ -117,6 +124,7 @@ def train_overseer(
     validation_data: Annotated[
         Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
     ] = None,
+    validation_split: SplitOption = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
@@ -133,7 +141,7 @@ def train_overseer(
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
     from flows.training import train_overseer_job
     from flows.training_job import TrainingJob
-    from overseer.mask_rcnn import OverseerConfig
+    from overseer.networks import training_config
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
 
@@ -148,11 +156,12 @@ def train_overseer(
         layout=layout,
         labels=labels,
         validation_data=validation_data,
+        validation_split=validation_split,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
     )
-    config = OverseerConfig(backbone=backbone.value)
+    config = training_config(backbone.value)
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
+from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
@@ -31,13 +32,23 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def open_overseer(name: str, device: torch.device) -> MaskRCNNOverseer:
-    """Load an overseer by name (`scopeline`) or from a model folder.
+def open_overseer(name: str, device: torch.device, weights: Path | None = None) -> MaskRCNNOverseer:
+    """Load an overseer by name (`scopeline`), from a model folder, or a published one.
+
+    Args:
+        name: of the overseer, or its folder.
+        device: where it runs.
+        weights: checkpoint of a published overseer.
 
     Raises:
         ModelError: it is unknown or does not load.
+        UsageError: a published overseer has no weights, or another one has.
     """
-    overseer = load_overseer(model_folder(name, "overseer"), device)
+    if name in PUBLISHED:
+        overseer = load_published(name, _weights_of(name, weights), device)
+    else:
+        _refuse_weights(name, weights)
+        overseer = load_overseer(model_folder(name, "overseer"), device)
     prepare_for_inference(overseer.network)
     return overseer
 
@@ -48,7 +59,25 @@ def overseer_labels(name: str) -> LabelSet:
     Raises:
         ModelError: it is unknown.
     """
+    if name in PUBLISHED:
+        return PUBLISHED[name].label_set
     return read_label_set(model_folder(name, "overseer"))
+
+
+def _weights_of(name: str, weights: Path | None) -> Path:
+    if weights is None:
+        raise UsageError(
+            f"{name} is not shipped; download its checkpoint and give it with --weights FILE"
+        )
+    return weights
+
+
+def _refuse_weights(name: str, weights: Path | None) -> None:
+    if weights is not None:
+        raise UsageError(
+            f"--weights does not go with the overseer {name}, which has its own; it goes with "
+            f"{', '.join(PUBLISHED)}"
+        )
 
 
 def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
@@ -63,11 +92,24 @@ def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
     return tracker
 
 
-def describe_model(name: str, package: str) -> dict[str, str]:
-    """Return a model's name and the hash of its weights, for the manifest."""
-    if package == "tracking" and name in CHECKPOINTS:
+def describe_model(name: str, package: str, weights: Path | None = None) -> dict[str, str]:
+    """Return a model's name and the hash of its weights, for the manifest.
+
+    Args:
+        name: of the model, or its folder.
+        package: overseer or tracking.
+        weights: checkpoint of a published overseer.
+
+    Raises:
+        ModelError: it is unknown, or has no weights.
+        UsageError: a published overseer has no weights, or another one has.
+    """
+    if name in PUBLISHED:
+        path = _weights_of(name, weights)
+    elif package == "tracking" and name in CHECKPOINTS:
         path = pulled_path(name)
     else:
+        _refuse_weights(name, weights)
         folder = model_folder(name, package)
         path = folder / "weights.safetensors" if folder.is_dir() else folder
     if not path.is_file():
@@ -90,7 +132,7 @@ def model_folder(name: str, package: str) -> Path:
     path = Path(name)
     if not path.exists():
         option = "overseer" if package == "overseer" else "tracker"
-        known = [SHIPPED] + (list(CHECKPOINTS) if package == "tracking" else [])
+        known = [SHIPPED, *(CHECKPOINTS if package == "tracking" else PUBLISHED)]
         raise ModelError(
             f"unknown {option} {name}: it is neither a path nor one of {', '.join(known)}"
         )

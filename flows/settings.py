@@ -23,6 +23,7 @@ class AnnotateSettings(BaseSettings):
 
     Attributes:
         overseer: name or folder of the overseer.
+        overseer_weights: checkpoint of a published overseer.
         tracker: name, folder or checkpoint of the tracker.
         policy: when to prompt.
         overseer_every: the overseer looks at each Nth frame, or when something seems to change.
@@ -44,6 +45,7 @@ class AnnotateSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SCOPELINE_", frozen=True, extra="forbid")
 
     overseer: str = "scopeline"
+    overseer_weights: Path | None = None
     tracker: str = "scopeline"
     policy: PolicyName = "constellation"
     overseer_every: OverseerEvery = EveryNth().frames

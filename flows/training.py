@@ -20,7 +20,8 @@ from flows.training_job import (
     run_folder,
 )
 from overseer.datasets import LabelledFrames, read_labelled_frames
-from overseer.mask_rcnn import OverseerConfig
+from overseer.datasets.splits import refuse_shared_videos, split_by_video
+from overseer.networks import OverseerConfig
 from overseer.train import train_overseer
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
@@ -44,8 +45,9 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
 
     Raises:
         InputError: the data set holds nothing to learn from.
-        UsageError: the folder holds another training.
+        UsageError: the folder holds another training, or training and validation share a video.
     """
+    _check_validation(job)
     claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=_screen) as progress:
         material = _overseer_material(job, progress, config.image_size)
@@ -68,6 +70,17 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     return job.out
 
 
+def _check_validation(job: TrainingJob) -> None:
+    if job.validation_split is None:
+        return
+    if job.data == THEATRE:
+        raise UsageError(
+            "--validation-split divides a data set; the theatre has --validation-clips"
+        )
+    if job.validation_data is not None:
+        raise UsageError("give one of --validation-data and --validation-split, not both")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Material:
     label_set: LabelSet
@@ -84,10 +97,23 @@ def _overseer_material(job: TrainingJob, progress: Progress, image_size: int) ->
         )
     label_set = None if job.labels is None else load_label_set(job.labels)
     side = round(_SIDE_TO_VARY * image_size)
-    frames = _read_data(Path(job.data), job.layout, label_set, side)
+    folder = Path(job.data)
+    frames = _read_data(folder, job.layout, label_set, side)
     others: tuple[LabelledClip, ...] = ()
     if job.validation_data is not None:
-        others = _read_data(job.validation_data, job.layout, frames.label_set, side).clips
+        validation = _read_data(job.validation_data, job.layout, frames.label_set, side)
+        refuse_shared_videos(folder, frames, job.validation_data, validation)
+        others = validation.clips
+    elif job.validation_split is not None:
+        frames, validation = split_by_video(folder, frames, job.validation_split, job.plan.seed)
+        others = validation.clips
+        names = ", ".join(sorted(set(validation.videos)))
+        _screen.print(
+            f"measured on {len(others)} frames, those of {names}; {len(frames.clips)} frames are "
+            "learned from",
+            soft_wrap=True,
+            highlight=False,
+        )
     return _Material(label_set=frames.label_set, clips=frames.clips, validation_clips=others)
 
 
@@ -99,7 +125,7 @@ def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int)
     frames = read_labelled_frames(folder, layout, label_set, side)
     for problem in frames.problems:
         _screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
-    _screen.print(f"{folder}: {len(frames.clips)} frames to learn from", highlight=False)
+    _screen.print(f"{folder}: {len(frames.clips)} frames", highlight=False)
     return frames
 
 

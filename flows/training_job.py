@@ -34,6 +34,7 @@ class TrainingJob:
         layout: how the data set is laid out; one of `overseer.datasets.LAYOUTS`.
         labels: JSON file that says what the values in a data set's masks mean.
         validation_data: another data set of this layout, of other videos, to measure on.
+        validation_split: share of the data set's frames to measure on instead, by video, 0..1.
     """
 
     data: str
@@ -47,6 +48,7 @@ class TrainingJob:
     layout: str = "masks"
     labels: Path | None = None
     validation_data: Path | None = None
+    validation_split: float | None = None
 
 
 def run_folder(job: TrainingJob) -> Path:
@@ -74,6 +76,7 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "families": list(job.scenery.families),
         "clips": job.clips,
         "start_from": job.start_from,
+        "validation_split": job.validation_split,
         "plan": asdict(job.plan),
         **options,
     }

@@ -3,123 +3,24 @@
 import json
 import math
 import os
-from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import get_model
 from torchvision.models.detection import MaskRCNN
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
-from torchvision.ops.misc import FrozenBatchNorm2d
 
-from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
+from overseer.networks import OverseerConfig, build_network, is_counter, torchvision_names
+from pipeline.checkpoints import check_fits, read_checkpoint
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
 from pipeline.records import Detections
 
 _WEIGHTS = "weights.safetensors"
-BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverseerConfig:
-    """What a Mask R-CNN overseer is built from.
-
-    Attributes:
-        backbone: one of `BACKBONES`, each with a feature pyramid.
-        image_size: longer side of the network's input in pixels.
-        channels: of the feature pyramid and the heads.
-        proposals: kept for each image; torchvision's default of 1000 costs five times as
-            much on a CPU and finds hardly more in scenes of a dozen objects.
-        detections: at most this many for each image.
-        score_threshold: detections below it are dropped, 0..1.
-    """
-
-    backbone: str = "efficientnet_lite0"
-    image_size: int = 320
-    channels: int = 128
-    proposals: int = 100
-    detections: int = 24
-    score_threshold: float = 0.3
-
-
-class _LitePyramid(nn.Module):
-    """EfficientNet-Lite0 under a feature pyramid, as torchvision's detectors want it."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = EfficientNetLite0()
-        self.fpn = FeaturePyramidNetwork(
-            list(EFFICIENTNET_LITE0_CHANNELS), channels, extra_blocks=LastLevelMaxPool()
-        )
-        self.out_channels = channels
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = OrderedDict(
-            (str(level), values) for level, values in enumerate(self.body(images))
-        )
-        pyramid: dict[str, Tensor] = self.fpn(features)
-        return pyramid
-
-
-def _build_backbone(config: OverseerConfig) -> nn.Module:
-    if config.backbone == "efficientnet_lite0":
-        return _LitePyramid(config.channels)
-    if config.backbone not in BACKBONES:
-        raise ModelError(
-            f"unknown backbone {config.backbone}; choose one of {', '.join(BACKBONES)}"
-        )
-    body = get_model(config.backbone, weights=None, norm_layer=FrozenBatchNorm2d)
-    layers = {f"layer{level}": str(level - 1) for level in range(1, 5)}
-    widths = [body.inplanes // 8 * 2**level for level in range(4)]
-    backbone: nn.Module = BackboneWithFPN(body, layers, widths, config.channels)
-    return backbone
-
-
-def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
-    """Build a Mask R-CNN (He et al., arXiv 1703.06870) with random weights.
-
-    Args:
-        config: sizes and limits.
-        class_count: foreground classes; the network adds the background.
-
-    Raises:
-        ModelError: the backbone is not known.
-    """
-    channels, hidden = config.channels, 4 * config.channels
-    anchors = AnchorGenerator(
-        sizes=((16,), (32,), (64,), (128,), (256,)), aspect_ratios=((0.5, 1.0, 2.0),) * 5
-    )
-    return MaskRCNN(
-        _build_backbone(config),
-        min_size=int(0.75 * config.image_size),
-        max_size=config.image_size,
-        rpn_anchor_generator=anchors,
-        rpn_pre_nms_top_n_train=600,
-        rpn_post_nms_top_n_train=300,
-        rpn_pre_nms_top_n_test=3 * config.proposals,
-        rpn_post_nms_top_n_test=config.proposals,
-        rpn_batch_size_per_image=128,
-        box_head=TwoMLPHead(channels * 49, hidden),
-        box_predictor=FastRCNNPredictor(hidden, class_count + 1),
-        box_batch_size_per_image=64,
-        box_detections_per_img=config.detections,
-        box_score_thresh=config.score_threshold,
-        mask_head=MaskRCNNHeads(channels, (channels,) * 4, 1),
-        mask_predictor=MaskRCNNPredictor(channels, channels, class_count + 1),
-    )
 
 
 class MaskRCNNOverseer:
@@ -154,11 +55,9 @@ class MaskRCNNOverseer:
             One `Detections` for each frame, best score first.
         """
         height, width = images.shape[1:3]
-        # The network works at `image_size`; a larger picture only costs time in its resizing.
-        scale = min(1.0, self.config.image_size / max(height, width))
+        size = self._input_size(height, width)
         planes = torch.from_numpy(images).permute(0, 3, 1, 2)
-        if scale < 1:
-            size = (max(math.floor(height * scale), 1), max(math.floor(width * scale), 1))
+        if size != (height, width):
             # As bytes, which on a CPU is forty times as fast as with floats, and before it goes
             # to the device.
             planes = nn.functional.interpolate(
@@ -166,6 +65,14 @@ class MaskRCNNOverseer:
             )
         outputs = self.network(list(planes.to(self._device).float() / 255))
         return [self._to_detections(output, height, width) for output in outputs]
+
+    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size that a frame is brought to: a larger one only costs time later."""
+        side = self.config.image_size
+        if self.config.aspect == "square":
+            return side, side
+        scale = min(1.0, side / max(height, width))
+        return max(math.floor(height * scale), 1), max(math.floor(width * scale), 1)
 
     def _to_detections(self, output: dict[str, Tensor], height: int, width: int) -> Detections:
         shares = output["masks"][:, 0].float().cpu().numpy()
@@ -211,50 +118,45 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     config, label_set = _read_description(folder)
     network = build_network(config, len(label_set.foreground))
     path = folder / _WEIGHTS
-    try:
-        network.load_state_dict(_read_weights(path))
-    except RuntimeError as error:
-        raise ModelError(
-            f"{path} does not fit the network in model.json; keep the two files of one model "
-            "together"
-        ) from error
+    state = read_checkpoint(path)
+    check_fits(path, state, network, "what model.json describes")
+    network.load_state_dict(state)
     return MaskRCNNOverseer(network, config, label_set, device)
 
 
-def copy_weights(folder: Path, network: MaskRCNN) -> None:
-    """Copy the weights of an overseer that `save` wrote into a network, to train it further.
+def copy_weights(source: Path, network: MaskRCNN) -> None:
+    """Copy the weights of a trained network into another one, to train it further.
 
     Weights of another shape stay what they are: those of the heads, where the classes are
     others.
 
+    Args:
+        source: a folder that `save` wrote; or a checkpoint of torchvision's: of a Mask R-CNN, such
+            as the ones trained on COCO, or of a classifier, which gives its backbone alone.
+        network: receives them.
+
     Raises:
-        ModelError: the folder holds no overseer, or one with another backbone.
+        ModelError: the source holds no overseer, or one with another backbone.
     """
-    _read_description(folder)
-    weights = _read_weights(folder / _WEIGHTS)
+    if source.is_dir():
+        _read_description(source)
+        weights = read_checkpoint(source / _WEIGHTS)
+    else:
+        weights = torchvision_names(read_checkpoint(source))
     own = network.state_dict()
     fitting = {
         name: value
         for name, value in weights.items()
         if name in own and value.shape == own[name].shape
     }
-    if any(name.startswith("backbone.") and name not in fitting for name in own):
+    body = [name for name in own if name.startswith("backbone.body.")]
+    missing = [name for name in body if name not in fitting and not is_counter(name)]
+    if missing:
         raise ModelError(
-            f"the overseer in {folder} has another backbone; give the same --backbone, or start "
-            "from another model"
+            f"{source} has another backbone: {missing[0]} of shape {tuple(own[missing[0]].shape)} "
+            "is not in it; give the same --backbone, or start from another model"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return {name: _as_float(value) for name, value in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); fetch the model again") from error
-
-
-def _as_float(value: Tensor) -> Tensor:
-    return value.float() if value.is_floating_point() else value
 
 
 def read_label_set(folder: Path) -> LabelSet:

@@ -11,10 +11,12 @@ from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 from torchvision.ops import masks_to_boxes
 
-from overseer.mask_rcnn import MaskRCNNOverseer, OverseerConfig, build_network, copy_weights
+from overseer.losses import training_losses
+from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
+from overseer.networks import OverseerConfig, build_network
 from overseer.validation import mask_precision
 from pipeline.errors import InputError
-from pipeline.labelled_clip import LabelledClip, masks_of_map
+from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan, freeze, train
 
@@ -51,7 +53,7 @@ class FrameTrainer:
         self._seed = seed
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
-        """Return torchvision's Mask R-CNN losses for a step's batch."""
+        """Return Mask R-CNN's losses for a step's batch."""
         random = np.random.default_rng([self._seed, step])
         images: list[Tensor] = []
         targets: list[dict[str, Tensor]] = []
@@ -61,8 +63,7 @@ class FrameTrainer:
             if example is not None:
                 images.append(example[0])
                 targets.append(example[1])
-        losses: dict[str, Tensor] = self._network(images, targets)
-        return losses
+        return training_losses(self._network, images, targets)
 
     def _example(
         self, random: np.random.Generator, clip: LabelledClip, frame: int
@@ -86,6 +87,7 @@ class FrameTrainer:
             "boxes": boxes,
             "labels": torch.tensor(labels),
             "masks": mask_tensor.to(torch.uint8),
+            "ignored": torch.from_numpy(track_map == IGNORED),
         }
         return _vary_colors(random, image), target
 

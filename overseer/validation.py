@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from overseer.mask_rcnn import MaskRCNNOverseer
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
+from pipeline.labels import LabelSet
 from pipeline.masks import RLE, encode_mask, rle_area, rle_box
 from pipeline.records import Detections
 
@@ -41,9 +43,22 @@ def mask_precision(
             for track_id, mask in clip.masks(frame):
                 entry = _entry(number, clip.class_of_track[track_id], encode_mask(mask))
                 truth.append(entry | {"id": len(truth) + 1, "iscrowd": 0})
+            for entry in _ignored(number, clip.track_maps[frame], overseer.label_set):
+                truth.append(entry | {"id": len(truth) + 1, "iscrowd": 1})
             found += _found(number, detections)
     categories = [{"id": label.id, "name": label.name} for label in overseer.label_set.foreground]
     return _coco_precision(pictures, categories, truth, found)
+
+
+def _ignored(
+    image_id: int, track_map: NDArray[np.uint8], label_set: LabelSet
+) -> list[dict[str, Any]]:
+    """Return the ignored region as a crowd of each class: what is found there does not count."""
+    region = track_map == IGNORED
+    if not region.any():
+        return []
+    rle = encode_mask(region)
+    return [_entry(image_id, label.id, rle) for label in label_set.foreground]
 
 
 def _found(image_id: int, detections: Detections) -> list[dict[str, Any]]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+IGNORED = 255
+"""In a track map: a region that nobody labelled, from which nothing is learned."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledClip:
@@ -15,7 +18,8 @@ class LabelledClip:
 
     Attributes:
         images: uint8[T, H, W, 3], RGB.
-        track_maps: uint8[T, H, W], the track id at each pixel, 0 for none.
+        track_maps: uint8[T, H, W], the track id at each pixel, 0 for none, `IGNORED` where the
+            labels do not say what is there.
         class_of_track: class id of each track id that occurs.
 
     Raises:

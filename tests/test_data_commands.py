@@ -1,6 +1,8 @@
 """`scopeline data check`."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import cv2
 import pytest
@@ -57,3 +59,32 @@ def test_a_folder_of_another_layout_is_one_sentence(scopeline, data_set):
     code, _, err = check(scopeline, data_set, "--layout", "photos")
     assert code == 2
     assert "unknown layout photos" in err
+
+
+def test_what_the_labels_leave_open_is_said(scopeline, data_set, labels):
+    open_liver = replace(labels, classes=labels.classes[:2], ignored_values=(90,))
+    (data_set.parent / "labels.json").write_text(json.dumps(open_liver.to_json()))
+    assert json.loads(check(scopeline, data_set, "--json")[1])["ignored"] == 0.5
+    assert "50.0% of the pixels are ignored" in check(scopeline, data_set)[2]
+
+
+def test_the_split_that_training_would_make_is_shown(scopeline, data_set):
+    code, _, err = check(scopeline, data_set)
+    assert code == 0
+    assert "no split: " in err
+    assert "holds frames of one video only (data)" in err
+    for video in ("op1", "op2"):
+        for kind in ("images", "masks"):
+            (data_set / video / kind).mkdir(parents=True)
+            name = {"op1": "a", "op2": "b"}[video]
+            (data_set / kind / f"{name}.png").rename(data_set / video / kind / f"{name}.png")
+    picture_in_op2 = data_set / "op2/images/b.png"
+    save(picture_in_op2, picture() + 1)
+    for kind in ("images", "masks"):
+        shutil.rmtree(data_set / kind)
+    _, out, _ = check(scopeline, data_set, "--json")
+    split = json.loads(out)["split"]
+    assert sorted([*split["training"], *split["validation"]]) == ["op1", "op2"]
+    _, _, err = check(scopeline, data_set)
+    assert "training: 1 frames, op" in err
+    assert "validation: 1 frames, op" in err

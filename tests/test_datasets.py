@@ -1,6 +1,7 @@
 """Data sets as labelled frames: what is sound is read, what is not is named."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError, UsageError
+from pipeline.labelled_clip import IGNORED
 from pipeline.labels import CHOLECSEG8K
 from tests.conftest import SHARED_DATA
 
@@ -382,3 +384,111 @@ def test_endovis18s_own_label_file_comes_first(tmp_path):
     (tmp_path / "labels.json").write_text(json.dumps([{"name": "tool"}]))
     with pytest.raises(InputError, match=r"labels.json is not a list of classes"):
         read_labelled_frames(tmp_path, "endovis18", None, 400)
+
+
+def endovis17(folder):
+    """A prograsp forceps of all parts at the left, another at the right, and something else."""
+    sequence = folder / "instrument_dataset_1"
+    save(sequence / "left_frames/frame000.png", picture())
+    values = np.zeros((40, 60), np.uint8)
+    values[5:15, 5:10], values[5:15, 10:15], values[5:15, 15:20] = 10, 20, 30
+    save(sequence / "ground_truth/Left_Prograsp_Forceps_labels/frame000.png", values)
+    save(sequence / "ground_truth/Right_Prograsp_Forceps_labels/frame000.png", values[:, ::-1])
+    other = np.zeros((40, 60), np.uint8)
+    other[30:35, 30:35] = 40
+    save(sequence / "ground_truth/Other_labels/frame000.png", other)
+    nothing = np.zeros((40, 60), np.uint8)
+    save(sequence / "ground_truth/Maryland_Bipolar_Forceps_labels/frame000.png", nothing)
+    return sequence
+
+
+def test_endovis17_tells_its_instruments_apart(tmp_path):
+    endovis17(tmp_path)
+    frames = read_labelled_frames(tmp_path, "endovis17", None, 400)
+    assert names_of(frames) == ["Other", "Prograsp Forceps", "Prograsp Forceps"]
+    assert sorted(int(mask.sum()) for _, mask in frames.clips[0].masks(0)) == [25, 150, 150]
+    assert frames.videos == ("instrument_dataset_1",)
+    frames = read_labelled_frames(tmp_path, "endovis17-parts", None, 400)
+    assert names_of(frames) == ["Claspers"] * 2 + ["Shaft"] * 2 + ["Wrist"] * 2
+
+
+def test_endovis17_folders_that_do_not_fit_are_named(tmp_path, labels):
+    sequence = endovis17(tmp_path)
+    strange = sequence / "ground_truth/Spoon_labels/frame000.png"
+    save(strange, np.full((40, 60), 10))
+    with pytest.raises(InputError, match="Spoon_labels names no instrument of EndoVis 2017"):
+        read_labelled_frames(tmp_path, "endovis17", None, 400)
+    strange.unlink()
+    with pytest.raises(InputError, match="has no mask .*Spoon_labels"):
+        read_labelled_frames(tmp_path, "endovis17", None, 400)
+    strange.parent.rmdir()
+    part = sequence / "ground_truth/Left_Prograsp_Forceps_labels/frame000.png"
+    save(part, np.full((40, 60), 15))
+    with pytest.raises(InputError, match="has the value 15; parts are 10, 20 and 30"):
+        read_labelled_frames(tmp_path, "endovis17-parts", None, 400)
+    with pytest.raises(InputError, match="leave out --labels"):
+        read_labelled_frames(tmp_path, "endovis17", labels, 400)
+
+
+def test_autolaparos_values_are_a_setting(tmp_path, labels):
+    for name in ("001_01", "001_02", "002_01"):
+        save(tmp_path / f"imgs/{name}.jpg", picture())
+        save(tmp_path / f"masks/{name}.png", two_graspers_on_liver())
+    frames = read_labelled_frames(tmp_path, "autolaparo", labels, 400)
+    assert sorted(frames.clips[0].class_of_track.values()) == [1, 1, 2]
+    assert frames.videos == ("001", "001", "002")
+    with pytest.raises(InputError, match="give --labels with a value for each class"):
+        read_labelled_frames(tmp_path, "autolaparo", None, 400)
+
+
+def ignored_pixels(frames):
+    (clip,) = frames.clips
+    return int((clip.track_maps[0] == IGNORED).sum())
+
+
+def test_what_a_mask_leaves_open_is_ignored(tmp_path, labels):
+    values = two_graspers_on_liver()
+    values[30:, :20] = 7
+    save(tmp_path / "images/a.png", picture())
+    save(tmp_path / "masks/a.png", values)
+    with_open_region = replace(labels, ignored_values=(7,))
+    frames = read_labelled_frames(tmp_path, "masks", with_open_region, 400)
+    assert ignored_pixels(frames) == 200
+    assert sorted(frames.clips[0].class_of_track.values()) == [1, 1, 2]
+
+
+def test_cadis_ignores_what_its_experiment_leaves_out(tmp_path):
+    cadis(tmp_path)
+    assert ignored_pixels(read_labelled_frames(tmp_path, "cadis", None, 400)) == 40
+    assert ignored_pixels(read_labelled_frames(tmp_path, "cadis-1", None, 400)) == 0
+
+
+def test_a_coco_crowd_is_ignored_but_for_the_objects_on_it(tmp_path):
+    flat = [value for point in polygon(0, 0, 10, 10) for value in point]
+    crowd = {"size": [40, 60], "counts": [0, 2400]}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [flat], "iscrowd": 0},
+        {"id": 2, "image_id": 1, "category_id": 3, "segmentation": crowd, "iscrowd": 1},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert list(frames.clips[0].class_of_track.values()) == [3]
+    assert ignored_pixels(frames) == 2300
+
+
+def test_folders_of_images_and_masks_are_videos(tmp_path):
+    for video, value in (("op1", 90), ("more/op2", 255)):
+        save(tmp_path / video / "images/a.png", picture())
+        save(tmp_path / video / "masks/a.png", np.full((40, 60), value))
+    frames = read_labelled_frames(tmp_path, "masks", None, 400)
+    assert frames.videos == ("more/op2", "op1")
+    assert [label.value for label in frames.label_set.classes] == [90, 255]
+
+
+def test_coco_videos_have_their_names(tmp_path):
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    image = {"id": 1, "file_name": "op1_00.png", "height": 40, "width": 60, "video_id": 4}
+    coco(tmp_path, annotations, images=[image])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("4",)
+    coco(tmp_path, annotations, images=[image], videos=[{"id": 4, "name": "hernia"}])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("hernia",)

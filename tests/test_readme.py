@@ -10,9 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from flows import cli
+from overseer.networks import build_network
+from overseer.published import PUBLISHED
 from pipeline.annotation_set import AnnotationSet
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
@@ -49,8 +52,16 @@ def workplace(tmp_path_factory):
     (folder / "my-frames" / "images").mkdir(parents=True)
     cv2.imwrite(str(folder / "my-frames" / "images" / "0.png"), picture)
     shutil.copytree(folder / "masks", folder / "my-frames" / "masks")
+    for number in range(2):
+        video = folder / "my-videos" / f"operation-{number}"
+        shutil.copytree(folder / "my-frames" / "masks", video / "masks")
+        (video / "images").mkdir()
+        cv2.imwrite(str(video / "images" / "0.png"), picture - number)
     labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
     (folder / "labels.json").write_text(json.dumps(labels))
+    published = PUBLISHED["sasvi/cadis"]
+    network = build_network(published.config, len(published.label_set.foreground))
+    torch.save(network.state_dict(), folder / "cadis.pth")
     (folder / "weights").mkdir()
     (folder / "weights" / "sam2.1_hiera_tiny.pt").touch()
     return folder

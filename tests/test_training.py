@@ -17,15 +17,14 @@ from flows.training import train_overseer_job, train_tracker_job
 from flows.training_job import TrainingJob
 from overseer.mask_rcnn import (
     MaskRCNNOverseer,
-    OverseerConfig,
-    build_network,
     copy_weights,
     load_overseer,
     read_label_set,
 )
-from overseer.train import train_overseer, vary_view
+from overseer.networks import OverseerConfig, build_network
+from overseer.train import FrameTrainer, train_overseer, vary_view
 from pipeline.errors import InputError, ModelError, UsageError
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import last_scores, read_record
@@ -221,13 +220,14 @@ def test_a_tracker_needs_the_theatre(job):
 TINY = OverseerConfig(channels=16, image_size=128)
 
 
-def write_data_set(folder, frames):
+def write_data_set(folder, frames, brightness=0):
     for name in ("images", "masks"):
         (folder / name).mkdir(parents=True)
     for number in range(frames):
         values = np.zeros((64, 96), np.uint8)
         values[10:40, 10 + number : 50 + number] = 255
-        Image.fromarray(np.repeat(values[..., None], 3, -1)).save(folder / f"images/{number}.png")
+        picture = np.repeat(np.maximum(values, brightness + number)[..., None], 3, -1)
+        Image.fromarray(picture).save(folder / f"images/{number}.png")
         Image.fromarray(values).save(folder / f"masks/{number}.png")
 
 
@@ -245,7 +245,7 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     assert_is_a_drawing(folder / "training.svg")
     said = " ".join(capfd.readouterr().err.split())
     assert "2.png is not a readable mask PNG" in said
-    assert "2 frames to learn from" in said
+    assert "data: 2 frames" in said
 
 
 def test_a_folder_with_another_training_is_refused(job, tmp_path):
@@ -261,10 +261,49 @@ def test_a_folder_with_another_training_is_refused(job, tmp_path):
 
 def test_validation_data_gives_the_curve(job, tmp_path):
     write_data_set(tmp_path / "data", 2)
-    write_data_set(tmp_path / "other", 2)
+    write_data_set(tmp_path / "other", 2, brightness=50)
     job = replace(job, data=str(tmp_path / "data"), validation_data=tmp_path / "other")
     folder = train_overseer_job(job, config=TINY, batch_size=1)
     assert re.search(r"other, curve .*AP50 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_validation_data_of_the_same_videos_is_refused(job, tmp_path):
+    write_data_set(tmp_path / "a/op1", 2)
+    write_data_set(tmp_path / "b/op1", 2, brightness=50)
+    write_data_set(tmp_path / "b/op2", 2)
+    job = replace(job, data=str(tmp_path / "a/op1"))
+    with pytest.raises(UsageError, match="both hold frames of op1; keep all frames of a video on"):
+        train_overseer_job(replace(job, validation_data=tmp_path / "b"), config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match=r"op2/images/0.png .* same picture as .*op1/images/0.png"):
+        train_overseer_job(
+            replace(job, validation_data=tmp_path / "b/op2"), config=TINY, batch_size=1
+        )
+
+
+def test_a_data_set_is_divided_by_video(job, tmp_path, capfd):
+    for number in range(3):
+        write_data_set(tmp_path / f"data/op{number}", 2, brightness=50 * number)
+    job = replace(job, data=str(tmp_path / "data"), validation_split=0.3)
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    said = " ".join(capfd.readouterr().err.split())
+    assert re.search(r"measured on 2 frames, those of op\d; 4 frames are learned from", said)
+    card = (folder / "README.md").read_text()
+    assert re.search(
+        r"0.3 of the frames, of videos that it did not learn from, .*AP50 0\.\d+", card
+    )
+    assert "--validation-split 0.3" in card
+
+
+def test_a_split_that_cannot_be_is_wrong_use(job, tmp_path):
+    write_data_set(tmp_path / "data", 2)
+    alone = replace(job, data=str(tmp_path / "data"), validation_split=0.5)
+    with pytest.raises(UsageError, match=r"one video only \(data\), which a split never divides"):
+        train_overseer_job(alone, config=TINY, batch_size=1)
+    both = replace(alone, validation_data=tmp_path)
+    with pytest.raises(UsageError, match="one of --validation-data and --validation-split"):
+        train_overseer_job(both, config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="the theatre has --validation-clips"):
+        train_overseer_job(replace(job, validation_split=0.5), config=TINY, batch_size=1)
 
 
 def test_a_training_starts_from_a_trained_overseer(job, tmp_path):
@@ -338,3 +377,21 @@ def test_frames_are_varied_together_with_their_masks():
         assert set(np.unique(varied)) <= {0, 9}
         bright = image[..., 0] > 127
         assert (bright & (varied > 0)).sum() / (bright | (varied > 0)).sum() > 0.9
+
+
+def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
+    """Ignored surroundings give the classifier fewer boxes to learn the background from."""
+    torch.manual_seed(0)
+    network = build_network(TINY, 1).train()
+    shown = []
+    network.roi_heads.box_predictor.register_forward_hook(
+        lambda _module, _inputs, output: shown.append(len(output[0]))
+    )
+    for around in (0, IGNORED):
+        track_maps = np.full((1, 96, 128), around, np.uint8)
+        track_maps[0, 30:70, 40:90] = 1
+        images = np.full((1, 96, 128, 3), 90, np.uint8)
+        clip = LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1})
+        torch.manual_seed(0)
+        FrameTrainer(network, [clip], INSTRUMENTS, batch_size=1, seed=3).losses_of_step(0)
+    assert shown[1] < shown[0]

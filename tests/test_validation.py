@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from overseer.validation import mask_precision
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.records import Detections
 from tracking.baselines import HeldMasks
@@ -63,3 +63,16 @@ def test_an_overseer_that_sees_all_is_precise():
 def test_an_overseer_that_misses_a_class_is_half_as_precise():
     scores = mask_precision(Reads(LIVER), [clip()], 2)
     assert scores == {"map": pytest.approx(0.5), "ap50": pytest.approx(0.5)}
+
+
+def test_what_is_found_where_the_labels_leave_open_what_is_there_does_not_count():
+    known, found = clip(), Reads(LIVER, 101)
+    unlabelled = LabelledClip(
+        images=known.images, track_maps=known.track_maps, class_of_track={LIVER: LIVER}
+    )
+    assert mask_precision(found, [unlabelled, known], 2)["map"] < 0.8
+    track_maps = np.where(known.track_maps == 101, IGNORED, known.track_maps)
+    ignored = LabelledClip(
+        images=known.images, track_maps=track_maps, class_of_track={LIVER: LIVER}
+    )
+    assert mask_precision(found, [ignored, known], 2)["map"] == pytest.approx(1)

@@ -127,7 +127,43 @@ def test_an_official_checkpoint_loads_by_path_and_by_name(tmp_path, monkeypatch)
 def test_a_checkpoint_of_another_shape_is_refused(tmp_path):
     path = tmp_path / "other.pt"
     torch.save({"model": {"weight": torch.zeros(3)}}, path)
-    with pytest.raises(ModelError, match="another shape"):
+    with pytest.raises(ModelError, match=r"fits none of sam2.1_hiera_tiny, .* is missing"):
+        load_network(path)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    torch.manual_seed(0)
+    return build_network("sam2.1_hiera_tiny").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("place", "prefix"),
+    [("model", "module."), ("state_dict", "model."), ("model_state_dict", ""), (None, "sam2.")],
+)
+def test_fine_tuned_checkpoints_load_however_their_makers_wrapped_them(
+    tmp_path, tiny, place, prefix
+):
+    state = {f"{prefix}{name}": value.half() for name, value in tiny.items()}
+    content = state if place is None else {place: state, "epoch": 3, "optimizer": {"lr": 0.1}}
+    path = tmp_path / "fine_tuned.pth"
+    torch.save(content, path)
+    loaded = load_network(path).state_dict()
+    assert all(torch.allclose(loaded[name], value, atol=1e-2) for name, value in tiny.items())
+    assert loaded["no_mem_embed"].dtype == torch.float32
+
+
+def test_the_tensor_that_does_not_fit_is_named(tmp_path, tiny):
+    path = tmp_path / "strange.pt"
+    torch.save({"model": tiny | {"no_mem_embed": torch.zeros(1, 1, 7)}}, path)
+    said = (
+        r"compared with sam2.1_hiera_tiny, tensor no_mem_embed has shape \(1, 1, 7\), the network "
+        r"needs \(1, 1, 256\) \(1 such"
+    )
+    with pytest.raises(ModelError, match=said):
+        load_network(path)
+    torch.save({"model": tiny | {"adapter.weight": torch.zeros(2)}}, path)
+    with pytest.raises(ModelError, match=r"tensor adapter.weight, shape \(2,\), is not in the"):
         load_network(path)
 
 

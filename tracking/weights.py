@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from pipeline.checkpoints import misfits, read_checkpoint
 from pipeline.errors import ModelError, OutputError
 from tracking.sam2_model import OFFICIAL_CONFIGS, build_network, config_names
 
@@ -202,20 +201,20 @@ def load_network(source: str | Path) -> SAM2Base:
 
     Args:
         source: a folder that `save_network` wrote, a name in `CHECKPOINTS` (pulled before),
-            or a file in the official format; which configuration the file belongs to is
-            found from the shapes of its weights.
+            or a checkpoint of the official architecture, such as fine-tuned ones (SurgSAM-2,
+            MedSAM2); which configuration the file belongs to is found from its weights.
 
     Raises:
         ModelError: it is unknown, unreadable, or fits no known configuration.
     """
     if str(source) in CHECKPOINTS:
         path = pulled_path(str(source))
-        return _load_state(path, _read_official(path), [str(source)])
+        return _load_state(path, read_checkpoint(path), [str(source)])
     path = Path(source)
     if path.is_dir():
         return _load_folder(path)
     if path.is_file():
-        return _load_state(path, _read_official(path), list(OFFICIAL_CONFIGS))
+        return _load_state(path, read_checkpoint(path), list(OFFICIAL_CONFIGS))
     raise ModelError(
         f"{source} is neither a model's name nor a file or folder; known names are "
         f"{', '.join(['scopeline', *CHECKPOINTS])}"
@@ -248,37 +247,21 @@ def _load_folder(folder: Path) -> SAM2Base:
         raise ModelError(
             f"{folder} is not a tracker; give a folder that `scopeline train tracker` wrote"
         )
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); fetch the model again") from error
-    return _load_state(path, state, [config_name])
-
-
-def _read_official(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state: dict[str, Tensor] = content["model"]
-    # torch raises whatever its unpickler meets: a damaged zip, a foreign class, a wrong type.
-    except Exception as error:
-        raise ModelError(
-            f"{path} is not a checkpoint in SAM-2's format; give a file that holds "
-            "{'model': state_dict} and nothing but tensors"
-        ) from error
-    return state
+    return _load_state(path, read_checkpoint(path), [config_name])
 
 
 def _load_state(path: Path, state: dict[str, Tensor], candidates: list[str]) -> SAM2Base:
-    floats = {
-        name: value.float() if value.is_floating_point() else value for name, value in state.items()
-    }
+    """Load weights into the configuration that they fit, or name what differs from the nearest."""
+    fewest: list[str] = []
     for name in candidates:
         network = build_network(name)
-        shapes = {key: value.shape for key, value in network.state_dict().items()}
-        if shapes == {key: value.shape for key, value in floats.items()}:
-            network.load_state_dict(floats)
+        differences = misfits(state, network)
+        if not differences:
+            network.load_state_dict(state)
             return network
+        if not fewest or len(differences) < len(fewest):
+            fewest, nearest = differences, name
     raise ModelError(
-        f"{path} has weights of another shape than {', '.join(candidates)}; give the checkpoint "
-        "of one of these"
+        f"{path} fits none of {', '.join(candidates)}; compared with {nearest}, {fewest[0]} "
+        f"({len(fewest)} such differences); give a checkpoint of one of these"
     )

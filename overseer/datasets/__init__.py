@@ -5,9 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from overseer.datasets.annotation_sets import read_annotation_sets
+from overseer.datasets.autolaparo import read_autolaparo
 from overseer.datasets.cadis import read_cadis
 from overseer.datasets.cataract1k import read_cataract1k
 from overseer.datasets.coco import read_coco
+from overseer.datasets.cvat import read_cvat
+from overseer.datasets.endovis17 import ENDOVIS17, ENDOVIS17_PARTS, read_endovis17
 from overseer.datasets.endovis18 import read_endovis18
 from overseer.datasets.labelled_frames import LabelledFrames
 from overseer.datasets.labelme import read_cholec_instance_seg, read_labelme
@@ -20,6 +23,7 @@ __all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
 Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
 LAYOUTS: dict[str, Reader] = {
     "annset": read_annotation_sets,
+    "autolaparo": read_autolaparo,
     "cadis": partial(read_cadis, experiment=2),
     "cadis-1": partial(read_cadis, experiment=1),
     "cadis-3": partial(read_cadis, experiment=3),
@@ -27,7 +31,10 @@ LAYOUTS: dict[str, Reader] = {
     "cholecinstanceseg": read_cholec_instance_seg,
     "cholecseg8k": read_cholecseg8k,
     "coco": read_coco,
+    "cvat": read_cvat,
     "endoscapes": read_coco,
+    "endovis17": partial(read_endovis17, classes=ENDOVIS17),
+    "endovis17-parts": partial(read_endovis17, classes=ENDOVIS17_PARTS),
     "endovis18": read_endovis18,
     "labelme": read_labelme,
     "masks": read_mask_pictures,

@@ -11,12 +11,11 @@ from overseer.datasets.labelled_frames import (
     LabelledFrames,
     LabelledPicture,
     gather_frames,
-    instances_of_regions,
+    instances_of_values,
 )
 from overseer.datasets.mask_pictures import read_fitting_values
 from pipeline.errors import InputError
 from pipeline.labels import CADIS, LabelSet, numbered_class
-from pipeline.mask_folder import class_regions
 
 _IGNORED = 255
 _RAW_VALUES = 36
@@ -105,5 +104,4 @@ def _instances(
     values = read_fitting_values(picture, mask, size)
     if values.max() >= _RAW_VALUES:
         raise InputError(f"{mask} has the value {values.max()}; CaDIS has 0 to {_RAW_VALUES - 1}")
-    regions = class_regions(class_of_value[values], classes, mask)
-    return list(instances_of_regions(regions))
+    return list(instances_of_values(class_of_value[values], classes, mask))

@@ -73,7 +73,7 @@ def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[I
         )
     order = {name: number for number, name in enumerate(_TISSUES)}
     objects.sort(key=lambda entry: order.get(entry[0], len(order)))
-    instances = []
+    instances: list[Instance] = []
     for name, exterior, holes in objects:
         mask = polygon_mask([exterior], size)
         for hole in holes:

@@ -27,7 +27,7 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     The files are all `*.json` in the folder and in `annotations/` that have `images` and
     `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
     the file's name. An image's `video_id`, or the part of its name before the last `_`, is its
-    video.
+    video. What is marked `iscrowd` is ignored.
 
     Args:
         folder: the data set.
@@ -97,13 +97,14 @@ def _pictures(
         int(category["id"]): numbers.get(str(category["name"]))
         for category in document["categories"]
     }
+    videos = {entry["id"]: str(entry["name"]) for entry in document.get("videos", [])}
     annotations: dict[int, list[dict[str, Any]]] = {}
     for annotation in document["annotations"]:
         annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
     return [
         LabelledPicture(
             path=_find(folder, file, str(image["file_name"])),
-            video=_video(image),
+            video=_video(image, videos),
             read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
         )
         for image in document["images"]
@@ -122,9 +123,11 @@ def _find(folder: Path, file: Path, name: str) -> Path:
     return file.parent / Path(name).name
 
 
-def _video(image: dict[str, Any]) -> str:
+def _video(image: dict[str, Any], videos: dict[Any, str]) -> str:
+    if "video_id" in image:
+        return videos.get(image["video_id"], str(image["video_id"]))
     stem = Path(str(image["file_name"])).stem
-    return str(image["video_id"]) if "video_id" in image else stem.rpartition("_")[0] or stem
+    return stem.rpartition("_")[0] or stem
 
 
 def _instances(
@@ -136,8 +139,12 @@ def _instances(
 ) -> list[Instance]:
     declared = (int(image.get("height", size[0])), int(image.get("width", size[1])))
     check_size(file, declared, size)
-    instances = []
+    instances: list[Instance] = []
     for annotation in annotations:
+        if annotation.get("iscrowd"):
+            # A crowd is a region in which the objects are not told apart.
+            instances.append((None, _mask(file, annotation, size)))
+            continue
         class_id = classes.get(int(annotation["category_id"]))
         if class_id is None:
             raise InputError(
@@ -145,8 +152,13 @@ def _instances(
                 "has no class; add it to the file or to --labels"
             )
         instances.append((class_id, _mask(file, annotation, size)))
-    # Small objects lie on large ones.
-    return sorted(instances, key=lambda instance: -int(instance[1].sum()))
+    # Small objects lie on large ones, all of them on what is ignored.
+    return sorted(instances, key=_depth)
+
+
+def _depth(instance: Instance) -> tuple[bool, int]:
+    class_id, mask = instance
+    return class_id is not None, -int(mask.sum())
 
 
 def _mask(file: Path, annotation: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:

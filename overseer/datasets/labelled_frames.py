@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,14 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.frames import read_image
-from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import LabelClass, LabelSet
+from pipeline.labelled_clip import IGNORED, LabelledClip
+from pipeline.labels import LabelSet
+from pipeline.mask_folder import class_regions
 from pipeline.masks import connected_parts
 
-_MOST_INSTANCES = 255
-
-Instance = tuple[int, NDArray[np.bool_]]
-"""A class id and a mask bool[H, W]."""
+Instance = tuple[int | None, NDArray[np.bool_]]
+"""A class id and a mask bool[H, W]; without a class, a region that is to be ignored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,21 @@ class LabelledPicture:
     path: Path
     video: str
     read_instances: Callable[[tuple[int, int]], Iterable[Instance]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameReading:
+    """How a frame comes to be read.
+
+    Attributes:
+        path: its picture, or the video that it is in.
+        video: name of the video.
+        read: returns the frame; raises InputError where it cannot be used.
+    """
+
+    path: Path
+    video: str
+    read: Callable[[], LabelledClip]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +84,35 @@ def gather_frames(
     Raises:
         InputError: no frame can be used.
     """
-    sound: list[tuple[LabelledPicture, LabelledClip]] = []
+    readings = (
+        FrameReading(
+            path=picture.path,
+            video=picture.video,
+            read=partial(_read_frame, picture, longest_side),
+        )
+        for picture in pictures
+    )
+    return gather_readings(folder, readings, label_set)
+
+
+def gather_readings(
+    folder: Path, readings: Iterable[FrameReading], label_set: LabelSet
+) -> LabelledFrames:
+    """Read frames one after the other; what cannot be used is left out and named.
+
+    Args:
+        folder: the data set, for messages.
+        readings: what to read; each is read before the next is asked for.
+        label_set: what the class ids mean.
+
+    Raises:
+        InputError: no frame can be used.
+    """
+    sound: list[tuple[FrameReading, LabelledClip]] = []
     problems: list[str] = []
-    for picture in pictures:
+    for reading in readings:
         try:
-            sound.append((picture, _read_frame(picture, longest_side)))
+            sound.append((reading, reading.read()))
         except InputError as error:
             problems.append(str(error))
     if not sound:
@@ -82,17 +121,32 @@ def gather_frames(
     return LabelledFrames(
         label_set=label_set,
         clips=tuple(clip for _, clip in sound),
-        paths=tuple(picture.path for picture, _ in sound),
-        videos=tuple(picture.video for picture, _ in sound),
+        paths=tuple(reading.path for reading, _ in sound),
+        videos=tuple(reading.video for reading, _ in sound),
         problems=tuple(problems),
     )
 
 
-def instances_of_regions(
-    regions: Iterable[tuple[LabelClass, NDArray[np.bool_]]],
+def instances_of_values(
+    values: NDArray[np.int64], label_set: LabelSet, mask: Path
 ) -> Iterator[Instance]:
-    """Yield the connected parts of each thing's region, and each region of stuff as it is."""
-    for label, region in regions:
+    """Yield what the values of a mask picture mean.
+
+    Args:
+        values: int64[H, W].
+        label_set: what they mean.
+        mask: where they came from, for messages.
+
+    Yields:
+        What is ignored, the connected parts of each thing, and each region of stuff as it is.
+
+    Raises:
+        InputError: a value is not known.
+    """
+    ignored = np.isin(values, label_set.ignored_values)
+    if ignored.any():
+        yield None, ignored
+    for label, region in class_regions(values, label_set, mask):
         parts = connected_parts(region) if label.kind == "thing" else [region]
         yield from ((label.id, part) for part in parts)
 
@@ -113,7 +167,7 @@ def check_size(labels: Path, size: tuple[int, int], picture_size: tuple[int, int
 def clip_of_instances(
     image: NDArray[np.uint8], instances: Iterable[Instance], longest_side: int
 ) -> LabelledClip:
-    """Make a clip of one frame; a later instance lies over an earlier one.
+    """Make a clip of one frame; a later instance or ignored region lies over an earlier one.
 
     Args:
         image: uint8[H, W, 3], RGB.
@@ -127,7 +181,9 @@ def clip_of_instances(
     class_of_track: dict[int, int] = {}
     for class_id, mask in instances:
         small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
-        if small.any() and len(class_of_track) < _MOST_INSTANCES:
+        if class_id is None:
+            track_map[small] = IGNORED
+        elif small.any() and len(class_of_track) < IGNORED - 1:
             track_id = len(class_of_track) + 1
             class_of_track[track_id] = class_id
             track_map[small] = track_id

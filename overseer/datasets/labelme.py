@@ -51,7 +51,7 @@ def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) ->
             pictures.append(
                 LabelledPicture(
                     path=picture,
-                    video=file.parent.relative_to(folder).as_posix(),
+                    video=_video(file, folder),
                     read_instances=partial(_instances, file, classes),
                 )
             )
@@ -71,6 +71,11 @@ def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> NDArray[
         return np.zeros(size, np.bool_)
     runs = coco_mask.frPyObjects(polygons, *size)
     return np.asarray(coco_mask.decode(coco_mask.merge(runs)), np.bool_)
+
+
+def _video(file: Path, folder: Path) -> str:
+    name = file.parent.relative_to(folder).as_posix()
+    return folder.resolve().name if name == "." else name
 
 
 def _found_labels(files: list[Path]) -> LabelSet:

@@ -12,12 +12,12 @@ from overseer.datasets.labelled_frames import (
     LabelledPicture,
     check_size,
     gather_frames,
-    instances_of_regions,
+    instances_of_values,
 )
 from pipeline.errors import InputError
 from pipeline.frames import list_images
-from pipeline.labels import CHOLECSEG8K, LabelSet
-from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
+from pipeline.labels import CHOLECSEG8K, LabelSet, unnamed_label_set
+from pipeline.mask_folder import MaskFolder, read_mask_values
 
 _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png"
 
@@ -25,27 +25,42 @@ _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png
 def read_mask_pictures(
     folder: Path, label_set: LabelSet | None, longest_side: int
 ) -> LabelledFrames:
-    """Read frames from `folder/images` with their masks, of the same names, in `folder/masks`.
+    """Read frames from `images` with their masks, of the same names, in `masks` beside it.
 
-    The connected parts of a thing class are its instances; a stuff class is one region. The
-    folder is one video.
+    The connected parts of a thing class are its instances; a stuff class is one region. A folder
+    with the two folders is one video.
 
     Args:
-        folder: holds the two folders.
+        folder: holds the two folders, or folders that hold them, one for each video.
         label_set: what the masks' values mean; without it each value but 0 is a class.
         longest_side: larger pictures are shrunk to this many pixels.
 
     Raises:
         InputError: a folder is missing, or no frame can be used.
     """
-    if not (folder / "images").is_dir():
+    videos = _videos(folder)
+    if not videos:
         raise InputError(f"{folder} has no folder images; layout masks needs images and masks")
-    masks = MaskFolder(folder / "masks", label_set)
+    classes = label_set or _found_values([video / "masks" for video in videos.values()])
     pictures = [
-        picture_with_mask(path, folder / "masks" / f"{path.stem}.png", masks.label_set, folder.name)
-        for path in list_images(folder / "images")
+        picture_with_mask(path, video / "masks" / f"{path.stem}.png", classes, name)
+        for name, video in videos.items()
+        for path in list_images(video / "images")
     ]
-    return gather_frames(folder, pictures, masks.label_set, longest_side)
+    return gather_frames(folder, pictures, classes, longest_side)
+
+
+def _videos(folder: Path) -> dict[str, Path]:
+    """Return the folders that hold a folder `images`, by the names of their videos."""
+    if (folder / "images").is_dir():
+        return {folder.resolve().name: folder}
+    found = sorted(path.parent for path in folder.rglob("images") if path.is_dir())
+    return {video.relative_to(folder).as_posix(): video for video in found}
+
+
+def _found_values(folders: list[Path]) -> LabelSet:
+    label_sets = [MaskFolder(folder).label_set for folder in folders]
+    return unnamed_label_set([label.value for found in label_sets for label in found.classes])
 
 
 def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
@@ -86,7 +101,7 @@ def _instances(
     picture: Path, mask: Path, label_set: LabelSet, size: tuple[int, int]
 ) -> list[Instance]:
     values = read_fitting_values(picture, mask, size)
-    return list(instances_of_regions(class_regions(values, label_set, mask)))
+    return list(instances_of_values(values, label_set, mask))
 
 
 def read_fitting_values(picture: Path, mask: Path, size: tuple[int, int]) -> NDArray[np.int64]:

@@ -1,0 +1,75 @@
+"""Splits of labelled frames: by video, near the wanted share, the same each time."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from overseer.datasets.labelled_frames import LabelledFrames
+from overseer.datasets.splits import refuse_shared_videos, split_by_video
+from pipeline.errors import UsageError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import INSTRUMENTS
+
+FOLDER = Path("data")
+
+
+def frames_of(*videos, first=0):
+    """One small picture for each name, no two alike."""
+    clips = [
+        LabelledClip(
+            images=np.full((1, 2, 2, 3), first + number, np.uint8),
+            track_maps=np.zeros((1, 2, 2), np.uint8),
+            class_of_track={},
+        )
+        for number, _ in enumerate(videos)
+    ]
+    paths = tuple(Path(f"{first + number}.png") for number, _ in enumerate(videos))
+    return LabelledFrames(label_set=INSTRUMENTS, clips=tuple(clips), paths=paths, videos=videos)
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=2, max_size=60), st.integers(0, 5))
+def test_every_frame_is_in_one_part_and_no_video_in_both(videos, seed):
+    frames = frames_of(*videos)
+    if len(set(videos)) < 2:
+        with pytest.raises(UsageError, match="one video only"):
+            split_by_video(FOLDER, frames, 0.2, seed)
+        return
+    training, validation = split_by_video(FOLDER, frames, 0.2, seed)
+    assert training.videos
+    assert validation.videos
+    assert not set(training.videos) & set(validation.videos)
+    assert sorted(training.paths + validation.paths) == sorted(frames.paths)
+    for part in (training, validation):
+        assert [frames.paths.index(path) for path in part.paths] == sorted(
+            frames.paths.index(path) for path in part.paths
+        )
+
+
+def test_the_share_is_met_where_videos_allow_it():
+    videos = [f"op{number}" for number in range(10) for _ in range(12)]
+    sides = [split_by_video(FOLDER, frames_of(*videos), 0.3, seed)[1].videos for seed in range(5)]
+    assert [len(side) for side in sides] == [36] * 5
+    assert len({frozenset(side) for side in sides}) > 1
+
+
+def test_the_same_seed_gives_the_same_split():
+    videos = [f"op{number}" for number in range(20)]
+    first, second = (split_by_video(FOLDER, frames_of(*videos), 0.2, 7)[1] for _ in range(2))
+    assert first.videos == second.videos
+
+
+def test_a_shared_video_is_named():
+    with pytest.raises(UsageError, match="data and other both hold frames of b; keep all"):
+        refuse_shared_videos(FOLDER, frames_of("a", "b"), Path("other"), frames_of("b", first=9))
+    many = [f"op{number}" for number in range(7)]
+    with pytest.raises(UsageError, match="op0, op1, op2, op3, op4 and 2 more"):
+        refuse_shared_videos(FOLDER, frames_of(*many), Path("o"), frames_of(*many, first=9))
+
+
+def test_the_same_picture_under_another_name_is_found():
+    with pytest.raises(UsageError, match=r"1.png \(video c\) is the same picture as 1.png"):
+        refuse_shared_videos(FOLDER, frames_of("a", "b"), Path("other"), frames_of("c", first=1))
+    refuse_shared_videos(FOLDER, frames_of("a", "b"), Path("other"), frames_of("c", first=2))
