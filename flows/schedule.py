@@ -2,8 +2,6 @@
 
 import asyncio
 import hashlib
-import multiprocessing
-import os
 import re
 import signal
 import threading
@@ -22,7 +20,7 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from flows.annotate_archive import ArchiveJob, annotate_archive
-from flows.prefect_server import SERVER_PROCESS, prefect_api
+from flows.prefect_server import prefect_api
 from pipeline.errors import UsageError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -145,12 +143,15 @@ def _set_on_signals(event: threading.Event) -> Iterator[None]:
 
 def _end_children() -> None:
     """Ask the flows that run to stop, and wait until they have committed."""
-    servers = {
-        child.pid for child in multiprocessing.active_children() if child.name == SERVER_PROCESS
-    }
-    children = [
-        child for child in psutil.Process(os.getpid()).children() if child.pid not in servers
-    ]
-    for child in children:
+    flows = [child for child in psutil.Process().children() if _runs_a_flow(child)]
+    for child in flows:
         child.terminate()
-    psutil.wait_procs(children, timeout=_FINISH_S)
+    psutil.wait_procs(flows, timeout=_FINISH_S)
+
+
+def _runs_a_flow(process: psutil.Process) -> bool:
+    """Tell a flow of Prefect's runner from the server and what Python itself has started."""
+    try:
+        return any(word.startswith("prefect.") for word in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False

@@ -1,9 +1,11 @@
 """Every command of the README runs, in order, on small inputs with the README's names."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +44,8 @@ def workplace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     render(seed=31, frame_count=8, width=160, height=96, folder=folder / "drawn")
     (folder / "drawn" / "video.mp4").rename(folder / "operation.mp4")
+    (folder / "recordings").mkdir()
+    shutil.copy(folder / "operation.mp4", folder / "recordings")
     (folder / "frames").mkdir()
     (folder / "masks").mkdir()
     for index, frame in enumerate(AnnotationSet(folder / "drawn" / "truth.annset").frames()):
@@ -69,7 +73,7 @@ def workplace(tmp_path_factory):
 
 def in_order():
     """Training first: a command above it uses the trained models."""
-    found = commands("scopeline")
+    found = [command for command in commands("scopeline") if command[1] != "serve"]
     return sorted(found, key=lambda command: command[1] != "train")
 
 
@@ -82,6 +86,20 @@ def test_command_runs(workplace, monkeypatch, command):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0
+
+
+def test_the_schedule_runs_until_it_is_stopped(workplace, tmp_path):
+    (command,) = [command for command in commands("scopeline") if command[1] == "serve"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", *command[1:]],
+        cwd=workplace,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PREFECT_HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "looking at recordings" in process.stderr.readline()
+    process.terminate()
+    assert process.wait(120) == 0
 
 
 def test_the_python_example_runs(workplace, monkeypatch, capsys):
