@@ -17,16 +17,18 @@ import fsspec
 import torch
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import task_run
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
-from flows.annotate_video import VideoJob, annotate_job, job_identity
 from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
+from flows.retrying import RETRY_DELAYS_S, is_for_good, may_pass
 from flows.settings import AnnotateSettings
 from flows.stopping import begin_worker, passing_signals_on, stop_asked, stops_with_parent
+from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import InputError, ModelError, ScopelineError, UsageError
+from pipeline.errors import InputError, ScopelineError, UsageError
 
 RunnerName = Literal["local", "dask", "ray"]
 # A lease is renewed this often; a stop is noticed after each batch.
@@ -82,19 +84,12 @@ def set_path(out: Path, name: str) -> Path:
     return out / f"{name}{SUFFIX}"
 
 
-def _may_pass(task: Any, run: Any, state: Any) -> bool:
-    """Return whether a failure may pass: a corrupt file will not, a full disk may."""
-    del task, run
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, (InputError, ModelError, UsageError, AnnotationStoppedError))
-
-
 @task(
     name="annotate video of archive",
     task_run_name="annotate {name}",
-    retries=2,
-    retry_delay_seconds=[2, 10],
-    retry_condition_fn=_may_pass,
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=may_pass,
 )
 def annotate_entry(job: ArchiveJob, name: str) -> str:
     """Annotate one video of an archive, unless another process does; returns its state."""
@@ -109,13 +104,13 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
     except AnnotationStoppedError:
         ledger.settle(name, owner, EntryState.WAITING)
         return EntryState.WAITING
-    except ScopelineError as error:
-        last = job.tries is not None and entry.tries + 1 >= job.tries
-        ledger.settle(name, owner, EntryState.ASIDE if last else EntryState.FAILED, str(error))
-        raise
     except Exception as error:
-        reason = f"{entry.address}: {type(error).__name__}: {error}"
-        ledger.settle(name, owner, EntryState.FAILED, reason)
+        known = isinstance(error, ScopelineError)
+        reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
+        if is_for_good(error) or task_run.run_count > len(RETRY_DELAYS_S):
+            ledger.fail(name, owner, reason, job.tries)
+        else:
+            ledger.settle(name, owner, EntryState.WAITING, reason)
         raise
     ledger.settle(name, owner, EntryState.DONE)
     return EntryState.DONE

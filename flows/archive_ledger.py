@@ -1,5 +1,6 @@
 """The ledger of an archive: what is done, what runs where, what failed; a SQLite file."""
 
+import math
 import socket
 import sqlite3
 import time
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS videos (
     state TEXT NOT NULL,
     reason TEXT,
     tries INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0,
     frames_done INTEGER NOT NULL DEFAULT 0,
     frames_total INTEGER NOT NULL DEFAULT 0,
     started_frames INTEGER NOT NULL DEFAULT 0,
@@ -67,6 +69,7 @@ class Entry:
         state: where it stands.
         reason: why it failed.
         tries: how often it has been begun since it last changed.
+        failures: how often it has failed since, however often each was tried at once.
         frames_done: frames annotated so far.
         frames_total: frames in all, 0 while it is not known.
         started_frames: frames that were done when the running process began.
@@ -85,6 +88,7 @@ class Entry:
     state: EntryState
     reason: str | None
     tries: int
+    failures: int
     frames_done: int
     frames_total: int
     started_frames: int
@@ -182,7 +186,7 @@ class Ledger:
                 "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
                 "address = excluded.address, size = excluded.size, modified = excluded.modified, "
                 "unchanged_since = excluded.unchanged_since, job = excluded.job, "
-                "state = excluded.state, reason = NULL, tries = 0, frames_done = 0, "
+                "state = excluded.state, reason = NULL, tries = 0, failures = 0, frames_done = 0, "
                 "frames_total = 0, owner = NULL, lease_until = NULL",
                 [
                     (
@@ -249,6 +253,25 @@ class Ledger:
                 "UPDATE videos SET state = ?, reason = ?, owner = NULL, lease_until = NULL, "
                 "updated_at = ? WHERE name = ? AND owner = ?",
                 (state.value, reason, time.time(), name, owner),
+            )
+
+    def fail(self, name: str, owner: str, reason: str, most: int | None) -> None:
+        """Give a video back that failed; put it aside if it has done so `most` times."""
+        with self._transaction() as database:
+            database.execute(
+                "UPDATE videos SET failures = failures + 1, reason = ?, owner = NULL, "
+                "lease_until = NULL, updated_at = ?, "
+                "state = CASE WHEN failures + 1 >= ? THEN ? ELSE ? END "
+                "WHERE name = ? AND owner = ?",
+                (
+                    reason,
+                    time.time(),
+                    math.inf if most is None else most,
+                    EntryState.ASIDE.value,
+                    EntryState.FAILED.value,
+                    name,
+                    owner,
+                ),
             )
 
     def give_up(self, name: str, reason: str) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.annotate_video import VideoJob
 from flows.bench_machine import describe_machine
 from flows.bench_processes import measure_memory, measure_startup
 from flows.bench_stages import measure_annotate
@@ -13,6 +12,7 @@ from flows.bench_storage import measure_decoders, measure_storage
 from flows.bench_trackers import measure_objects, measure_official, measure_sasvi
 from flows.models import choose_device
 from flows.settings import AnnotateSettings
+from flows.video_job import VideoJob
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from samples.theatre.render import render

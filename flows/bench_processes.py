@@ -116,8 +116,8 @@ def main() -> None:
     """Annotate the video that the command line names, and print what it took."""
     video, out, limit, overseer, tracker, device = sys.argv[1:]
     started = time.perf_counter()
-    from flows.annotate_video import VideoJob, annotate_job
     from flows.settings import AnnotateSettings
+    from flows.video_job import VideoJob, annotate_job
 
     imported = time.perf_counter()
     first_frame: list[float] = []

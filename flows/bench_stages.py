@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from flows.annotate_video import VideoJob, annotate_job, open_models
 from flows.bench_clock import (
     Call,
     StageClock,
@@ -17,6 +16,7 @@ from flows.bench_clock import (
     replace_function,
     seconds_of,
 )
+from flows.video_job import VideoJob, annotate_job, open_models
 from pipeline import frames
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.constellation import Constellation

@@ -203,7 +203,7 @@ def annotate(
 
 
 def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dict[str, Any]:
-    from flows.annotate_video import VideoJob, annotate_job
+    from flows.video_job import VideoJob, annotate_job
 
     job = VideoJob(video=video, out=out, settings=settings, resume=resume)
     return _run(job, annotate_job)

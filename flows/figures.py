@@ -16,10 +16,10 @@ import numpy as np
 import torch
 import typer
 
-from flows.annotate_video import VideoJob, annotate_job
 from flows.given_prompts import PromptKind, given_policy
 from flows.models import choose_device, open_overseer
 from flows.settings import AnnotateSettings, PolicyName
+from flows.video_job import VideoJob, annotate_job
 from overseer.validation import mask_precision
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet

@@ -2,6 +2,7 @@
 
 import av
 import pytest
+from prefect import get_client
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.annotate_video import annotate_video
@@ -25,6 +26,12 @@ def test_the_flow_annotates_and_exports(prefect_server, tmp_path):
     assert result["set"] == str(tmp_path / "out" / "video.annset")
     with av.open(result["overlay"]) as container:
         assert sum(1 for _ in container.decode(video=0)) == 6
+    assert "<html" in (tmp_path / "out" / "video.html").read_text()
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts()
+    assert [found.data for found in artifacts if found.type == "progress"] == [100.0]
+    report = (tmp_path / "out" / "video.html").as_uri()
+    assert any(report in str(found.data) for found in artifacts)
 
 
 def test_a_bad_video_fails_the_flow_with_its_sentence(prefect_server, tmp_path):

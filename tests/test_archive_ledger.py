@@ -84,6 +84,21 @@ def test_a_video_that_changes_waits_again(ledger):
     assert ledger.look([video(size=6)], "other job")[0].state is EntryState.WAITING
 
 
+def test_a_video_that_fails_again_and_again_is_put_aside(ledger):
+    ledger.look([video()], "job")
+    for failures, state in ((1, EntryState.FAILED), (2, EntryState.ASIDE)):
+        ledger.claim("op1", this_process())
+        ledger.fail("op1", this_process(), "broken", 2)
+        (entry,) = ledger.entries()
+        assert (entry.state, entry.reason, entry.failures) == (state, "broken", failures)
+        assert entry.owner is None
+    assert ledger.claim("op1", this_process()) is None
+    ledger.reopen(["op1"])
+    ledger.claim("op1", this_process())
+    ledger.fail("op1", this_process(), "broken", None)
+    assert states(ledger) == {"op1": EntryState.FAILED}
+
+
 def test_a_process_that_wrote_half_an_entry_changed_nothing(ledger):
     ledger.look([video()], "job")
     with pytest.raises(RuntimeError), ledger._transaction() as database:

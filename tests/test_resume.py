@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from flows.annotate_video import VideoJob, annotate_job
 from flows.settings import AnnotateSettings
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationStoppedError

@@ -1,0 +1,26 @@
+"""Which failures of a task are worth another try."""
+
+from typing import Any
+
+from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.errors import InputError, ModelError, UsageError
+
+RETRY_DELAYS_S = [2.0, 10.0]
+_FOR_GOOD = (InputError, ModelError, UsageError, AnnotationStoppedError)
+
+
+def is_for_good(error: object) -> bool:
+    """Return whether an error will be the same at the next try: a corrupt file, a wrong word."""
+    return isinstance(error, _FOR_GOOD)
+
+
+def may_pass(task: Any, run: Any, state: Any) -> bool:
+    """Return whether a failure may pass: a corrupt file will not, a full disk may.
+
+    Args:
+        task: Prefect's task.
+        run: its run.
+        state: the state that it failed in.
+    """
+    del task, run
+    return not is_for_good(state.result(raise_on_failure=False))
