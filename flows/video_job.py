@@ -127,11 +127,15 @@ def _write(
                 )
     except InputError:
         # The frames before a damaged one are as good as ever.
-        for frame in loop.finish():
-            writer.add(frame)
+        _finish(loop, writer)
         raise
+    _finish(loop, writer)
+
+
+def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter) -> None:
     for frame in loop.finish():
         writer.add(frame)
+    writer.settle_classes(loop.class_of)
 
 
 def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[FrameBatch]:

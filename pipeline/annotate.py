@@ -106,6 +106,9 @@ class AnnotationLoop(Protocol):
     def finish(self) -> list[FrameAnnotation]:
         """Return the frames that are left when no batch follows."""
 
+    def class_of(self, track_id: int) -> int | None:
+        """Return the class of a track if it may have turned since its first frames were given."""
+
     def state(self) -> LoopState:
         """Return where the annotation stands, between two batches."""
 
@@ -181,6 +184,10 @@ class PromptedTracking:
         done = [draft.finish(self._policy.class_of) for draft in self._waiting]
         self._waiting.clear()
         return done
+
+    def class_of(self, track_id: int) -> int:
+        """Return the class of a track, whose vote may have turned since its first frames."""
+        return self._policy.class_of(track_id)
 
     def state(self) -> LoopState:
         """Return where the annotation stands, between two batches."""

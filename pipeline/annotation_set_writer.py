@@ -20,6 +20,8 @@ from pipeline.manifest import Counts, Manifest, VideoEntry
 from pipeline.records import FrameAnnotation
 
 _PART_FRAMES = 100
+# Of each track, the first and the last part that hold it under each class.
+WrittenClasses = dict[int, dict[int, tuple[int, int]]]
 _RESUME = "resume"
 
 
@@ -93,7 +95,7 @@ class AnnotationSetWriter:
         self.path = path
         self._manifest = manifest
         self._waiting: list[FrameAnnotation] = []
-        self._tracks: set[int] = set()
+        self._written: WrittenClasses = {}
         if goes_on_from is None:
             _make_room(path)
         try:
@@ -112,7 +114,12 @@ class AnnotationSetWriter:
 
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
-        self._tracks = set(saved.written["tracks"])
+        self._written = {
+            int(track_id): {
+                int(class_id): (first, last) for class_id, (first, last) in known.items()
+            }
+            for track_id, known in saved.written["classes"].items()
+        }
         self._manifest = self._manifest.model_copy(
             update={
                 "parts": saved.part_count,
@@ -190,22 +197,64 @@ class AnnotationSetWriter:
             for table, schema in SCHEMAS.items():
                 path = self.path / table / part_name(self._manifest.parts)
                 _write_table(pa.Table.from_pylist(rows[table], schema), path)
-            self._tracks |= {row["track_id"] for row in rows["masks"]}
+            self._note_classes(rows["masks"])
             before = self._manifest.counts
             counts = Counts(
                 frames=before.frames + len(rows["frames"]),
                 masks=before.masks + len(rows["masks"]),
                 prompts=before.prompts + len(rows["prompts"]),
-                tracks=len(self._tracks),
+                tracks=len(self._written),
             )
             parts = self._manifest.parts + 1
             if state is not None:
-                written = {"counts": counts.model_dump(), "tracks": sorted(self._tracks)}
+                written = {"counts": counts.model_dump(), "classes": self._written}
                 save_state(state(), self.path / _RESUME, parts, written)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._waiting = []
         self._update(parts=parts, counts=counts)
+
+    def _note_classes(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Remember which parts hold a track under which class."""
+        part = self._manifest.parts
+        for row in rows:
+            known = self._written.setdefault(row["track_id"], {})
+            first, _ = known.get(row["class_id"], (part, part))
+            known[row["class_id"]] = (first, part)
+
+    def settle_classes(self, class_of: Callable[[int], int | None]) -> None:
+        """Give each track one class from its first frame to its last, before the set is complete.
+
+        A track's class is a vote that goes on as long as the track; frames that were written
+        before it turned are written again.
+
+        Args:
+            class_of: the class of a track; None if it is the one that was written.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        self._commit()
+        try:
+            for part in self._stale_parts(class_of):
+                path = self.path / "masks" / part_name(part)
+                rows = pq.read_table(path, schema=SCHEMAS["masks"]).to_pylist()
+                for row in rows:
+                    settled = class_of(row["track_id"])
+                    row["class_id"] = row["class_id"] if settled is None else settled
+                _write_table(pa.Table.from_pylist(rows, SCHEMAS["masks"]), path)
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+
+    def _stale_parts(self, class_of: Callable[[int], int | None]) -> list[int]:
+        """Return the parts that hold a track under another class than its own."""
+        stale: set[int] = set()
+        for track_id, known in self._written.items():
+            settled = class_of(track_id)
+            for class_id, (first, last) in known.items():
+                if settled is not None and class_id != settled:
+                    stale.update(range(first, last + 1))
+        return sorted(stale)
 
     def _update(self, **changes: Any) -> None:
         self._manifest = self._manifest.model_copy(update=changes)

@@ -42,6 +42,11 @@ class Framewise:
         """Return nothing: no frame waits."""
         return []
 
+    def class_of(self, track_id: int) -> int | None:
+        """Return None: no track's class ever turns."""
+        del track_id
+        return None
+
     def state(self) -> LoopState:
         """Return where the annotation stands."""
         return LoopState(next_frame=self._next_frame, values={"linker": self._linker.state()})

@@ -98,6 +98,11 @@ class Sasvi:
             done.append(self._restarts.annotate(self._window.popleft(), list(self._window)))
         return done
 
+    def class_of(self, track_id: int) -> int | None:
+        """Return None: no track's class ever turns."""
+        del track_id
+        return None
+
     def state(self) -> LoopState:
         """Return where the annotation stands, between two batches."""
         values = {"restarts": self._restarts.state(), "window": len(self._window)}

@@ -126,3 +126,22 @@ def test_a_folder_that_is_no_set_is_named(tmp_path):
         AnnotationSet(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
         AnnotationSet(tmp_path / "none.annset")
+
+
+def test_a_track_has_one_class_from_its_first_frame_to_its_last(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    mask = rectangle(4, 4, 14, 14)
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        for index in range(250):
+            turned = "t1_c1" if index < 120 else "t1_c2"
+            writer.add(annotated_frame(index, **{turned: mask, "t2_c1": mask}))
+        before = (path / "masks" / "part-000001.parquet").read_bytes()
+        writer.settle_classes({1: 2, 2: None}.get)
+    found = AnnotationSet(path)
+    classes = {t.track_id: set() for frame in found.frames() for t in frame.tracks}
+    for frame in found.frames():
+        for track in frame.tracks:
+            classes[track.track_id].add(track.class_id)
+    assert classes == {1: {2}, 2: {1}}
+    assert found.manifest.counts.masks == 500
+    assert (path / "masks" / "part-000001.parquet").read_bytes() != before
