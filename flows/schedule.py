@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import re
 import signal
 import threading
@@ -78,6 +79,8 @@ def serve_archive(job: ArchiveJob, schedule: Schedule) -> None:
         job: what to annotate, and how.
         schedule: when to look.
     """
+    # It says each few seconds that looks which are due wait for the one that annotates.
+    logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     stop = threading.Event()
     with prefect_api(), _set_on_signals(stop):
         # The server's address is a matter of the context, which a thread does not inherit.
