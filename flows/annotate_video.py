@@ -75,8 +75,8 @@ def annotate_job(
         ScopelineError: the video, a model or a setting is not usable, or the set cannot be
             written. A set that was begun then says that it failed, and why.
     """
-    video = open_video(job.video)
     settings = job.settings
+    video = open_video(job.video, settings.on_bad_frame)
     manifest = _manifest(video.info, settings)
     finished = _finished_set(job, manifest)
     if finished is not None:

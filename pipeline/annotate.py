@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drafts import Draft, PromptJournal, origins_of
+from pipeline.drafts import Draft, PromptJournal, origins_of, undecodable_draft
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.masks import encode_mask, iou_matrix, resolve_overlaps
@@ -120,6 +120,10 @@ def _draft_frames(
         signs = [watch.look(image) for image in batch.images]
         seen = _look(batch, signs, overseer, policy)
         for row, index in enumerate(batch.indices.tolist()):
+            if index in batch.undecodable:
+                waiting.append(undecodable_draft(index, float(batch.times[row])))
+                yield
+                continue
             if signs[row].cut:
                 tracker.forget_past()
             tracker.track(index, batch.images[row])
@@ -175,6 +179,10 @@ def annotate_framewise(
     linker = _FrameLinker()
     for batch in batches:
         for row, detections in enumerate(overseer.detect(batch.images)):
+            index, time_s = int(batch.indices[row]), float(batch.times[row])
+            if index in batch.undecodable:
+                yield undecodable_draft(index, time_s).finish(lambda track_id: track_id)
+                continue
             sure = np.flatnonzero(detections.scores >= score)
             masks = resolve_overlaps(detections.masks[sure], detections.scores[sure])
             class_ids = detections.class_ids[sure]
@@ -192,8 +200,8 @@ def annotate_framewise(
                 if masks[number].any()
             ]
             yield FrameAnnotation(
-                index=int(batch.indices[row]),
-                time_s=float(batch.times[row]),
+                index=index,
+                time_s=time_s,
                 tracks=tuple(sorted(tracks, key=lambda track: track.track_id)),
                 overseer_ran=True,
             )
@@ -253,7 +261,7 @@ def _look(
     rows = [
         row
         for row, index in enumerate(batch.indices)
-        if policy.wants_overseer(int(index), signs[row])
+        if int(index) not in batch.undecodable and policy.wants_overseer(int(index), signs[row])
     ]
     if not rows:
         return {}

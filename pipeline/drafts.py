@@ -84,6 +84,11 @@ class Draft:
         )
 
 
+def undecodable_draft(index: int, time_s: float) -> Draft:
+    """Return a frame of which there is no picture: nobody has looked at it."""
+    return Draft(index=index, time_s=time_s, overseer_ran=False, prompts=(), flags=("undecodable",))
+
+
 class PromptJournal:
     """Numbers the prompts of a video and knows the last one of each track."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotate import Overseer, Tracker
-from pipeline.drafts import Draft, PromptJournal, origins_of
+from pipeline.drafts import Draft, PromptJournal, origins_of, undecodable_draft
 from pipeline.errors import InputError
 from pipeline.masks import intersections, points_in_mask
 from pipeline.records import Detections, FrameAnnotation, FrameBatch, Prompt, PromptReason
@@ -53,6 +53,7 @@ class _SeenFrame:
     image: NDArray[np.uint8]
     masks: dict[int, NDArray[np.bool_]]
     scores: dict[int, float]
+    undecodable: bool = False
 
 
 def annotate_sasvi(
@@ -103,6 +104,7 @@ def _look(batches: Iterable[FrameBatch], overseer: Overseer, score: float) -> It
                 image=batch.images[row],
                 masks=masks,
                 scores=scores,
+                undecodable=int(batch.indices[row]) in batch.undecodable,
             )
 
 
@@ -157,6 +159,8 @@ class _Loop:
 
     def step(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> FrameAnnotation:
         """Annotate a frame, given what the overseer sees in it and in the next ones."""
+        if now.undecodable:
+            return undecodable_draft(now.index, now.time_s).finish(lambda track_id: track_id)
         self._tracker.track(now.index, now.image)
         prompts = self._prompts(now, ahead)
         if prompts:
