@@ -42,6 +42,9 @@ class Tracker(Protocol):
 
     look_back: int
 
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Encode the images uint8[N, H, W, 3] of the next frames in one batch, if that helps."""
+
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Take the next frame uint8[H, W, 3], RGB, and follow all tracks into it."""
 
@@ -119,6 +122,7 @@ def _draft_frames(
     for batch in batches:
         signs = [watch.look(image) for image in batch.images]
         seen = _look(batch, signs, overseer, policy)
+        tracker.encode_ahead(batch.indices.tolist(), batch.images)
         for row, index in enumerate(batch.indices.tolist()):
             if index in batch.undecodable:
                 waiting.append(undecodable_draft(index, float(batch.times[row])))

@@ -24,6 +24,9 @@ class HeldMasks:
         self._frame_index = -1
         self._shares: dict[int, NDArray[np.float32]] = {}
 
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Do nothing: there is no network to encode images with."""
+
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Take the next frame uint8[H, W, 3], RGB."""
         self._frame_index = frame_index
