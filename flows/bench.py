@@ -39,7 +39,7 @@ class Benchmark:
         memory_frames: peak memory is compared after so many frames; the clip is repeated.
 
     Raises:
-        UsageError: a part is unknown.
+        UsageError: a part is unknown, or a number is not usable.
     """
 
     folder: Path
@@ -52,10 +52,12 @@ class Benchmark:
     memory_frames: tuple[int, int] = (200, 1000)
 
     def __post_init__(self) -> None:
-        """Check the parts."""
+        """Check parts and numbers."""
         for part in self.parts:
             if part not in PARTS:
                 raise UsageError(f"--only has {part!r}; choose among {', '.join(PARTS)}")
+        if min(self.width, self.height) < 64 or self.width % 2 or self.height % 2:
+            raise UsageError("--size needs even numbers from 64, such as 480x270")
         if not 0 < self.memory_frames[0] < self.memory_frames[1]:
             raise UsageError("--memory-frames needs two numbers, the smaller one first")
 

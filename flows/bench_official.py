@@ -73,6 +73,9 @@ class OfficialTracker:
             if masks
         }
 
+    def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
+        """Do nothing: the official predictor encodes one image after the other."""
+
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Take the next frame uint8[H, W, 3], RGB, and follow all objects into it."""
         del frame_index

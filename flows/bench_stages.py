@@ -24,6 +24,7 @@ from pipeline.drafts import Draft
 from pipeline.masks import encode_mask
 from pipeline.scene_changes import SceneWatch
 from tracking.enlarged_masks import enlarged_masks
+from tracking.mask_heads import follow_heads
 from tracking.memory_attention import attend_to_memories
 from tracking.sam2_model import normalize_images
 
@@ -137,6 +138,7 @@ def _wrap_networks(
     ):
         replace_attribute(stack, owner, name, clock.timed(stage, calls))
     replace_function(stack, attend_to_memories, clock.timed(ATTENTION, calls))
+    replace_function(stack, follow_heads, clock.timed(DECODER, calls))
 
 
 def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any, tracker: Any) -> None:

@@ -105,7 +105,7 @@ def test_parts_can_be_chosen_and_are_shown_as_tables(scopeline):
 
 @pytest.mark.parametrize(
     "wrong",
-    [("--only", "speed"), ("--size", "large"), ("--memory-frames", "9,3")],
+    [("--only", "speed"), ("--size", "large"), ("--size", "97x64"), ("--memory-frames", "9,3")],
     ids=" ".join,
 )
 def test_wrong_use_is_said(scopeline, wrong):

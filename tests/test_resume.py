@@ -174,7 +174,8 @@ def test_a_job_that_is_asked_to_stop_goes_on_where_it_was(scene, undisturbed, tm
 
 def test_a_killed_process_loses_nothing_that_was_committed(scene, undisturbed, tmp_path):
     set_path = tmp_path / "video.annset"
-    command = [sys.executable, "-m", "flows.cli", "annotate", str(scene), "--out", str(tmp_path)]
+    annotate = ("annotate", str(scene), "--out", str(tmp_path), "--overseer-every", "10")
+    command = [sys.executable, "-m", "flows.cli", *annotate]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     resume = set_path / "resume"
     while not (resume.exists() and any(resume.glob("state-*.json"))):

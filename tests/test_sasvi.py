@@ -48,6 +48,9 @@ class Holds:
     def __init__(self):
         self.masks = {}
 
+    def encode_ahead(self, frame_indices, images):
+        pass
+
     def track(self, frame_index, image):
         self.frame = frame_index
 

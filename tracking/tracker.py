@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
+from tracking.mask_heads import follow_heads
 from tracking.memory import FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import attend_to_memories, lay_out_memories
 from tracking.prompt_inputs import mask_input, point_inputs
@@ -273,25 +274,20 @@ class Sam2Tracker:
     ) -> dict[int, TrackOutput]:
         """Follow tracks of a bank into a frame, and remember in the bank what is found."""
         conditioned = self._condition_on_memory(features, bank, track_ids, frame_index)
-        heads = self._network._forward_sam_heads(
-            backbone_features=conditioned,
-            high_res_features=features.high_resolution(len(track_ids)),
-            multimask_output=self._network._use_multimask(False, None),
-        )
-        _, _, ious, low_res, high_res, pointers, presence = heads
-        memories = self._encode_memories(features, high_res, presence, prompted=False)
-        quality = ious.amax(1)
+        heads = follow_heads(self._network, conditioned, features.high_resolution(len(track_ids)))
+        high_res = self._at_network_size(heads.logits[:, None])
+        memories = self._encode_memories(features, high_res, heads.presence, prompted=False)
         outputs = {}
         for row, track_id in enumerate(track_ids):
             output = TrackOutput(
-                logits=low_res[row, 0],
-                quality=float(quality[row].clamp(0, 1)),
-                presence=float(presence[row, 0].sigmoid()),
+                logits=heads.logits[row],
+                quality=float(heads.quality[row].clamp(0, 1)),
+                presence=float(heads.presence[row, 0].sigmoid()),
             )
             outputs[track_id] = output
             if self._memory_rule.keeps(output.presence):
                 memory = FrameMemory(
-                    frame_index=frame_index, features=memories[row], pointer=pointers[row]
+                    frame_index=frame_index, features=memories[row], pointer=heads.pointers[row]
                 )
                 bank[track_id].remember_tracked(memory)
         return outputs
@@ -354,9 +350,8 @@ class Sam2Tracker:
         presence: Tensor,
         quality: list[float],
     ) -> None:
-        size = self._network.image_size
-        high_res = F.interpolate(low_res, (size, size), mode="bilinear", align_corners=False)
         features = self._current_features()
+        high_res = self._at_network_size(low_res)
         memories = self._encode_memories(features, high_res, presence, prompted=True)
         for row, prompt in enumerate(prompts):
             memory = FrameMemory(
@@ -368,6 +363,10 @@ class Sam2Tracker:
                 quality=quality[row],
                 presence=float(presence[row, 0].sigmoid()),
             )
+
+    def _at_network_size(self, logits: Tensor) -> Tensor:
+        size = self._network.image_size
+        return F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
 
     def _encode_memories(
         self, features: FrameFeatures, high_res: Tensor, presence: Tensor, *, prompted: bool

@@ -1,0 +1,63 @@
+"""What SAM-2's mask decoder says of tracks that are followed, without a prompt."""
+
+from dataclasses import dataclass
+
+import torch
+from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackHeads:
+    """What the network says of each track in a frame.
+
+    Attributes:
+        logits: float32[B, h, w], the mask of the highest predicted IoU, before the sigmoid.
+        quality: float32[B], its predicted IoU.
+        presence: float32[B, 1], whether the object is visible, before the sigmoid.
+        pointers: float32[B, D], the object pointers.
+    """
+
+    logits: Tensor
+    quality: Tensor
+    presence: Tensor
+    pointers: Tensor
+
+
+def follow_heads(
+    network: SAM2Base, conditioned: Tensor, high_resolution: list[Tensor]
+) -> TrackHeads:
+    """Decode the masks of tracks from features that are conditioned on their memories.
+
+    The same as the network's own `_forward_sam_heads`, which enlarges all the masks that the
+    decoder offers for a track before it takes the best: for 16 tracks a quarter of the time.
+
+    Args:
+        network: a SAM-2.1 network.
+        conditioned: float32[B, C, h, w].
+        high_resolution: float32[B, C, h, w] of the finer levels.
+    """
+    batch = len(conditioned)
+    nowhere = conditioned.new_zeros(batch, 1, 2)
+    no_point = torch.full((batch, 1), -1, dtype=torch.int32, device=conditioned.device)
+    sparse, dense = network.sam_prompt_encoder(points=(nowhere, no_point), boxes=None, masks=None)
+    offered, ious, tokens, presence = network.sam_mask_decoder(
+        image_embeddings=conditioned,
+        image_pe=network.sam_prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=network._use_multimask(False, None),
+        repeat_image=False,
+        high_res_features=high_resolution,
+    )
+    quality, best = ious.max(1)
+    rows = torch.arange(batch, device=conditioned.device)
+    token = tokens[rows, best] if tokens.shape[1] > 1 else tokens[:, 0]
+    visible = presence > 0
+    logits = torch.where(visible[:, :, None], offered[rows, best].float(), NO_OBJ_SCORE)
+    share = visible.float()
+    pointers = network.obj_ptr_proj(token)
+    if network.fixed_no_obj_ptr:
+        pointers = share * pointers
+    pointers = pointers + (1 - share) * network.no_obj_ptr
+    return TrackHeads(logits=logits, quality=quality, presence=presence, pointers=pointers)
