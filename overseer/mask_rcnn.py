@@ -1,4 +1,4 @@
-"""The overseer over torchvision's Mask R-CNN: build, save, load, detect in batches."""
+"""The overseer over a Mask R-CNN: save, load, detect in batches."""
 
 import json
 import math
@@ -12,9 +12,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models.detection import MaskRCNN
 
-from overseer.networks import OverseerConfig, build_network, is_counter, torchvision_names
+from overseer.networks import (
+    Network,
+    OverseerConfig,
+    backend_of,
+    build_network,
+    is_counter,
+    own_names,
+)
 from pipeline.checkpoints import check_fits, read_checkpoint
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
@@ -34,7 +40,7 @@ class MaskRCNNOverseer:
     """
 
     def __init__(
-        self, network: MaskRCNN, config: OverseerConfig, label_set: LabelSet, device: torch.device
+        self, network: Network, config: OverseerConfig, label_set: LabelSet, device: torch.device
     ) -> None:
         self.network = network.eval().to(device)
         self.config = config
@@ -101,7 +107,7 @@ class MaskRCNNOverseer:
         draft.replace(folder / _WEIGHTS)
         document = {
             "kind": "overseer",
-            "backend": "torchvision",
+            "backend": backend_of(self.config),
             "network": asdict(self.config),
             "labels": self.label_set.to_json(),
         }
@@ -124,15 +130,16 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     return MaskRCNNOverseer(network, config, label_set, device)
 
 
-def copy_weights(source: Path, network: MaskRCNN) -> None:
+def copy_weights(source: Path, network: Network) -> None:
     """Copy the weights of a trained network into another one, to train it further.
 
     Weights of another shape stay what they are: those of the heads, where the classes are
     others.
 
     Args:
-        source: a folder that `save` wrote; or a checkpoint of torchvision's: of a Mask R-CNN, such
-            as the ones trained on COCO, or of a classifier, which gives its backbone alone.
+        source: a folder that `save` wrote; or a checkpoint of torchvision's or detectron2's: of a
+            Mask R-CNN, such as those trained on COCO, or of a classifier of torchvision's, which
+            gives its backbone alone.
         network: receives them.
 
     Raises:
@@ -142,14 +149,14 @@ def copy_weights(source: Path, network: MaskRCNN) -> None:
         _read_description(source)
         weights = read_checkpoint(source / _WEIGHTS)
     else:
-        weights = torchvision_names(read_checkpoint(source))
+        weights = own_names(read_checkpoint(source))
     own = network.state_dict()
     fitting = {
         name: value
         for name, value in weights.items()
         if name in own and value.shape == own[name].shape
     }
-    body = [name for name in own if name.startswith("backbone.body.")]
+    body = [name for name in own if ".body." in name or ".bottom_up." in name]
     missing = [name for name in body if name not in fitting and not is_counter(name)]
     if missing:
         raise ModelError(

@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchvision.models import get_model
@@ -21,13 +21,19 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from overseer.losses import IgnoringProposals
+from overseer.detectron2_install import require_detectron2
+from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
 
-BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet50_v2")
+TORCHVISION_BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet50_v2")
+DETECTRON2_BACKBONES = ("detectron2_resnet50", "detectron2_resnet101")
+# torchvision's MaskRCNN or our Detectron2MaskRCNN; neither package has types.
+Network = Any
+BACKBONES = TORCHVISION_BACKBONES + DETECTRON2_BACKBONES
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _LEVELS = 5
+_DETECTRON2_MARK = "proposal_generator.rpn_head.conv.weight"
 # Names before torchvision 0.12, which its COCO checkpoint of 2019 still has.
 _OLD_NAMES = (
     (r"(fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)", r"\1.0.\2"),
@@ -45,8 +51,11 @@ class OverseerConfig:
 
     Attributes:
         backbone: one of `BACKBONES`, each with a feature pyramid; resnet50_v2 is torchvision's
-            R50-FPN-v2, with deeper heads that are normalised (Li et al., arXiv 2111.11429).
+            R50-FPN-v2, with deeper heads that are normalised (Li et al., arXiv 2111.11429);
+            those of detectron2 make the whole network detectron2's.
         image_size: longer side of the network's input in pixels.
+        norm: `frozen` keeps the statistics of the backbone's batch norms as they were loaded;
+            `batch` learns them, without which a ResNet with random weights learns nothing.
         aspect: a frame is shrunk in proportion, or squeezed into a square.
         channels: of the feature pyramid and the heads; the published networks have 256.
         mask_channels: of the layer before the masks; None for as many as `channels`.
@@ -58,6 +67,7 @@ class OverseerConfig:
     """
 
     backbone: str = "efficientnet_lite0"
+    norm: Literal["frozen", "batch"] = "frozen"
     image_size: int = 320
     aspect: Literal["kept", "square"] = "kept"
     channels: int = 128
@@ -68,16 +78,23 @@ class OverseerConfig:
     score_threshold: float = 0.3
 
 
-def training_config(backbone: str) -> OverseerConfig:
+def training_config(backbone: str, start_from: str | None = None) -> OverseerConfig:
     """Return the network that is trained for a backbone.
 
-    A ResNet has the sizes of torchvision's published networks, so that it can start from them.
+    A ResNet has the sizes of the published networks, so that it can start from them; if it
+    starts from nothing, its batch norms learn too.
+
+    Args:
+        backbone: one of `BACKBONES`.
+        start_from: whose weights it starts from, if any.
     """
-    channels = 128 if backbone == "efficientnet_lite0" else 256
-    return OverseerConfig(backbone=backbone, channels=channels)
+    if backbone == "efficientnet_lite0":
+        return OverseerConfig(backbone=backbone)
+    norm: Literal["frozen", "batch"] = "batch" if start_from is None else "frozen"
+    return OverseerConfig(backbone=backbone, channels=256, norm=norm)
 
 
-def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
+def build_network(config: OverseerConfig, class_count: int) -> Network:
     """Build a Mask R-CNN (He et al., arXiv 1703.06870) with random weights.
 
     Args:
@@ -85,14 +102,60 @@ def build_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
         class_count: foreground classes; the network adds the background.
 
     Raises:
-        ModelError: the backbone is not known.
+        ModelError: the backbone is not known, or its backend is not installed.
     """
+    if config.backbone not in BACKBONES:
+        raise ModelError(
+            f"unknown backbone {config.backbone}; choose one of {', '.join(BACKBONES)}"
+        )
+    if config.backbone in DETECTRON2_BACKBONES:
+        return _build_detectron2(config, class_count)
+    return _build_torchvision(config, class_count)
+
+
+def backend_of(config: OverseerConfig) -> str:
+    """Return whose network it is: torchvision or detectron2."""
+    return "detectron2" if config.backbone in DETECTRON2_BACKBONES else "torchvision"
+
+
+def training_losses(
+    network: Network, images: list[Tensor], targets: list[Target]
+) -> dict[str, Tensor]:
+    """Compute the losses of a network of either backend, see `losses.mask_rcnn_losses`."""
+    if isinstance(network, MaskRCNN):
+        return mask_rcnn_losses(network, images, targets)
+    losses: dict[str, Tensor] = network.training_losses(images, targets)
+    return losses
+
+
+def _min_size(config: OverseerConfig) -> int:
+    return config.image_size if config.aspect == "square" else int(0.75 * config.image_size)
+
+
+def _build_detectron2(config: OverseerConfig, class_count: int) -> Network:
+    require_detectron2()
+    from overseer.detectron2 import Detectron2MaskRCNN, detectron2_settings
+
+    settings = detectron2_settings(
+        config.backbone,
+        class_count,
+        channels=config.channels,
+        norm="BN" if config.norm == "batch" else "FrozenBN",
+        smallest_anchor=config.smallest_anchor,
+        proposals=config.proposals,
+        detections=config.detections,
+        score_threshold=config.score_threshold,
+    )
+    return Detectron2MaskRCNN(settings, _min_size(config), config.image_size)
+
+
+def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
     channels, hidden = config.channels, 4 * config.channels
     sizes = tuple((config.smallest_anchor * 2**level,) for level in range(_LEVELS))
     normalised = config.backbone == "resnet50_v2"
     network = MaskRCNN(
         _build_backbone(config),
-        min_size=config.image_size if config.aspect == "square" else int(0.75 * config.image_size),
+        min_size=_min_size(config),
         max_size=config.image_size,
         rpn_anchor_generator=AnchorGenerator(sizes, (_ASPECT_RATIOS,) * _LEVELS),
         rpn_head=RPNHead(channels, len(_ASPECT_RATIOS), conv_depth=2 if normalised else 1),
@@ -129,15 +192,11 @@ def _box_head(channels: int, hidden: int, *, normalised: bool) -> nn.Module:
 def _build_backbone(config: OverseerConfig) -> nn.Module:
     if config.backbone == "efficientnet_lite0":
         return _LitePyramid(config.channels)
-    if config.backbone not in BACKBONES:
-        raise ModelError(
-            f"unknown backbone {config.backbone}; choose one of {', '.join(BACKBONES)}"
-        )
     normalised = config.backbone == "resnet50_v2"
     body = get_model(
         config.backbone.removesuffix("_v2"),
         weights=None,
-        norm_layer=nn.BatchNorm2d if normalised else FrozenBatchNorm2d,
+        norm_layer=nn.BatchNorm2d if normalised or config.norm == "batch" else FrozenBatchNorm2d,
     )
     layers = {f"layer{level}": str(level - 1) for level in range(1, 5)}
     widths = [body.inplanes // 8 * 2**level for level in range(4)]
@@ -147,11 +206,13 @@ def _build_backbone(config: OverseerConfig) -> nn.Module:
     return backbone
 
 
-def torchvision_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Give the tensors of one of torchvision's checkpoints the names that they have here.
+def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of torchvision's or detectron2's checkpoints the names that they have here.
 
     Those of a classifier become the backbone's; older names of a Mask R-CNN's become today's.
     """
+    if _DETECTRON2_MARK in state:
+        return {f"detector.{name}": value for name, value in state.items()}
     if "conv1.weight" in state:
         return {f"backbone.body.{name}": value for name, value in state.items()}
     renamed: dict[str, Tensor] = {}

@@ -7,13 +7,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torchvision.models.detection import MaskRCNN
+from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
-from overseer.losses import training_losses
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
-from overseer.networks import OverseerConfig, build_network
+from overseer.networks import Network, OverseerConfig, build_network, training_losses
 from overseer.validation import mask_precision
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
@@ -38,7 +36,7 @@ class FrameTrainer:
 
     def __init__(
         self,
-        network: MaskRCNN,
+        network: Network,
         clips: Sequence[LabelledClip],
         label_set: LabelSet,
         batch_size: int,
@@ -148,8 +146,8 @@ def train_overseer(
     """Train an overseer; an unfinished run in the folder goes on.
 
     An EfficientNet-Lite0 backbone starts from ImageNet weights, its stem and first blocks
-    stay as they are; the statistics of its batch norms never change, since a few frames a
-    step are too few to measure them.
+    stay as they are. The statistics of a backbone's batch norms never change where it has
+    learned before, since a few frames a step are too few to measure them well.
 
     Args:
         clips: labelled frames.
@@ -180,7 +178,7 @@ def train_overseer(
     def validate() -> dict[str, float]:
         overseer = MaskRCNNOverseer(network, config, label_set, _CPU)
         scores = mask_precision(overseer, validation_clips, _VALIDATION_FRAMES)
-        _prepare_to_train(network)
+        _prepare_to_train(network, config)
         return scores
 
     train(
@@ -194,18 +192,20 @@ def train_overseer(
     return MaskRCNNOverseer(network, config, label_set, _CPU)
 
 
-def _untrained_network(config: OverseerConfig, class_count: int) -> MaskRCNN:
+def _untrained_network(config: OverseerConfig, class_count: int) -> Network:
     network = build_network(config, class_count)
     if config.backbone == "efficientnet_lite0":
         network.backbone.body.load_imagenet_weights()
         trunk = network.backbone.body.network
         freeze([trunk.conv_stem, trunk.bn1, trunk.blocks[0], trunk.blocks[1]])
-    _prepare_to_train(network)
+    _prepare_to_train(network, config)
     return network
 
 
-def _prepare_to_train(network: MaskRCNN) -> None:
+def _prepare_to_train(network: Network, config: OverseerConfig) -> None:
     network.train()
+    if config.norm == "batch":
+        return
     for module in network.backbone.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d):
             module.eval()

@@ -1,6 +1,7 @@
 """What several test modules share: small scenes, label sets and records."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from pipeline.labels import LabelClass, LabelSet
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
+
+needs_detectron2 = pytest.mark.skipif(
+    find_spec("detectron2") is None, reason="detectron2 is not installed; run `make detectron2`"
+)
+# One network of each backend: what holds for an overseer holds for both.
+BACKENDS = (
+    "efficientnet_lite0",
+    pytest.param("detectron2_resnet50", marks=needs_detectron2),
+)
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -9,19 +9,32 @@ from overseer.mask_rcnn import (
     _join_stuff,
     load_overseer,
 )
-from overseer.networks import BACKBONES, OverseerConfig, build_network
+from overseer.networks import (
+    DETECTRON2_BACKBONES,
+    TORCHVISION_BACKBONES,
+    OverseerConfig,
+    build_network,
+)
 from pipeline.errors import ModelError
 from pipeline.labels import CHOLECSEG8K
+from tests.conftest import BACKENDS, needs_detectron2
 
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def overseer():
+@pytest.fixture(scope="module", params=BACKENDS)
+def overseer(request):
     torch.manual_seed(0)
     # A threshold of zero, so that random weights find something.
-    config = OverseerConfig(channels=32, proposals=20, detections=6, score_threshold=0.0)
-    return MaskRCNNOverseer(build_network(config, 12), config, CHOLECSEG8K, CPU)
+    config = OverseerConfig(
+        backbone=request.param, channels=32, proposals=20, detections=6, score_threshold=0.0
+    )
+    network = build_network(config, 12)
+    # A ResNet's random features are so large that all boxes would leave the picture.
+    for name, weights in network.named_parameters():
+        if "backbone.fpn_output" in name:
+            torch.nn.init.normal_(weights, std=1e-5)
+    return MaskRCNNOverseer(network, config, CHOLECSEG8K, CPU)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +77,13 @@ def test_stuff_is_one_detection_and_things_are_not():
     assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.6])
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        *TORCHVISION_BACKBONES,
+        *(pytest.param(name, marks=needs_detectron2) for name in DETECTRON2_BACKBONES),
+    ],
+)
 def test_every_backbone_builds_and_runs(backbone):
     config = OverseerConfig(backbone=backbone, channels=16, proposals=10, image_size=128)
     network = build_network(config, 2).eval()
