@@ -169,6 +169,15 @@ def test_corrections_come_from_cvat(cvat):
     )
 
 
+def test_two_new_objects_stay_two(cvat):
+    root, read_again = cvat
+    cvat_track(root, label="Grasper", frame=4, **cvat_runs(NEW))
+    upper, lower = rectangle(30, 40, 44, 49, SIZE), rectangle(30, 51, 44, 60, SIZE)
+    for mask in (upper, lower):
+        cvat_track(root, label="Grasper", frame=5, **cvat_runs(mask))
+    assert_changes(read_again(), {(4, 9): (1, NEW), (5, 9): (1, upper), (5, 10): (1, lower)})
+
+
 def test_without_ids_cvat_masks_belong_to_what_they_overlap(cvat):
     root, read_again = cvat
     for entry in root.iter("mask"):
