@@ -264,7 +264,7 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(scene, tmp_path):
 
 def test_every_command_has_help_with_an_example(scopeline):
     for command in (
-        ["annotate"], ["render"], ["evaluate"], ["export"], ["info"],
+        ["annotate"], ["render"], ["evaluate"], ["export"], ["import"], ["info"],
         ["train", "overseer"], ["train", "tracker"],
         ["weights", "list"], ["weights", "pull"], ["weights", "verify"],
     ):  # fmt: skip

@@ -12,6 +12,7 @@ def test_every_format_is_measured_and_nothing_is_left(tmp_path):
     assert list(figures) == ["csv", "davis", "yolo"]
     for measured in figures.values():
         assert measured["seconds"] >= 0
+        assert measured["processor_seconds"] > 0
         assert 10 < measured["peak_mb"] < 1000
         assert measured["files"] >= 1
     assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "long.annset", "exports.json"}

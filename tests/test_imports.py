@@ -170,6 +170,15 @@ def test_corrections_come_from_cvat(cvat):
     )
 
 
+def test_two_new_objects_stay_two(cvat):
+    root, read_again = cvat
+    cvat_track(root, label="Grasper", frame=4, **cvat_runs(NEW))
+    upper, lower = rectangle(30, 40, 44, 49, SIZE), rectangle(30, 51, 44, 60, SIZE)
+    for mask in (upper, lower):
+        cvat_track(root, label="Grasper", frame=5, **cvat_runs(mask))
+    assert_changes(read_again(), {(4, 9): (1, NEW), (5, 9): (1, upper), (5, 10): (1, lower)})
+
+
 def test_without_ids_cvat_masks_belong_to_what_they_overlap(cvat):
     root, read_again = cvat
     for entry in root.iter("mask"):
@@ -239,6 +248,9 @@ def track_text(shape):
         ('<annotations><image id="0"/></annotations>', "CVAT for images"),
         (track_text('<box frame="3" outside="0"/>'), "box on frame 3"),
         (track_text('<polygon frame="3" points="1,2;3,4"/>'), "polygon on frame 3"),
+        (track_text('<polygon frame="3" points="1,2;3,4;9e9,5"/>'), "outside the frame"),
+        (track_text('<polygon frame="3" points="1,2;3,4;nan,5"/>'), "outside the frame"),
+        (track_text('<mask frame="3" rle="9000000000" left="0" top="0" width="90000" height="100000"/>'), "leaves"),
         (track_text('<mask frame="3" rle="0,9" left="0" top="0" width="2" height="2"/>'), "runs"),
         (track_text('<mask frame="3" rle="0,4" left="95" top="0" width="2" height="2"/>'), "leaves"),
         (track_text('<mask frame="99" rle="0,4" left="5" top="0" width="2" height="2"/>'), "frame 99"),

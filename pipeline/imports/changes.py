@@ -109,23 +109,24 @@ class _Identities:
         named: dict[int, DrawnObject] = {}
         nameless = []
         for thing in drawn:
-            track_id = thing.track_id or self._entries.get(thing.entry or "")
-            if track_id is None:
+            named_as = thing.track_id or self._entries.get(thing.entry or "")
+            if named_as is None:
                 nameless.append(thing)
             else:
-                self._put(named, track_id, thing, frame_index)
+                self._put(named, named_as, thing, frame_index)
         free = [track for track in tracks if track.track_id not in named]
         new = []
-        for thing, track_id in self._match(nameless, free):
-            if track_id is None:
+        for thing, matched in self._match(nameless, free):
+            if matched is None:
                 new.append(thing)
             else:
-                self._put(named, track_id, thing, frame_index)
-        if new:
-            begun = [(self._continue(thing, named), thing) for thing in new]
-            for track_id, thing in begun:
-                self._put(named, track_id, thing, frame_index)
-            self._new = begun
+                self._put(named, matched, thing, frame_index)
+        begun = []
+        for thing in new:
+            track_id = self._continue(thing, named)
+            self._put(named, track_id, thing, frame_index)
+            begun.append((track_id, thing))
+        self._new = begun or self._new
         return named
 
     def _put(

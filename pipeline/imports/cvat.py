@@ -144,6 +144,8 @@ class _Reader:
         if shape.tag == "mask":
             width, height = int(shape.attrib["width"]), int(shape.attrib["height"])
             runs = [int(run) for run in shape.attrib["rle"].split(",")]
+            if height > size[0] or width > size[1]:
+                raise ValueError("the mask leaves the frame")
             if min(runs) < 0 or sum(runs) != width * height:
                 raise ValueError("its runs do not fill its box")
             part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)

@@ -97,10 +97,14 @@ def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) 
         size: height and width of the frame.
 
     Raises:
-        ValueError: a polygon has fewer points.
+        ValueError: a polygon has fewer points, or lies far outside the frame.
     """
     if not polygons or any(len(polygon) < 3 for polygon in polygons):
         raise ValueError("a polygon needs three points")
+    # Filling takes memory by the length of the outline; a stroke may well leave the frame a bit.
+    side = max(size)
+    if not all((np.abs(polygon) < 2 * side).all() for polygon in polygons):
+        raise ValueError("the polygon lies outside the frame")
     filled = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], *size)
     return RLE(size, coco_mask.merge(filled)["counts"])
 
