@@ -5,13 +5,12 @@ import json
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
+from urllib.parse import quote
 
 import fsspec
 import torch
@@ -28,14 +27,21 @@ from flows.stopping import begin_worker, passing_signals_on, stop_asked, stops_w
 from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import InputError, ScopelineError, UsageError
+from pipeline.errors import (
+    InputError,
+    OutputError,
+    ScopelineError,
+    UnreachableError,
+    UsageError,
+)
 
 RunnerName = Literal["local", "dask", "ray"]
 # A lease is renewed this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
 _POLL_S = 0.5
+_FETCHED = "fetched"
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
-_MOST_ROUNDS = 3
+_MOST_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,27 +148,40 @@ def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
     if "://" not in entry.address:
         yield Path(entry.address)
         return
-    folder = out / FOLDER / "fetched" / entry.name
-    suffix = Path(entry.address).suffix
-    path = folder / f"{Path(entry.name).name}{suffix}"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = out / FOLDER / _FETCHED / quote(entry.name, safe="")
+    path = folder / PurePosixPath(entry.address).name
     try:
-        store, inside = fsspec.core.url_to_fs(entry.address)
-        store.get(inside, str(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{entry.address} is gone; look at the archive again") from error
-    # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
-    except Exception as error:
-        raise OSError(str(unreachable(entry.address, error))) from error
-    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _fetch(entry.address, path)
         yield path
     finally:
         shutil.rmtree(folder)
 
 
+def _fetch(address: str, path: Path) -> None:
+    try:
+        store, inside = fsspec.core.url_to_fs(address)
+        store.get(inside, str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{address} is gone; look at the archive again") from error
+    # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
+    except Exception as error:
+        raise UnreachableError(str(unreachable(address, error))) from error
+
+
+def _remove_left_copies(out: Path, entries: Sequence[Entry]) -> None:
+    """Remove what processes that were killed had fetched."""
+    held = {quote(entry.name, safe="") for entry in entries if entry.is_held}
+    folder = out / FOLDER / _FETCHED
+    if folder.exists():
+        for copy in folder.iterdir():
+            if copy.name not in held:
+                shutil.rmtree(copy, ignore_errors=True)
+
+
 @flow(name="annotate-waiting", flow_run_name="annotate {count} videos")
-def annotate_waiting(job: ArchiveJob, names: list[str], count: int) -> bool:
-    """Annotate videos in parallel; returns False if a worker died.
+def annotate_waiting(job: ArchiveJob, names: list[str], count: int) -> None:
+    """Annotate videos in parallel; the ledger says what became of each.
 
     Args:
         job: what to annotate, and how.
@@ -173,16 +192,12 @@ def annotate_waiting(job: ArchiveJob, names: list[str], count: int) -> bool:
     logger = get_run_logger()
     with passing_signals_on():
         futures = {name: annotate_entry.submit(job, name) for name in names}
-        alive = True
         for name, future in futures.items():
             try:
                 logger.info("%s: %s", name, future.result())
-            except BrokenExecutor:
-                alive = False
             # The ledger has the reason, and the other videos go on.
             except Exception as error:
                 logger.error("%s: %s", name, error)
-    return alive
 
 
 @flow(name="annotate-archive", flow_run_name="annotate {source}")
@@ -213,6 +228,7 @@ def annotate_archive(
     before = ledger.look(find_videos(source), job_key(job.settings))
     skipped = [entry.name for entry in before if _is_done(job, entry)]
     pending = _pending(job, ledger, before)
+    _remove_left_copies(job.out, before)
     get_run_logger().info(
         "%d videos: %d are done, %d to annotate", len(before), len(skipped), len(pending)
     )
@@ -259,36 +275,53 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
     Videos that another process annotates are waited for, but on a schedule: there the next
     look sees what became of them.
     """
-    rounds: Counter[str] = Counter()
+    deaths, idle_rounds = _Deaths(), 0
     while not stop_asked():
         left = [entry for entry in ledger.entries() if entry.name in pending and _is_open(entry)]
-        free = [entry.name for entry in left if not entry.is_held]
+        free = [entry for entry in left if not entry.is_held]
         scheduled = job.tries is not None
         if not left or (scheduled and not free):
             return
         if not free:
             time.sleep(_POLL_S)
             continue
-        annotate_waiting.with_options(task_runner=_task_runner(job))(job, free, len(free))
-        rounds.update(free)
-        _give_up(ledger, [name for name in free if rounds[name] >= _MOST_ROUNDS])
-        pending = [name for name in pending if name not in free or rounds[name] < _MOST_ROUNDS]
+        names = [entry.name for entry in free]
+        annotate_waiting.with_options(task_runner=_task_runner(job))(job, names, len(names))
+        after = [entry for entry in ledger.entries() if entry.name in names]
+        begun = sum(entry.tries for entry in after) - sum(entry.tries for entry in free)
+        idle_rounds = 0 if begun else idle_rounds + 1
+        if idle_rounds >= _MOST_DEATHS and not stop_asked():
+            raise OutputError(
+                f"no worker of --runner {job.runner} began a video; run again with "
+                "PREFECT_LOGGING_LEVEL=INFO to see why"
+            )
+        for entry in deaths.hopeless(after):
+            ledger.give_up(
+                entry.name,
+                f"{entry.address}: the process that annotates it was killed {_MOST_DEATHS} "
+                "times at the same place; look at the machine's memory, then run again",
+            )
+
+
+class _Deaths:
+    """Counts how often a video's process was killed, for each video since it last got further."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def hopeless(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Take note of the entries after a round; returns those to give up."""
+        dead = [e for e in entries if e.state is EntryState.RUNNING and not e.is_held]
+        for entry in dead:
+            count, frames = self._counts.get(entry.name, (0, -1))
+            got_further = entry.frames_done > frames
+            self._counts[entry.name] = (1 if got_further else count + 1, entry.frames_done)
+        return [entry for entry in dead if self._counts[entry.name][0] >= _MOST_DEATHS]
 
 
 def _is_open(entry: Entry) -> bool:
     """Return whether a video has neither been annotated nor failed."""
     return entry.state in (EntryState.WAITING, EntryState.RUNNING)
-
-
-def _give_up(ledger: Ledger, names: Sequence[str]) -> None:
-    """Say that videos failed whose processes ended again and again without a word."""
-    for entry in ledger.entries():
-        if entry.name in names and _is_open(entry) and not entry.is_held and not stop_asked():
-            ledger.give_up(
-                entry.name,
-                f"{entry.address}: the process that annotates it was killed {_MOST_ROUNDS} "
-                "times; look at the machine's memory, then run again",
-            )
 
 
 def _task_runner(job: ArchiveJob) -> "TaskRunner[Any]":

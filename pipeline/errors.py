@@ -19,3 +19,7 @@ class ModelError(ScopelineError):
 
 class UsageError(ScopelineError):
     """The command was called with arguments that do not fit together."""
+
+
+class UnreachableError(ScopelineError):
+    """A store or a server does not answer now; it may later."""

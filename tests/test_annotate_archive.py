@@ -9,8 +9,11 @@ import time
 
 import numpy as np
 import pytest
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
-from flows.archive_ledger import Ledger
+from flows.annotate_archive import _Deaths
+from flows.archive_ledger import Entry, EntryState, Ledger
 from pipeline.annotation_set import AnnotationSet
 from pipeline.video_writer import VideoWriter
 
@@ -147,3 +150,57 @@ def test_wrong_words_are_one_sentence(tmp_path, scopeline):
     code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, "--policy", "none")
     assert code == 2
     assert "setting policy" in error
+
+
+def entry_of(name, frames_done):
+    return Entry(
+        name=name,
+        address=f"/in/{name}.mp4",
+        size=5,
+        modified="1",
+        unchanged_since=0.0,
+        job="job",
+        state=EntryState.RUNNING,
+        reason=None,
+        tries=1,
+        failures=0,
+        frames_done=frames_done,
+        frames_total=100,
+        started_frames=0,
+        started_at=0.0,
+        updated_at=0.0,
+        owner=None,
+        lease_until=None,
+    )
+
+
+def test_only_a_video_whose_process_dies_at_one_place_is_given_up():
+    deaths = _Deaths()
+    rounds = [(0, 0), (0, 50), (0, 60), (0, 60), (0, 60)]
+    hopeless = [
+        [entry.name for entry in deaths.hopeless([entry_of("stuck", a), entry_of("slow", b)])]
+        for a, b in rounds
+    ]
+    assert hopeless == [[], [], ["stuck"], ["stuck"], ["stuck", "slow"]]
+
+
+def test_a_video_in_a_store_is_fetched_and_the_copy_removed(tmp_path, environment):
+    draw(tmp_path / "op.mp4", 12)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    environment = {
+        **environment,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+    }
+    store = S3FileSystem(key="key", secret="secret", endpoint_url=environment["AWS_ENDPOINT_URL"])
+    store.mkdir("theatre")
+    store.put(str(tmp_path / "op.mp4"), "theatre/2026/op.mp4")
+    out = tmp_path / "out"
+    ended = run(environment, "archive", "s3://theatre", "--out", out, *SETTINGS)
+    server.stop()
+    assert ended.returncode == 0, ended.stderr
+    assert AnnotationSet(out / "2026" / "op.annset").manifest.counts.frames == 12
+    assert list((out / ".scopeline" / "fetched").iterdir()) == []
