@@ -8,7 +8,7 @@ from flows.training_job import (
     TrainingJob,
     run_folder,
 )
-from pipeline.training_curves import last_scores
+from pipeline.training_curves import best_scores, last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED
 
 _LITE = "efficientnet_lite0"
@@ -41,7 +41,7 @@ def model_card(
         f"computed in {plan.precision}\n"
         f"- made by: `scopeline train {kind} --data {job.data} {options}{_choices(job)} "
         f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed} "
-        f"--precision {plan.precision}`\n"
+        f"--precision {plan.precision}{_stopping(job)}`\n"
         f"{_licence(job)}"
     )
 
@@ -66,7 +66,7 @@ def _origin(job: TrainingJob, backbone: str) -> str:
 
 
 def _scores(job: TrainingJob) -> str:
-    scores = last_scores(run_folder(job))
+    scores = (best_scores if job.plan.patience else last_scores)(run_folder(job))
     if not scores:
         return "- not measured on other frames: no validation data was given\n"
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
@@ -92,6 +92,15 @@ def _choices(job: TrainingJob) -> str:
         choices += [f"--validation-split {job.validation_split}"] if job.validation_split else []
     choices += [f"--start-from {job.start_from}"] if job.start_from else []
     return " ".join(choices)
+
+
+def _stopping(job: TrainingJob) -> str:
+    plan = job.plan
+    return (
+        f" --measure-every {plan.validate_every} --patience {plan.patience}"
+        if plan.patience
+        else ""
+    )
 
 
 def _licence(job: TrainingJob) -> str:

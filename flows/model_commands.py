@@ -135,6 +135,17 @@ def train_overseer(
     photographs: PhotographsOption = None,
     start_from: StartFromOption = None,
     steps: StepsOption = 6000,
+    measure_every: Annotated[
+        int, typer.Option(min=1, help="Steps between two measurements on other frames.")
+    ] = 500,
+    patience: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Stop when this many measurements in a row are no better, and keep the best "
+            "weights; 0: all steps, and the last weights.",
+        ),
+    ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
@@ -160,7 +171,12 @@ def train_overseer(
         validation_data=validation_data,
         validation_split=validation_split,
         plan=TrainingPlan(
-            steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
+            steps=steps,
+            learning_rate=learning_rate,
+            seed=seed,
+            precision=precision.value,
+            validate_every=measure_every,
+            patience=patience,
         ),
     )
     config = training_config(backbone.value, start_from)

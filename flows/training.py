@@ -71,6 +71,11 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
 
 
 def _check_validation(job: TrainingJob) -> None:
+    is_measured = job.data == THEATRE or job.validation_data or job.validation_split
+    if job.plan.patience and not is_measured:
+        raise UsageError(
+            "--patience needs frames to measure on; give --validation-split or --validation-data"
+        )
     if job.validation_split is None:
         return
     if job.data == THEATRE:

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
+from overseer.augmentation import vary_frame
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
 from overseer.networks import Network, OverseerConfig, build_network, training_losses
 from overseer.validation import mask_precision
@@ -66,7 +66,8 @@ class FrameTrainer:
     def _example(
         self, random: np.random.Generator, clip: LabelledClip, frame: int
     ) -> tuple[Tensor, dict[str, Tensor]] | None:
-        image, track_map = vary_view(random, clip.images[frame], clip.track_maps[frame])
+        seed = int(random.integers(2**31))
+        image, track_map = vary_frame(seed, clip.images[frame], clip.track_maps[frame])
         min_area = int(_MIN_AREA_SHARE * track_map.size)
         labels: list[int] = []
         masks: list[NDArray[np.bool_]] = []
@@ -87,48 +88,7 @@ class FrameTrainer:
             "masks": mask_tensor.to(torch.uint8),
             "ignored": torch.from_numpy(track_map == IGNORED),
         }
-        return _vary_colors(random, image), target
-
-
-def vary_view(
-    random: np.random.Generator, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Turn, zoom, shift and mirror a frame and its track map at random, both alike.
-
-    Args:
-        random: source of randomness.
-        image: uint8[H, W, 3], RGB.
-        track_map: uint8[H, W], the track id at each pixel.
-
-    Returns:
-        Both again, in the same shapes; what comes from outside the frame is black and no track.
-    """
-    height, width = track_map.shape
-    mirror = -1.0 if random.random() < 0.5 else 1.0
-    flip = -1.0 if random.random() < 0.3 else 1.0
-    zoom, angle, shift = 1.0, 0.0, np.zeros(2)
-    if random.random() < 0.6:
-        zoom = float(np.exp(random.uniform(-0.2, 0.35)))
-        angle = float(random.uniform(-0.25, 0.25))
-        shift = random.uniform(-0.08, 0.08, 2) * (width, height)
-    cosine, sine = zoom * np.cos(angle), zoom * np.sin(angle)
-    linear = np.array([[cosine, -sine], [sine, cosine]]) * (mirror, flip)
-    middle = np.array([width - 1, height - 1]) / 2
-    matrix = np.concatenate([linear, (middle + shift - linear @ middle)[:, None]], 1)
-    return (
-        np.asarray(cv2.warpAffine(image, matrix, (width, height)), np.uint8),
-        np.asarray(
-            cv2.warpAffine(track_map, matrix, (width, height), flags=cv2.INTER_NEAREST), np.uint8
-        ),
-    )
-
-
-def _vary_colors(random: np.random.Generator, image: NDArray[np.uint8]) -> Tensor:
-    """Change brightness, contrast and tint at random; float32[3, H, W], 0..1."""
-    picture = image.astype(np.float32) / 255
-    gain = random.uniform(0.7, 1.35) * (1 + random.normal(0, 0.08, 3))
-    picture = np.clip(picture * gain, 0, 1) ** random.uniform(0.75, 1.35)
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
+        return image, target
 
 
 def train_overseer(

@@ -11,6 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from pipeline.early_stopping import BestWeights
+
 Precision = Literal["float32", "bfloat16"]
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 
@@ -26,6 +28,8 @@ class TrainingPlan:
         seed: of the sampling and the initial weights.
         checkpoint_every: steps between two checkpoints.
         validate_every: steps between two validations; the last step is always validated.
+        patience: the training ends early when this many validations in a row are no better, and
+            the weights of the best are kept; 0 for the last weights of all steps.
         clip_norm: gradients are scaled down to this norm.
         precision: in which the networks compute while the weights stay float32; bfloat16 is
             faster where the processor has it in hardware (AMX).
@@ -37,6 +41,7 @@ class TrainingPlan:
     seed: int = 0
     checkpoint_every: int = 100
     validate_every: int = 500
+    patience: int = 0
     clip_norm: float = 1.0
     precision: Precision = "float32"
 
@@ -60,7 +65,7 @@ def train(
         model: only parameters with `requires_grad` are trained.
         plan: how long and how fast.
         losses_of_step: from a step's number to named scalar losses, which are summed.
-        folder: receives `checkpoint.pt`, `losses.csv` and `validation.csv`.
+        folder: receives `checkpoint.pt`, `best.pt`, `losses.csv` and `validation.csv`.
         on_step: is called after each step with its number and the losses.
         validate: measures the model as it is, named scores 0..1; puts it back into the mode
             that it trains in.
@@ -74,8 +79,11 @@ def train(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
     checkpoint = folder / "checkpoint.pt"
-    first = _load_checkpoint(checkpoint, model, optimizer)
+    best = BestWeights(folder / "best.pt", plan.patience)
+    first = _load_checkpoint(checkpoint, model, optimizer, best)
     for step in range(first, plan.steps):
+        if best.is_hopeless:
+            break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, plan)
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"):
@@ -91,10 +99,13 @@ def train(
         _record(folder / LOSSES, step, values)
         is_last = step + 1 == plan.steps
         if validate is not None and ((step + 1) % plan.validate_every == 0 or is_last):
-            _record(folder / VALIDATION, step, validate())
-        if (step + 1) % plan.checkpoint_every == 0 or is_last:
-            _save_checkpoint(checkpoint, step + 1, model, optimizer)
+            scores = validate()
+            _record(folder / VALIDATION, step, scores)
+            best.note(model, scores)
+        if (step + 1) % plan.checkpoint_every == 0 or is_last or best.is_hopeless:
+            _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
         on_step(step, values)
+    best.restore(model)
 
 
 def learning_rate_at(step: int, plan: TrainingPlan) -> float:
@@ -126,12 +137,14 @@ def _save_checkpoint(
     step: int,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    best: BestWeights,
 ) -> None:
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     state = {
         "step": step,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "best": best.state(),
     }
     torch.save(state, draft)
     draft.replace(path)
@@ -141,10 +154,12 @@ def _load_checkpoint(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
+    best: BestWeights,
 ) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    best.load_state(state["best"])
     return int(state["step"])

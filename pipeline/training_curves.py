@@ -32,6 +32,16 @@ def last_scores(folder: Path) -> dict[str, float]:
     return {name: float(values[-1]) for name, values in record.items() if name != "step"}
 
 
+def best_scores(folder: Path) -> dict[str, float]:
+    """Return the scores of the validation that was best in its first score, by name, if any."""
+    if not (folder / VALIDATION).exists():
+        return {}
+    record = read_record(folder / VALIDATION)
+    names = [name for name in record if name != "step"]
+    best = int(record[names[0]].argmax())
+    return {name: float(record[name][best]) for name in names}
+
+
 def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> None:
     """Draw the curves of the run in a folder.
 

@@ -1,0 +1,132 @@
+"""Frames as they might have been: geometry, colour, and the smoke and blur of operations.
+
+torchvision's transforms are used rather than kornia's: they are here already, are kept up, and move
+picture and track map together. Smoke and motion blur, which torchvision does not have, are two
+transforms of the same kind.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+
+# Cells of the noise that smoke is drawn from, at its coarsest.
+_SMOKE_CELLS = (3, 4)
+_SMOKE_OCTAVES = 3
+_BLACK = 0.05
+
+
+class Smoke(v2.Transform):
+    """Lay a veil of smoke over a picture float32[3, H, W], 0..1, here thin, there dense.
+
+    Args:
+        densest: share of the picture that the densest smoke hides, 0..1.
+    """
+
+    def __init__(self, densest: float) -> None:
+        super().__init__()
+        self._densest = densest
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the smoke's density float32[H, W] and its shade 0..1."""
+        size = flat_inputs[0].shape[-2:]
+        density = torch.zeros(1, 1, *size)
+        for octave in range(_SMOKE_OCTAVES):
+            cells = [count * 2**octave for count in _SMOKE_CELLS]
+            noise = torch.rand(1, 1, *cells)
+            density += nn.functional.interpolate(noise, size, mode="bicubic") / 2**octave
+        density = (density - density.amin()) / (density.amax() - density.amin())
+        return {"density": self._densest * density[0, 0], "shade": 0.6 + 0.35 * torch.rand(1)}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Veil a picture; a track map stays."""
+        if isinstance(inpt, tv_tensors.Mask):
+            return inpt
+        # Where nothing is seen, beside the round picture of a scope, there is no smoke either.
+        bright = nn.functional.max_pool2d(inpt.amax(0)[None], 9, 1, 4)[0] > _BLACK
+        density = params["density"] * bright
+        return tv_tensors.wrap(inpt * (1 - density) + params["shade"] * density, like=inpt)
+
+
+class MotionBlur(v2.Transform):
+    """Blur a picture float32[3, H, W] along a line, as a moving camera does.
+
+    Args:
+        longest: of the line, in pixels.
+    """
+
+    def __init__(self, longest: int) -> None:
+        super().__init__()
+        self._longest = longest
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the kernel float32[S, S]."""
+        length = int(torch.randint(3, self._longest + 1, (1,)))
+        angle = float(torch.rand(1)) * np.pi
+        middle = self._longest // 2
+        along = np.linspace(-length / 2, length / 2, 4 * length)
+        rows = np.clip(np.round(middle + along * np.sin(angle)), 0, 2 * middle).astype(int)
+        columns = np.clip(np.round(middle + along * np.cos(angle)), 0, 2 * middle).astype(int)
+        kernel = torch.zeros(2 * middle + 1, 2 * middle + 1)
+        kernel[rows, columns] = 1
+        return {"kernel": kernel / kernel.sum()}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Blur a picture; a track map stays."""
+        if isinstance(inpt, tv_tensors.Mask):
+            return inpt
+        middle = params["kernel"].shape[0] // 2
+        padded = nn.functional.pad(inpt[None], (middle,) * 4, mode="replicate")
+        kernels = params["kernel"].expand(3, 1, -1, -1)
+        return tv_tensors.wrap(nn.functional.conv2d(padded, kernels, groups=3)[0], like=inpt)
+
+
+_GEOMETRY = (
+    v2.RandomHorizontalFlip(0.5),
+    v2.RandomVerticalFlip(0.3),
+    v2.RandomApply(
+        [
+            v2.RandomAffine(
+                degrees=14,
+                translate=(0.08, 0.08),
+                scale=(0.82, 1.42),
+                interpolation=InterpolationMode.BILINEAR,
+            )
+        ],
+        p=0.6,
+    ),
+)
+_LOOK = (
+    v2.ToDtype(torch.float32, scale=True),
+    v2.ColorJitter(brightness=(0.7, 1.35), contrast=(0.75, 1.3), saturation=(0.6, 1.4), hue=0.04),
+    v2.RandomApply([Smoke(densest=0.6)], p=0.15),
+    v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.1),
+    v2.RandomApply([MotionBlur(longest=13)], p=0.1),
+)
+_TRANSFORM = v2.Compose([*_GEOMETRY, *_LOOK])
+
+
+def vary_frame(
+    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Vary a frame at random: its geometry together with its track map, its look alone.
+
+    Args:
+        seed: everything random follows from it.
+        image: uint8[H, W, 3], RGB.
+        track_map: uint8[H, W], the track id at each pixel.
+
+    Returns:
+        The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape; what comes
+        from outside the frame is black and no track.
+    """
+    picture = tv_tensors.Image(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    tracks = tv_tensors.Mask(torch.from_numpy(np.array(track_map)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        varied, varied_tracks = _TRANSFORM(picture, tracks)
+    return varied.as_subclass(Tensor).clamp(0, 1), np.asarray(varied_tracks.numpy(), np.uint8)

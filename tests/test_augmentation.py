@@ -1,0 +1,68 @@
+"""Varied frames: picture and track map move together, and look like what a camera sees."""
+
+import numpy as np
+import torch
+from torchvision import tv_tensors
+
+from overseer.augmentation import MotionBlur, Smoke, vary_frame
+
+
+def bright_square():
+    image = np.zeros((60, 80, 3), np.uint8)
+    track_map = np.zeros((60, 80), np.uint8)
+    track_map[20:40, 30:60] = 9
+    image[track_map > 0] = 255
+    return image, track_map
+
+
+def test_frames_are_varied_together_with_their_track_maps():
+    for seed in range(40):
+        picture, varied = vary_frame(seed, *bright_square())
+        assert (picture.dtype, picture.shape) == (torch.float32, (3, 60, 80))
+        assert 0 <= picture.min() <= picture.max() <= 1
+        assert set(np.unique(varied)) <= {0, 9}
+        inside, outside = picture[:, varied == 9].mean(), picture[:, varied == 0].mean()
+        assert inside > outside + 0.2, seed
+
+
+def test_the_same_seed_gives_the_same_frame_and_leaves_other_randomness_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first, second, other = (vary_frame(seed, *bright_square())[0] for seed in (7, 7, 8))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_frames_become_of_many_kinds():
+    varied = [vary_frame(seed, *bright_square()) for seed in range(60)]
+    areas = {int((tracks == 9).sum()) for _, tracks in varied}
+    assert min(areas) < 500 < 700 < max(areas)
+    assert len({round(picture.mean().item(), 2) for picture, _ in varied}) > 10
+
+
+def test_smoke_brightens_the_dark_and_veils_the_bright():
+    torch.manual_seed(0)
+    dark = tv_tensors.Image(torch.full((3, 60, 80), 0.1))
+    dark[:, :, 60:] = 0
+    smoked, tracks = Smoke(densest=0.6)(dark, tv_tensors.Mask(torch.ones(60, 80)))
+    assert 0.3 < smoked.max() <= 0.7
+    assert smoked[:, :, 65:].max() == 0  # beside the scope's picture
+    steps = (smoked[0, :, 1:60] - smoked[0, :, :59]).abs()
+    assert steps.max() < 0.1  # it has no edges
+    assert tracks.min() == 1
+    veiled = Smoke(densest=0.6)(tv_tensors.Image(torch.ones(3, 60, 80)))
+    assert veiled.min() < 1
+
+
+def test_motion_blur_smears_along_a_line_and_keeps_the_light():
+    torch.manual_seed(0)
+    point = torch.zeros(3, 61, 61)
+    point[:, 30, 30] = 1
+    smeared = MotionBlur(longest=13)(tv_tensors.Image(point))
+    assert torch.allclose(smeared.sum((1, 2)), torch.ones(3), atol=1e-4)
+    rows, columns = (smeared[0] > 0).nonzero(as_tuple=True)
+    spread = torch.linalg.svdvals(torch.stack([rows, columns], 1).float() - 30)
+    assert 3 <= len(rows) <= 26
+    assert spread[1] < 0.35 * spread[0]
