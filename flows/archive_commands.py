@@ -155,8 +155,11 @@ def serve(
         tries=tries,
         settle_s=settle,
     )
-    screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True)
-    serve_archive(job, schedule)
+    serve_archive(
+        job,
+        schedule,
+        lambda: screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True),
+    )
 
 
 def status(

@@ -154,6 +154,7 @@ def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any, tracker: 
         (Constellation, "doubts", "policy"),
         (Draft, "take", "drafts"),
         (AnnotationSetWriter, "add", "writing"),
+        (AnnotationSetWriter, "add_batch", "writing"),
         (AnnotationSetWriter, "__exit__", "writing"),
     ):
         replace_attribute(stack, owner, name, clock.timed(stage))

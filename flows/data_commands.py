@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -74,7 +75,7 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
             label.name: {"frames": with_class[label.id], "instances": instances[label.id]}
             for label in frames.label_set.foreground
         },
-        "ignored": round(float(np.mean([_ignored_share(clip) for clip in frames.clips])), 4),
+        "ignored": round(fmean(_ignored_share(clip) for clip in frames.clips), 4),
         "problems": list(frames.problems),
     }
 

@@ -6,7 +6,7 @@ import logging
 import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -70,7 +70,9 @@ def parse_schedule(every: str | None, cron: str | None) -> Schedule:
     return Schedule(cron=cron)
 
 
-def serve_archive(job: ArchiveJob, schedule: Schedule) -> None:
+def serve_archive(
+    job: ArchiveJob, schedule: Schedule, on_start: Callable[[], None] = lambda: None
+) -> None:
     """Look at an archive on a schedule, and at once, until SIGTERM or Ctrl-C.
 
     What runs then finishes its batch of frames and commits; the next look goes on from there.
@@ -78,11 +80,13 @@ def serve_archive(job: ArchiveJob, schedule: Schedule) -> None:
     Args:
         job: what to annotate, and how.
         schedule: when to look.
+        on_start: is called once a stop is listened to.
     """
     # It says each few seconds that looks which are due wait for the one that annotates.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     stop = threading.Event()
-    with prefect_api(), _set_on_signals(stop):
+    with _set_on_signals(stop), prefect_api():
+        on_start()
         # The server's address is a matter of the context, which a thread does not inherit.
         serve = partial(copy_context().run, _keep_serving, job, schedule, stop)
         threading.Thread(target=serve, daemon=True).start()

@@ -161,12 +161,9 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
 
 
 def _manifest(info: VideoInfo, settings: AnnotateSettings) -> Manifest:
-    return new_manifest(
-        info,
-        _label_set(settings),
-        software={name: version(name) for name in _SOFTWARE},
-        **job_identity(settings),
-    )
+    identity = job_identity(settings)
+    software = {name: version(name) for name in _SOFTWARE}
+    return new_manifest(info, _label_set(settings), software=software, **identity)
 
 
 def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:

@@ -128,7 +128,7 @@ def test_sigterm_commits_and_leaves(tmp_path, environment):
     draw(source / "op.mp4", 400)
     archive = command("archive", source, "--out", out, "--json", *SETTINGS)
     flow = subprocess.Popen(archive, env=environment, stdout=subprocess.PIPE, text=True)
-    wait_for(lambda: running(out))
+    wait_for(lambda: running(out) and running(out)[0].frames_done > 60)
     flow.terminate()
     summary = json.loads(flow.communicate(timeout=120)[0])
     assert flow.returncode == 1

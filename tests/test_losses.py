@@ -114,9 +114,16 @@ def box_predictor(network):
     )
 
 
+@pytest.fixture
+def flushed_denormals():
+    torch.set_flush_denormal(True)
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.mark.usefixtures("flushed_denormals")
 @pytest.mark.parametrize("backbone", BACKENDS)
 def test_following_them_the_network_learns_a_picture(backbone):
-    torch.set_flush_denormal(True)
     torch.manual_seed(0)
     config = OverseerConfig(backbone=backbone, norm="batch", channels=32, image_size=128)
     network = build_network(config, 2).train()

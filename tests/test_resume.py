@@ -198,7 +198,7 @@ def test_a_damaged_state_only_costs_time(scene, undisturbed, tmp_path):
     job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
     asked = iter(range(1000))
     with pytest.raises(AnnotationStoppedError):
-        annotate_job(job, should_stop=lambda: next(asked) == 20)
+        annotate_job(job, should_stop=lambda: next(asked) == 15)
     for path in (job.set_path / "resume").iterdir():
         path.write_bytes(path.read_bytes()[:50])
     seen = []
