@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -53,6 +52,8 @@ class ArchiveJob:
         out: folder that receives `NAME.annset` for each video.
         settings: how to annotate.
         workers: videos that are annotated at the same time.
+        threads: processor threads of each worker; the last bits of a mask depend on them, and
+            sets are the same with however many workers.
         runner: local processes, or a cluster of Dask or Ray.
         tries: a video that failed this often since it changed is put aside; None tries all
             that failed once more.
@@ -63,6 +64,7 @@ class ArchiveJob:
     out: Path
     settings: AnnotateSettings
     workers: int = 1
+    threads: int = 1
     runner: RunnerName = "local"
     tries: int | None = None
     settle_s: float = 0.0
@@ -131,8 +133,7 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, owner: str) -> None
             ledger.progress(entry.name, owner, done, total)
             told = time.monotonic()
 
-    # Each worker has its share of the cores.
-    torch.set_num_threads(max((os.cpu_count() or 1) // job.workers, 1))
+    torch.set_num_threads(job.threads)
     with _local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
         annotate_job(
@@ -206,6 +207,7 @@ def annotate_archive(
     out: Path,
     settings: AnnotateSettings | None = None,
     workers: int = 1,
+    threads: int = 1,
     runner: RunnerName = "local",
     tries: int | None = None,
     settle_s: float = 0.0,
@@ -220,6 +222,7 @@ def annotate_archive(
         out=out.resolve(),
         settings=settings or AnnotateSettings(),
         workers=workers,
+        threads=threads,
         runner=runner,
         tries=tries,
         settle_s=settle_s,

@@ -42,6 +42,7 @@ SourceArgument = Annotated[
 ]
 DestOption = Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Videos annotated at the same time.")]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Processor threads of each worker.")]
 RunnerOption = Annotated[
     RunnerChoice, typer.Option(help="local: processes of this machine; or a cluster.")
 ]
@@ -61,6 +62,7 @@ def archive(
     source: SourceArgument,
     out: DestOption,
     workers: WorkersOption = 1,
+    threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     overseer: OverseerOption = None,
     tracker: TrackerOption = None,
@@ -88,7 +90,12 @@ def archive(
     find_videos(source)
     with prefect_api(), _progress(out):
         summary = annotate_archive(
-            source=source, out=out, settings=settings, workers=workers, runner=runner.value
+            source=source,
+            out=out,
+            settings=settings,
+            workers=workers,
+            threads=threads,
+            runner=runner.value,
         )
     if as_json:
         typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
@@ -119,6 +126,7 @@ def serve(
         typer.Option(min=0, help="A video is taken when it has not grown for so many seconds."),
     ] = 60.0,
     workers: WorkersOption = 1,
+    threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     overseer: OverseerOption = None,
     tracker: TrackerOption = None,
@@ -151,6 +159,7 @@ def serve(
         out=out,
         settings=settings,
         workers=workers,
+        threads=threads,
         runner=runner.value,
         tries=tries,
         settle_s=settle,

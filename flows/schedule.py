@@ -115,6 +115,7 @@ async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
             "out": str(job.out.resolve()),
             "settings": job.settings.model_dump(mode="json"),
             "workers": job.workers,
+            "threads": job.threads,
             "runner": job.runner,
             "tries": job.tries,
             "settle_s": job.settle_s,
