@@ -193,8 +193,9 @@ def test_frames_classes_and_sizes_can_be_chosen(annotated, tmp_path):
     assert not (tmp_path / "coco" / "images").exists()
 
 
-def test_pngs_are_exact(annotated, tmp_path):
+def test_pngs_are_exact_and_nobody_complains(annotated, tmp_path, capfd):
     export(annotated, "coco", tmp_path / "coco", every=6, images="png")
+    assert capfd.readouterr().err == ""
     (first, *_) = next(open_video(annotated.path.parent / "small.mp4").batches(1)).images
     with Image.open(tmp_path / "coco" / "images" / "00000.png") as picture:
         assert np.array_equal(np.asarray(picture), first)

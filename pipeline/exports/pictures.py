@@ -57,7 +57,9 @@ def encoded_picture(image: NDArray[np.uint8], suffix: str, options: Sequence[int
     Raises:
         OSError: it cannot be encoded.
     """
-    given = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY, *options]
+    # OpenCV complains of a quality where the format has none.
+    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if suffix == ".jpg" else []
+    given = [*quality, *options]
     encoded, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), given)
     if not encoded:
         raise OSError(f"a picture cannot be encoded as {suffix}")
