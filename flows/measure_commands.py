@@ -68,6 +68,9 @@ def compare(
         str, typer.Option(help="Policies, with commas between them.")
     ] = "constellation,sasvi,first-frame,framewise",
     overseer: Annotated[str, typer.Option(help="Name or model folder.")] = "scopeline",
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint of a published overseer, such as sasvi/cadis.")
+    ] = None,
     tracker: Annotated[
         str, typer.Option(help="Name, model folder or official checkpoint.")
     ] = "scopeline",
@@ -86,7 +89,11 @@ def compare(
     from pipeline.mask_folder import open_masks
 
     settings = AnnotateSettings(
-        overseer=overseer, tracker=tracker, device=device, max_frames=max_frames
+        overseer=overseer,
+        overseer_weights=weights,
+        tracker=tracker,
+        device=device,
+        max_frames=max_frames,
     )
     with TemporaryDirectory(prefix="scopeline-") as scratch:
         comparison = Comparison(

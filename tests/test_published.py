@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate
 from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -172,3 +173,18 @@ def test_a_training_starts_from_an_imagenet_classifier(tmp_path):
 def test_every_published_overseer_has_a_class_for_each_output():
     counts = {name: len(item.label_set.foreground) + 1 for name, item in PUBLISHED.items()}
     assert counts == {"sasvi/cadis": 18, "sasvi/cataract1k": 14, "sasvi/cholecseg8k": 13}
+
+
+def test_compare_takes_the_same_weights(scopeline, tmp_path, small_video, cadis):
+    (tmp_path / "truth").mkdir()
+    for number in range(12):
+        Image.new("L", (96, 64), 0).save(tmp_path / "truth" / f"{number}.png")
+    asked = ("compare", small_video, "--truth", tmp_path / "truth", "--weights", cadis)
+    code, _, err = scopeline(*asked, "--policies", "framewise")
+    assert code == 2
+    assert "--weights does not go with the overseer scopeline" in err
+    code, out, err = scopeline(
+        *asked, "--overseer", "sasvi/cadis", "--policies", "framewise", "--max-frames", 2, "--json"
+    )
+    assert code == 0, err
+    assert '"framewise"' in out
