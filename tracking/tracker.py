@@ -245,12 +245,13 @@ class Sam2Tracker:
         heads = follow_heads(self._network, conditioned, features.high_resolution(len(track_ids)))
         high_res = self._at_network_size(heads.logits[:, None])
         memories = self._encode_memories(features, high_res, heads.presence, prompted=False)
+        # All at once: each number that is fetched by itself makes a GPU finish what it does.
+        quality = heads.quality.clamp(0, 1).tolist()
+        presence = heads.presence[:, 0].sigmoid().tolist()
         outputs = {}
         for row, track_id in enumerate(track_ids):
             output = TrackOutput(
-                logits=heads.logits[row],
-                quality=float(heads.quality[row].clamp(0, 1)),
-                presence=float(heads.presence[row, 0].sigmoid()),
+                logits=heads.logits[row], quality=quality[row], presence=presence[row]
             )
             outputs[track_id] = output
             if self._memory_rule.keeps(output.presence):
@@ -320,15 +321,14 @@ class Sam2Tracker:
         features = self._current_features()
         high_res = self._at_network_size(low_res)
         memories = self._encode_memories(features, high_res, presence, prompted=True)
+        visible = presence[:, 0].sigmoid().tolist()
         for row, prompt in enumerate(prompts):
             memory = FrameMemory(
                 frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
             )
             self._bank[prompt.track_id].remember_prompted(memory)
             self._outputs[prompt.track_id] = TrackOutput(
-                logits=low_res[row, 0],
-                quality=quality[row],
-                presence=float(presence[row, 0].sigmoid()),
+                logits=low_res[row, 0], quality=quality[row], presence=visible[row]
             )
 
     def _at_network_size(self, logits: Tensor) -> Tensor:
