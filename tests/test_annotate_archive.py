@@ -196,10 +196,10 @@ def test_a_video_in_a_store_is_fetched_and_the_copy_removed(tmp_path, environmen
         "AWS_SECRET_ACCESS_KEY": "secret",
     }
     store = S3FileSystem(key="key", secret="secret", endpoint_url=environment["AWS_ENDPOINT_URL"])
-    store.mkdir("theatre")
-    store.put(str(tmp_path / "op.mp4"), "theatre/2026/op.mp4")
+    store.mkdir("recordings")
+    store.put(str(tmp_path / "op.mp4"), "recordings/2026/op.mp4")
     out = tmp_path / "out"
-    ended = run(environment, "archive", "s3://theatre", "--out", out, *SETTINGS)
+    ended = run(environment, "archive", "s3://recordings", "--out", out, *SETTINGS)
     server.stop()
     assert ended.returncode == 0, ended.stderr
     assert AnnotationSet(out / "2026" / "op.annset").manifest.counts.frames == 12
