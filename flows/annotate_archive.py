@@ -22,7 +22,7 @@ from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
 from flows.retrying import RETRY_DELAYS_S, is_for_good, may_pass
 from flows.settings import AnnotateSettings
-from flows.stopping import begin_worker, passing_signals_on, stop_asked, stops_with_parent
+from flows.stopping import begin_worker, busy, passing_signals_on, stop_asked
 from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
@@ -134,12 +134,12 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, owner: str) -> None
             told = time.monotonic()
 
     torch.set_num_threads(job.threads)
-    with _local_copy(entry, job.out) as video:
+    with busy() as should_stop, _local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
         annotate_job(
             VideoJob(video=video, out=target.parent, settings=job.settings),
             on_frame=tell,
-            should_stop=stops_with_parent(),
+            should_stop=should_stop,
         )
 
 

@@ -4,13 +4,16 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from flows.prefect_server import SERVER_PROCESS
 
+_LOOK_EVERY_S = 0.5
 _stop = threading.Event()
+_busy = threading.Event()
 
 
 def ask_to_stop(*_: object) -> None:
@@ -23,17 +26,39 @@ def stop_asked() -> bool:
     return _stop.is_set()
 
 
-def stops_with_parent() -> Callable[[], bool]:
-    """Return a function that tells whether to stop: asked to, or the process' parent is gone."""
+@contextmanager
+def busy() -> Iterator[Callable[[], bool]]:
+    """Keep this process alive for the time of the block, also when its parent is gone.
+
+    Yields:
+        A function that tells whether to stop: asked to, or the process' parent is gone.
+    """
     parent = os.getppid()
-    return lambda: stop_asked() or os.getppid() != parent
+    _busy.set()
+    try:
+        yield lambda: stop_asked() or os.getppid() != parent
+    finally:
+        _busy.clear()
 
 
 def begin_worker() -> None:
-    """Prepare a worker process to stop after its batch when it is asked to."""
+    """Prepare a worker process to stop after its batch, when it is asked to or left alone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, ask_to_stop)
     # Ctrl-C reaches the whole group; the process that was started by the user passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that started it is gone: a pool's workers wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    parent.join()
+    ask_to_stop()
+    while _busy.is_set():
+        time.sleep(_LOOK_EVERY_S)
+    os._exit(1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
@@ -18,6 +19,8 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.video_writer import VideoWriter
 
 SETTINGS = ("--policy", "first-frame")
+# Each process loads its models anew, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def test_an_archive_with_broken_videos(tmp_path, environment):
     assert videos["text"]["state"] == "failed"
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=400):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
@@ -108,9 +111,13 @@ def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     worker = int(running(out)[0].owner.split("/")[1])
     os.kill(worker, signal.SIGKILL)
     wait_for(lambda: [entry for entry in running(out) if f"/{worker}/" not in entry.owner])
+    children = psutil.Process(flow.pid).children(recursive=True)
     flow.kill()
     flow.wait()
     ended = run(environment, *archive[3:])
+    # Neither workers nor the server outlive the flow that started them.
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert alive == []
     assert ended.returncode == 0, ended.stderr
     whole = run(environment, "annotate", *source.iterdir(), "--out", undisturbed, *SETTINGS)
     assert whole.returncode == 0, whole.stderr
@@ -130,7 +137,7 @@ def test_sigterm_commits_and_leaves(tmp_path, environment):
     flow = subprocess.Popen(archive, env=environment, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: running(out) and running(out)[0].frames_done > 60)
     flow.terminate()
-    summary = json.loads(flow.communicate(timeout=120)[0])
+    summary = json.loads(flow.communicate(timeout=400)[0])
     assert flow.returncode == 1
     assert summary["waiting"] == ["op"]
     manifest = AnnotationSet(out / "op.annset").manifest

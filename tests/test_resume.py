@@ -31,6 +31,8 @@ from tracking.weights import load_network
 
 SETTINGS = AnnotateSettings(overseer_every=10)
 BATCH = 4
+# Whole videos are annotated, which takes long on a busy machine.
+pytestmark = pytest.mark.timeout(900)
 FRAMES = 26
 
 

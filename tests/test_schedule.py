@@ -42,7 +42,7 @@ def entries(out):
     return {entry.name: entry for entry in Ledger(out).entries()} if Ledger.exists(out) else {}
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path, environment):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     draw(tmp_path / "op1.mp4", 12, seed=1)
@@ -56,7 +56,7 @@ def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path,
         subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)
     ]
     try:
-        wait_for(lambda: entries(out), 240)
+        wait_for(lambda: entries(out), 500)
         # A recorder that writes slowly: what lies in the inbox is no whole video for a while.
         with (inbox / "op2.mp4").open("wb") as file:
             for start in range(0, len(content), len(content) // 12):
@@ -69,7 +69,7 @@ def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path,
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
-    assert [process.wait(120) for process in processes] == [0, 0]
+    assert [process.wait(300) for process in processes] == [0, 0]
     assert [entry.tries for entry in entries(out).values()] == [1, 1]
     for name in ("op1", "op2"):
         assert AnnotationSet(out / f"{name}.annset").manifest.counts.frames == 12
