@@ -95,6 +95,13 @@ def wait_for(condition, seconds=400):
         time.sleep(0.02)
 
 
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def running(out):
     if not Ledger.exists(out):
         return []
@@ -116,8 +123,7 @@ def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     flow.wait()
     ended = run(environment, *archive[3:])
     # Neither workers nor the server outlive the flow that started them.
-    _, alive = psutil.wait_procs(children, timeout=60)
-    assert alive == []
+    wait_for(lambda: not any(is_alive(child) for child in children))
     assert ended.returncode == 0, ended.stderr
     whole = run(environment, "annotate", *source.iterdir(), "--out", undisturbed, *SETTINGS)
     assert whole.returncode == 0, whole.stderr
