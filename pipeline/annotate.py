@@ -209,7 +209,13 @@ class PromptedTracking:
         self._waiting = deque(restored_drafts(state.values["waiting"]))
         self._journal.restore(state.values["journal"])
         self._watch.restore(state.values["watch"])
-        self._tracker.restore(state.arrays, past)
+        self._tracker.restore(state.arrays, self._encoded_ahead(past))
+
+    def _encoded_ahead(self, batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
+        """Yield batches whose images the tracker has encoded: together, as they were before."""
+        for batch in batches:
+            self._tracker.encode_ahead(batch.indices.tolist(), batch.images)
+            yield batch
 
     def _take(
         self, batch: FrameBatch, row: int, signs: FrameSigns, detections: Detections | None

@@ -94,6 +94,20 @@ LOOPS = {
 }
 
 
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("name", ["sasvi", "constellation"])
+def test_images_are_encoded_together_as_before(theatre, network, tmp_path, name):
+    # On several threads a picture's features depend on how many are encoded at once.
+    test_a_loop_goes_on_from_its_saved_state(theatre, network, tmp_path, name, 16)
+
+
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("stop", [4, 16, FRAMES])
 def test_a_loop_goes_on_from_its_saved_state(theatre, network, tmp_path, name, stop):

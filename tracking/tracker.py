@@ -225,7 +225,6 @@ class Sam2Tracker:
         self._bank = restored_bank(state, self._device)
         outputs = restored_outputs(state, self._device)
         for batch in past:
-            self.encode_ahead(batch.indices.tolist(), batch.images)
             for row, frame_index in enumerate(batch.indices.tolist()):
                 if frame_index in outputs:
                     self._see(frame_index, batch.images[row])
