@@ -11,11 +11,13 @@ from multiprocessing.context import SpawnProcess
 
 import httpx
 import uvicorn
+from prefect.context import refresh_global_settings_context
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_ENABLED, temporary_settings
 
 from pipeline.errors import OutputError
 
 SERVER_PROCESS = "prefect-server"
+_API_URL = "PREFECT_API_URL"
 _START_TIMEOUT_S = 120.0
 
 
@@ -41,11 +43,27 @@ def prefect_api() -> Iterator[None]:
     server.start()
     try:
         _wait_for(url, server)
-        with temporary_settings({PREFECT_API_URL: url}):
+        with _configured(url):
             yield
     finally:
         server.terminate()
         server.join()
+
+
+@contextmanager
+def _configured(url: str) -> Iterator[None]:
+    """Let all threads and child processes use a server, for the time of the block.
+
+    Prefect's `temporary_settings` reach neither; what does not know of the server starts one
+    more, which outlives this process.
+    """
+    os.environ[_API_URL] = url
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        del os.environ[_API_URL]
+        refresh_global_settings_context()
 
 
 def _free_port() -> int:

@@ -4,14 +4,10 @@ import asyncio
 import hashlib
 import logging
 import re
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 import psutil
 from prefect import aserve, get_client
@@ -20,8 +16,9 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from flows.annotate_archive import ArchiveJob, annotate_archive
+from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
 from flows.prefect_server import prefect_api
+from flows.stopping import on_stop_signals
 from pipeline.errors import UsageError
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -85,11 +82,9 @@ def serve_archive(
     # It says each few seconds that looks which are due wait for the one that annotates.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     stop = threading.Event()
-    with _set_on_signals(stop), prefect_api():
+    with on_stop_signals(stop.set), prefect_api():
         on_start()
-        # The server's address is a matter of the context, which a thread does not inherit.
-        serve = partial(copy_context().run, _keep_serving, job, schedule, stop)
-        threading.Thread(target=serve, daemon=True).start()
+        threading.Thread(target=_keep_serving, args=(job, schedule, stop), daemon=True).start()
         stop.wait()
         _end_children()
 
@@ -111,14 +106,9 @@ async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
         interval=schedule.every,
         cron=schedule.cron,
         parameters={
-            "source": job.source,
+            **flow_parameters(job),
             "out": str(job.out.resolve()),
             "settings": job.settings.model_dump(mode="json"),
-            "workers": job.workers,
-            "threads": job.threads,
-            "runner": job.runner,
-            "tries": job.tries,
-            "settle_s": job.settle_s,
         },
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
@@ -134,19 +124,6 @@ def deployment_name(job: ArchiveJob) -> str:
     """Return the deployment's name: one for each source and destination."""
     text = f"{job.source}\0{job.out.resolve()}"
     return f"archive-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-
-
-@contextmanager
-def _set_on_signals(event: threading.Event) -> Iterator[None]:
-    def handle(*_: object) -> None:
-        event.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _end_children() -> None:
