@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import quote
@@ -85,6 +85,11 @@ class ArchiveSummary:
     skipped: tuple[str, ...]
     failed: dict[str, str]
     waiting: tuple[str, ...]
+
+
+def flow_parameters(job: ArchiveJob) -> dict[str, Any]:
+    """Return a job as the parameters of `annotate_archive`."""
+    return {field.name: getattr(job, field.name) for field in fields(job)}
 
 
 def set_path(out: Path, name: str) -> Path:
@@ -229,8 +234,9 @@ def annotate_archive(
     )
     ledger = Ledger(job.out)
     before = ledger.look(find_videos(source), job_key(job.settings))
-    skipped = [entry.name for entry in before if _is_done(job, entry)]
-    pending = _pending(job, ledger, before)
+    done = {entry.name for entry in before if _is_done(job, entry)}
+    skipped = [entry.name for entry in before if entry.name in done]
+    pending = _pending(job, ledger, [entry for entry in before if entry.name not in done])
     _remove_left_copies(job.out, before)
     get_run_logger().info(
         "%d videos: %d are done, %d to annotate", len(before), len(skipped), len(pending)
@@ -258,13 +264,12 @@ def _has_set(job: ArchiveJob, entry: Entry) -> bool:
 
 
 def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
-    """Return the videos to annotate now; those whose sets were removed are among them."""
+    """Return the videos to annotate now, of those that are not done."""
     settled = time.time() - job.settle_s
     pending = [
         entry
         for entry in entries
-        if not _is_done(job, entry)
-        and (entry.state is not EntryState.ASIDE or job.tries is None)
+        if (entry.state is not EntryState.ASIDE or job.tries is None)
         and (job.settle_s == 0 or entry.unchanged_since <= settled)
     ]
     ledger.reopen([entry.name for entry in pending if not _is_open(entry)])

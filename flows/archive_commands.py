@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from flows.model_commands import JsonOption, screen
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from flows.archive_ledger import Entry
@@ -74,29 +74,30 @@ def archive(
 ) -> None:
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
     _quiet_prefect()
-    from flows.annotate_archive import annotate_archive
+    from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
     from flows.archive_source import find_videos
     from flows.prefect_server import prefect_api
+    from flows.settings import settings_of
 
-    settings = settings_of(
-        overseer=overseer,
-        tracker=tracker,
-        policy=policy,
-        overseer_every=overseer_every,
-        device=device,
-        max_frames=max_frames,
+    job = ArchiveJob(
+        source=source,
+        out=out,
+        settings=settings_of(
+            overseer=overseer,
+            tracker=tracker,
+            policy=policy,
+            overseer_every=overseer_every,
+            device=device,
+            max_frames=max_frames,
+        ),
+        workers=workers,
+        threads=threads,
+        runner=runner.value,
     )
     # Looked at before Prefect is started, so that a wrong word is said at once.
     find_videos(source)
     with prefect_api(), _progress(out):
-        summary = annotate_archive(
-            source=source,
-            out=out,
-            settings=settings,
-            workers=workers,
-            threads=threads,
-            runner=runner.value,
-        )
+        summary = annotate_archive(**flow_parameters(job))
     if as_json:
         typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
     for name, reason in summary.failed.items():
@@ -140,30 +141,30 @@ def serve(
     from flows.archive_ledger import Ledger
     from flows.archive_source import find_videos
     from flows.schedule import parse_schedule, serve_archive
+    from flows.settings import settings_of
 
     schedule = parse_schedule(every, cron)
-    settings = settings_of(
-        overseer=overseer,
-        tracker=tracker,
-        policy=policy,
-        overseer_every=overseer_every,
-        device=device,
-        max_frames=max_frames,
-    )
-    # A wrong word is said now, and not by the first look.
-    Ledger(out)
-    job_key(settings)
-    find_videos(source)
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings,
+        settings=settings_of(
+            overseer=overseer,
+            tracker=tracker,
+            policy=policy,
+            overseer_every=overseer_every,
+            device=device,
+            max_frames=max_frames,
+        ),
         workers=workers,
         threads=threads,
         runner=runner.value,
         tries=tries,
         settle_s=settle,
     )
+    # A wrong word is said now, and not by the first look.
+    Ledger(out)
+    job_key(job.settings)
+    find_videos(source)
     serve_archive(
         job,
         schedule,
@@ -231,24 +232,6 @@ def _described(entry: "Entry") -> dict[str, Any]:
     }
 
 
-def settings_of(**given: Any) -> Any:
-    """Return the settings that options give; the others come from the environment.
-
-    Raises:
-        UsageError: one is not usable.
-    """
-    from pydantic import ValidationError
-
-    from flows.settings import AnnotateSettings
-
-    try:
-        return AnnotateSettings(**{key: value for key, value in given.items() if value is not None})
-    except ValidationError as error:
-        problem = error.errors()[0]
-        name = ".".join(str(part) for part in problem["loc"])
-        raise UsageError(f"setting {name}: {problem['msg']}") from error
-
-
 def _quiet_prefect() -> None:
     """Let Prefect log nothing unless the user wants it to: what counts is said here."""
     if not os.environ.get("SCOPELINE_DEBUG"):
@@ -263,7 +246,7 @@ def _progress(out: Path) -> Iterator[None]:
     if not screen.is_terminal:
         yield
         return
-    ended = threading.Event()
+    ledger, ended = Ledger(out), threading.Event()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -275,7 +258,7 @@ def _progress(out: Path) -> Iterator[None]:
 
         def show() -> None:
             while not ended.wait(_LOOK_EVERY_S):
-                entries = Ledger(out).entries()
+                entries = ledger.entries()
                 open_states = (EntryState.WAITING, EntryState.RUNNING)
                 done = sum(entry.state not in open_states for entry in entries)
                 running = [entry for entry in entries if entry.is_held]

@@ -192,7 +192,9 @@ def annotate(
     given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos)
     if corrections is None:
-        settings = archive_commands.settings_of(**given)
+        from flows.settings import settings_of
+
+        settings = settings_of(**given)
         results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
     else:
         results = [_correct_one(videos, out, corrections, given, resume=resume)]

@@ -1,6 +1,5 @@
 """Take corrections over into a new set: only what they can change is tracked again."""
 
-import shutil
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from flows.models import choose_device, describe_model, open_tracker
+from flows.video_job import BATCH_FRAMES, set_path_of, set_to_keep
 from pipeline.annotate import Tracker
-from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.correct import correct
 from pipeline.correction_plan import plan_corrections
@@ -20,7 +20,6 @@ from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
 
-_BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "RF-SAM-2", "av")
 _SHIPPED_TRACKER = "scopeline"
 
@@ -48,8 +47,7 @@ class CorrectionJob:
     @property
     def set_path(self) -> Path:
         """Where the corrected set is written."""
-        name = self.video.resolve().name if self.video.is_dir() else self.video.stem
-        return self.out / f"{name}{SUFFIX}"
+        return set_path_of(self.video, self.out)
 
 
 def correct_job(
@@ -103,7 +101,7 @@ def _frames(
     known = max((prompt.prompt_id for _, prompt in corrected.prompts()), default=-1)
     return correct(
         corrected.frames(),
-        video.batches(_BATCH_FRAMES, corrected.manifest.counts.frames),
+        video.batches(BATCH_FRAMES, corrected.manifest.counts.frames),
         plans=plan_corrections(corrected.frames(), changes.frames(), tracker.look_back),
         tracker=tracker,
         first_prompt_id=known + 1,
@@ -138,13 +136,8 @@ def _finished_set(job: CorrectionJob, manifest: Manifest) -> AnnotationSet | Non
     Raises:
         OutputError: there is a finished set of another job.
     """
-    if not job.set_path.exists():
-        return None
-    existing = AnnotationSet(job.set_path)
-    if not job.resume:
-        shutil.rmtree(job.set_path)
-        return None
-    if not existing.is_complete:
+    existing = set_to_keep(job.set_path, resume=job.resume)
+    if existing is None or not existing.is_complete:
         return None
     if (existing.manifest.settings, existing.manifest.models) == (
         manifest.settings,

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.given_prompts import PromptFrames, PromptKind
@@ -72,3 +72,17 @@ class AnnotateSettings(BaseSettings):
     def identity(self) -> dict[str, Any]:
         """Return what determines the result: all but the device."""
         return self.model_dump(mode="json", exclude={"device"})
+
+
+def settings_of(**given: Any) -> AnnotateSettings:
+    """Return the settings that a user gives; those that are None come from the environment.
+
+    Raises:
+        UsageError: one is not usable.
+    """
+    try:
+        return AnnotateSettings(**{key: value for key, value in given.items() if value is not None})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise UsageError(f"setting {name}: {problem['msg']}") from error

@@ -68,13 +68,25 @@ def passing_signals_on() -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        ask_to_stop(number, frame)
+    def stop() -> None:
+        ask_to_stop()
         for child in multiprocessing.active_children():
             if child.name != SERVER_PROCESS:
                 child.terminate()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    with on_stop_signals(stop):
+        yield
+
+
+@contextmanager
+def on_stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Call a function on SIGTERM and Ctrl-C, for the time of the block."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

@@ -39,7 +39,7 @@ from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameBatch
 from pipeline.sasvi import Sasvi
 
-_BATCH_FRAMES = 8
+BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 
 
@@ -63,8 +63,28 @@ class VideoJob:
     @property
     def set_path(self) -> Path:
         """Where the annotation set is written."""
-        name = self.video.resolve().name if self.video.is_dir() else self.video.stem
-        return self.out / f"{name}{SUFFIX}"
+        return set_path_of(self.video, self.out)
+
+
+def set_path_of(video: Path, out: Path) -> Path:
+    """Return where the set of a video file or a folder of frames is written."""
+    name = video.resolve().name if video.is_dir() else video.stem
+    return out / f"{name}{SUFFIX}"
+
+
+def set_to_keep(path: Path, *, resume: bool) -> AnnotationSet | None:
+    """Return the set in a place; without `resume` it is removed, to begin anew.
+
+    Raises:
+        InputError: what is there is no set.
+    """
+    if not path.exists():
+        return None
+    existing = AnnotationSet(path)
+    if not resume:
+        shutil.rmtree(path)
+        return None
+    return existing
 
 
 def annotate_job(
@@ -97,7 +117,7 @@ def annotate_job(
     if saved is not None:
         start = saved.state.next_frame
         loop.restore(saved.state, _batches_before(video, start, loop.past_frames))
-    batches = video.batches(_BATCH_FRAMES, max_frames, start)
+    batches = video.batches(BATCH_FRAMES, max_frames, start)
     total = min(video.info.frame_count, max_frames or video.info.frame_count)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         for done in _write(loop, batches, writer, should_stop or (lambda: False)):
@@ -140,8 +160,8 @@ def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter) -> None:
 
 def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[FrameBatch]:
     """Decode at least so many frames before one, in the very batches that they came in."""
-    first = max(frame - count, 0) // _BATCH_FRAMES * _BATCH_FRAMES
-    return video.batches(_BATCH_FRAMES, frame, first)
+    first = max(frame - count, 0) // BATCH_FRAMES * BATCH_FRAMES
+    return video.batches(BATCH_FRAMES, frame, first)
 
 
 def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
@@ -172,11 +192,8 @@ def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
     Raises:
         OutputError: there is a set of another job.
     """
-    if not job.set_path.exists():
-        return None
-    existing = AnnotationSet(job.set_path)
-    if not job.resume:
-        shutil.rmtree(job.set_path)
+    existing = set_to_keep(job.set_path, resume=job.resume)
+    if existing is None:
         return None
     known = existing.manifest
     same_video = known.video.sha256 == manifest.video.sha256

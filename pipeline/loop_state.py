@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 _VALUES, _ARRAYS = ".json", ".safetensors"
 
@@ -86,10 +85,10 @@ def latest_state(folder: Path, part_count: int) -> SavedState | None:
 def _load(path: Path, part_count: int) -> SavedState | None:
     try:
         contents = json.loads(path.read_text())
-        with safe_open(path.with_suffix(_ARRAYS), framework="numpy") as file:
-            arrays = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
         state = LoopState(
-            next_frame=contents["next_frame"], values=contents["values"], arrays=arrays
+            next_frame=contents["next_frame"],
+            values=contents["values"],
+            arrays=load_file(path.with_suffix(_ARRAYS)),
         )
         return SavedState(part_count=part_count, state=state, written=contents["written"])
     except (OSError, ValueError, KeyError, SafetensorError):
