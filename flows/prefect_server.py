@@ -8,17 +8,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 import httpx
 import uvicorn
+from filelock import FileLock, Timeout
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_API_URL, PREFECT_UI_ENABLED, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_UI_ENABLED, temporary_settings
 
 from pipeline.errors import OutputError
 
 SERVER_PROCESS = "prefect-server"
 _API_URL = "PREFECT_API_URL"
 _START_TIMEOUT_S = 120.0
+_NO_START = "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs"
 
 
 @contextmanager
@@ -40,14 +43,32 @@ def prefect_api() -> Iterator[None]:
     server = multiprocessing.get_context("spawn").Process(
         target=_serve, args=(port,), name=SERVER_PROCESS
     )
-    server.start()
     try:
-        _wait_for(url, server)
+        with _alone_with_the_database():
+            server.start()
+            _wait_for(url, server)
         with _configured(url):
             yield
     finally:
-        server.terminate()
-        server.join()
+        if server.is_alive():
+            server.terminate()
+            server.join()
+
+
+@contextmanager
+def _alone_with_the_database() -> Iterator[None]:
+    """Let the processes of one Prefect home start their servers one after the other.
+
+    A server that starts brings the schema of the database up to date, and two that do so at once
+    fail. The operating system gives the lock back when its holder dies, however it does.
+    """
+    home = Path(PREFECT_HOME.value())
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(home / "scopeline-server.lock", timeout=_START_TIMEOUT_S):
+            yield
+    except Timeout as error:
+        raise OutputError(_NO_START) from error
 
 
 @contextmanager
@@ -80,9 +101,7 @@ def _wait_for(url: str, server: SpawnProcess) -> None:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    raise OutputError(
-        "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs"
-    )
+    raise OutputError(_NO_START)
 
 
 def _serve(port: int) -> None:
