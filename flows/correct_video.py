@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.models import choose_device, describe_model, open_tracker
+from flows.models import choose_device, describe_tracker, open_tracker
 from flows.video_job import BATCH_FRAMES, set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
@@ -124,7 +124,7 @@ def _manifest(info: VideoInfo, corrections: Corrections, tracker_name: str) -> M
     return new_manifest(
         info,
         corrections.corrected.label_set,
-        models={**known.models, "tracker": describe_model(tracker_name, "tracking")},
+        models={**known.models, "tracker": describe_tracker(tracker_name)},
         settings=settings,
         software={name: version(name) for name in _SOFTWARE},
     )

@@ -42,6 +42,15 @@ class TrunkChoice(StrEnum):
     learning = "learning"
 
 
+class AdaptChoice(StrEnum):
+    """How a tracker is fine-tuned."""
+
+    decoder = "decoder"
+    lora = "lora"
+    adapter = "adapter"
+    full = "full"
+
+
 class PrecisionChoice(StrEnum):
     """In which the networks compute while they learn."""
 
@@ -90,13 +99,20 @@ StartFromOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|MODEL_DIR|FILE",
-        help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
-        "for an overseer, a checkpoint of torchvision's or detectron2's.",
+        help="Start from the weights of a trained model; scopeline: the one that ships; FILE: a "
+        "checkpoint, for an overseer of torchvision's or detectron2's, for --adapt of SAM-2's.",
     ),
 ]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
+]
+LayoutOption = Annotated[str, typer.Option(help=LAYOUT_HELP)]
+LabelsOption = Annotated[
+    Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+]
+ValidationDataOption = Annotated[
+    Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
 ]
 _SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
 SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
@@ -119,13 +135,9 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial we
 def train_overseer(
     data: DataOption,
     out: ModelOutOption,
-    layout: Annotated[str, typer.Option(help=LAYOUT_HELP)] = "masks",
-    labels: Annotated[
-        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
-    ] = None,
-    validation_data: Annotated[
-        Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
-    ] = None,
+    layout: LayoutOption = "masks",
+    labels: LabelsOption = None,
+    validation_data: ValidationDataOption = None,
     validation_split: SplitOption = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
@@ -147,11 +159,32 @@ def train_overseer(
         ),
     ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
+    pseudo_labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="SET",
+            help="Annotation set, or folder of them, to learn from besides: its frames count by "
+            "the tracker's quality and the agreement of its overseer. May be repeated.",
+        ),
+    ] = None,
+    label_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="10,20,40",
+            help="Train on so many frames each, annotate, and write the curve of what labels are "
+            "worth.",
+        ),
+    ] = None,
+    tracker: Annotated[
+        str, typer.Option(help="What --label-budget annotates with: name or model folder.")
+    ] = "scopeline",
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
+    from flows.label_budget import measure_label_budgets, parse_budgets, show_budgets
+    from flows.settings import AnnotateSettings
     from flows.training import train_overseer_job
     from flows.training_job import TrainingJob
     from overseer.networks import training_config
@@ -170,6 +203,7 @@ def train_overseer(
         labels=labels,
         validation_data=validation_data,
         validation_split=validation_split,
+        pseudo_labels=tuple(pseudo_labels or ()),
         plan=TrainingPlan(
             steps=steps,
             learning_rate=learning_rate,
@@ -180,15 +214,47 @@ def train_overseer(
         ),
     )
     config = training_config(backbone.value, start_from)
+    if label_budget is not None:
+        points = measure_label_budgets(
+            job,
+            parse_budgets(label_budget),
+            config=config,
+            batch_size=batch_size,
+            settings=AnnotateSettings(tracker=tracker),
+        )
+        screen.print(show_budgets(points))
+        return
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 
 @train_app.command(
-    "tracker", epilog="Example: `scopeline train tracker --data theatre --out my-tracker`"
+    "tracker",
+    epilog="Examples: `scopeline train tracker --data theatre --out my-tracker`; "
+    "`scopeline train tracker --data my-frames --labels labels.json --adapt lora --steps 300 "
+    "--out tool-tracker`",
 )
 def train_tracker(
     data: DataOption,
     out: ModelOutOption,
+    adapt: Annotated[
+        AdaptChoice | None,
+        typer.Option(
+            help="Fine-tune --start-from on the data, and write only what was trained. decoder: "
+            "mask decoder and memory; lora, adapter: small parts in encoder, memory and decoder; "
+            "full: every weight. Without it, the small tracker is trained on the theatre."
+        ),
+    ] = None,
+    rank: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Rank of lora's changes, or channels of an adapter.  [default: 4 and 24]",
+        ),
+    ] = None,
+    layout: LayoutOption = "masks",
+    labels: LabelsOption = None,
+    validation_data: ValidationDataOption = None,
+    validation_split: SplitOption = None,
     clips: ClipsOption = 600,
     validation_clips: ValidationOption = 8,
     looks: Annotated[
@@ -210,11 +276,12 @@ def train_tracker(
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
 ) -> None:
-    """Train the small SAM-2 tracker; run again, an unfinished training goes on."""
-    from flows.training import train_tracker_job
+    """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
+    from flows.training import adapt_tracker_job, train_tracker_job
     from flows.training_job import TrainingJob
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
+    from tracking.adapters import DEFAULT_RANKS, Adaptation
 
     job = TrainingJob(
         data=data,
@@ -226,11 +293,20 @@ def train_tracker(
         ),
         photographs=photographs,
         start_from=start_from,
+        layout=layout,
+        labels=labels,
+        validation_data=validation_data,
+        validation_split=validation_split,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),
     )
-    screen.print(str(train_tracker_job(job, trunk=trunk.value)))
+    if adapt is None:
+        screen.print(str(train_tracker_job(job, trunk=trunk.value)))
+        return
+    adaptation = Adaptation(method=adapt.value, rank=rank or DEFAULT_RANKS[adapt.value])
+    base = start_from or "scopeline"
+    screen.print(str(adapt_tracker_job(job, adaptation=adaptation, base=base)))
 
 
 @weights_app.command("list", epilog="Example: `scopeline weights list`")

@@ -10,8 +10,9 @@ from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
+from tracking.adapted_weights import describe_base, load_tracker
 from tracking.tracker import Sam2Tracker
-from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
+from tracking.weights import sha256_of
 
 SHIPPED = "scopeline"
 
@@ -48,7 +49,7 @@ def open_overseer(name: str, device: torch.device, weights: Path | None = None) 
         overseer = load_published(name, _weights_of(name, weights), device)
     else:
         _refuse_weights(name, weights)
-        overseer = load_overseer(model_folder(name, "overseer"), device)
+        overseer = load_overseer(overseer_folder(name), device)
     prepare_for_inference(overseer.network)
     return overseer
 
@@ -61,7 +62,7 @@ def overseer_labels(name: str) -> LabelSet:
     """
     if name in PUBLISHED:
         return PUBLISHED[name].label_set
-    return read_label_set(model_folder(name, "overseer"))
+    return read_label_set(overseer_folder(name))
 
 
 def _weights_of(name: str, weights: Path | None) -> Path:
@@ -86,18 +87,16 @@ def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
     Raises:
         ModelError: it is unknown or does not load.
     """
-    source = name if name in CHECKPOINTS else model_folder(name, "tracking")
-    tracker = Sam2Tracker(load_network(source), device)
+    tracker = Sam2Tracker(load_tracker(name), device)
     prepare_for_inference(tracker.network)
     return tracker
 
 
-def describe_model(name: str, package: str, weights: Path | None = None) -> dict[str, str]:
-    """Return a model's name and the hash of its weights, for the manifest.
+def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
+    """Return an overseer's name and the hash of its weights, for the manifest.
 
     Args:
-        name: of the model, or its folder.
-        package: overseer or tracking.
+        name: of the overseer, or its folder.
         weights: checkpoint of a published overseer.
 
     Raises:
@@ -106,34 +105,36 @@ def describe_model(name: str, package: str, weights: Path | None = None) -> dict
     """
     if name in PUBLISHED:
         path = _weights_of(name, weights)
-    elif package == "tracking" and name in CHECKPOINTS:
-        path = pulled_path(name)
     else:
         _refuse_weights(name, weights)
-        folder = model_folder(name, package)
+        folder = overseer_folder(name)
         path = folder / "weights.safetensors" if folder.is_dir() else folder
     if not path.is_file():
         raise ModelError(f"{path} does not exist; check the model's name or path")
     return {"name": name, "sha256": sha256_of(path)}
 
 
-def model_folder(name: str, package: str) -> Path:
-    """Return the folder of a model, or the file of a checkpoint, by name or path.
+def describe_tracker(name: str) -> dict[str, str]:
+    """Return a tracker's name and the hash of its weights, for the manifest.
 
-    Args:
-        name: `scopeline`, or a path.
-        package: overseer or tracking.
+    Raises:
+        ModelError: it is unknown, or has no weights.
+    """
+    return {"name": name, "sha256": describe_base(name).sha256}
+
+
+def overseer_folder(name: str) -> Path:
+    """Return the folder of an overseer, or the file of a checkpoint, by name or path.
 
     Raises:
         ModelError: there is none.
     """
     if name == SHIPPED:
-        return Path(str(files(package))) / "models" / SHIPPED
+        return Path(str(files("overseer"))) / "models" / SHIPPED
     path = Path(name)
     if not path.exists():
-        option = "overseer" if package == "overseer" else "tracker"
-        known = [SHIPPED, *(CHECKPOINTS if package == "tracking" else PUBLISHED)]
         raise ModelError(
-            f"unknown {option} {name}: it is neither a path nor one of {', '.join(known)}"
+            f"unknown overseer {name}: it is neither a path nor one of "
+            f"{', '.join([SHIPPED, *PUBLISHED])}"
         )
     return path

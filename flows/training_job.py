@@ -35,6 +35,8 @@ class TrainingJob:
         labels: JSON file that says what the values in a data set's masks mean.
         validation_data: another data set of this layout, of other videos, to measure on.
         validation_split: share of the data set's frames to measure on instead, by video, 0..1.
+        pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
+            besides.
     """
 
     data: str
@@ -49,6 +51,7 @@ class TrainingJob:
     labels: Path | None = None
     validation_data: Path | None = None
     validation_split: float | None = None
+    pseudo_labels: tuple[Path, ...] = ()
 
 
 def run_folder(job: TrainingJob) -> Path:
@@ -77,6 +80,7 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "clips": job.clips,
         "start_from": job.start_from,
         "validation_split": job.validation_split,
+        "pseudo_labels": [str(path) for path in job.pseudo_labels],
         "plan": asdict(job.plan),
         **options,
     }

@@ -12,7 +12,8 @@ from typing import Any
 from flows.given_prompts import given_policy, open_given
 from flows.models import (
     choose_device,
-    describe_model,
+    describe_overseer,
+    describe_tracker,
     open_overseer,
     open_tracker,
     overseer_labels,
@@ -172,11 +173,9 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
     """
     models = {}
     if settings.policy != "given":
-        models["overseer"] = describe_model(
-            settings.overseer, "overseer", settings.overseer_weights
-        )
+        models["overseer"] = describe_overseer(settings.overseer, settings.overseer_weights)
     if settings.policy != "framewise":
-        models["tracker"] = describe_model(settings.tracker, "tracking")
+        models["tracker"] = describe_tracker(settings.tracker)
     return {"models": models, "settings": settings.identity()}
 
 

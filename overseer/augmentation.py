@@ -1,8 +1,8 @@
 """Frames as they might have been: geometry, colour, and the smoke and blur of operations.
 
 torchvision's transforms are used rather than kornia's: they are here already, are kept up, and move
-picture and track map together. Smoke and motion blur, which torchvision does not have, are two
-transforms of the same kind.
+picture and track map together. Smoke and motion blur, which torchvision does not have, and a patch
+that leaves the track map alone are transforms of the same kind.
 """
 
 from typing import Any
@@ -85,6 +85,36 @@ class MotionBlur(v2.Transform):
         return tv_tensors.wrap(nn.functional.conv2d(padded, kernels, groups=3)[0], like=inpt)
 
 
+class Patch(v2.Transform):
+    """Hide a part of a picture float32[3, H, W] behind noise, as something in front of it does.
+
+    Args:
+        largest: side of the patch, as a share of the picture's.
+    """
+
+    def __init__(self, largest: float) -> None:
+        super().__init__()
+        self._largest = largest
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the rows and columns that are hidden, and what hides them."""
+        spans = []
+        for length in flat_inputs[0].shape[-2:]:
+            side = max(int(length * self._largest * float(torch.rand(1))), 1)
+            start = int(torch.randint(0, length - side + 1, (1,)))
+            spans.append(slice(start, start + side))
+        return {"spans": spans, "noise": torch.rand_like(flat_inputs[0])}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Hide a part of a picture; a track map stays."""
+        if isinstance(inpt, tv_tensors.Mask):
+            return inpt
+        rows, columns = params["spans"]
+        hidden = inpt.clone()
+        hidden[:, rows, columns] = params["noise"][:, rows, columns]
+        return tv_tensors.wrap(hidden, like=inpt)
+
+
 _GEOMETRY = (
     v2.RandomHorizontalFlip(0.5),
     v2.RandomVerticalFlip(0.3),
@@ -107,7 +137,17 @@ _LOOK = (
     v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.1),
     v2.RandomApply([MotionBlur(longest=13)], p=0.1),
 )
+_HARD_LOOK = (
+    v2.ToDtype(torch.float32, scale=True),
+    v2.ColorJitter(brightness=(0.5, 1.5), contrast=(0.5, 1.5), saturation=(0.3, 1.7), hue=0.08),
+    v2.RandomGrayscale(0.2),
+    v2.RandomApply([Smoke(densest=0.75)], p=0.3),
+    v2.RandomApply([v2.GaussianBlur(9, sigma=(0.5, 3.0))], p=0.3),
+    v2.RandomApply([MotionBlur(longest=15)], p=0.2),
+    v2.RandomApply([Patch(largest=0.3)], p=0.5),
+)
 _TRANSFORM = v2.Compose([*_GEOMETRY, *_LOOK])
+_HARD_TRANSFORM = v2.Compose([*_GEOMETRY, *_HARD_LOOK])
 
 
 def vary_frame(
@@ -124,9 +164,34 @@ def vary_frame(
         The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape; what comes
         from outside the frame is black and no track.
     """
+    return _varied(_TRANSFORM, seed, image, track_map)
+
+
+def make_hard(
+    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Vary a frame as `vary_frame` does, but make it hard to read.
+
+    Colours change more, smoke and blur are frequent, and a patch may hide something, whose tracks
+    stay in the map.
+
+    Args:
+        seed: everything random follows from it.
+        image: uint8[H, W, 3], RGB.
+        track_map: uint8[H, W], the track id at each pixel.
+
+    Returns:
+        The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape.
+    """
+    return _varied(_HARD_TRANSFORM, seed, image, track_map)
+
+
+def _varied(
+    transform: v2.Compose, seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[Tensor, NDArray[np.uint8]]:
     picture = tv_tensors.Image(torch.from_numpy(np.array(image)).permute(2, 0, 1))
     tracks = tv_tensors.Mask(torch.from_numpy(np.array(track_map)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        varied, varied_tracks = _TRANSFORM(picture, tracks)
+        varied, varied_tracks = transform(picture, tracks)
     return varied.as_subclass(Tensor).clamp(0, 1), np.asarray(varied_tracks.numpy(), np.uint8)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
-from overseer.augmentation import vary_frame
+from overseer.augmentation import make_hard, vary_frame
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
 from overseer.networks import Network, OverseerConfig, build_network, training_losses
+from overseer.pseudo_labels import PseudoLabels
 from overseer.validation import mask_precision
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
@@ -32,6 +33,8 @@ class FrameTrainer:
         label_set: gives the order of the classes.
         batch_size: frames in each step.
         seed: of the sampling and the augmentation.
+        pseudo_labels: frames that nobody labelled, for every second place of a batch; drawn by
+            their weights and made hard to read.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class FrameTrainer:
         label_set: LabelSet,
         batch_size: int,
         seed: int,
+        pseudo_labels: PseudoLabels | None = None,
     ) -> None:
         self._network = network
         self._clips = clips
@@ -49,6 +53,7 @@ class FrameTrainer:
         }
         self._batch_size = batch_size
         self._seed = seed
+        self._pseudo_labels = pseudo_labels
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return Mask R-CNN's losses for a step's batch."""
@@ -56,23 +61,34 @@ class FrameTrainer:
         images: list[Tensor] = []
         targets: list[dict[str, Tensor]] = []
         while len(images) < self._batch_size:
-            clip = self._clips[int(random.integers(len(self._clips)))]
-            example = self._example(random, clip, int(random.integers(len(clip))))
+            image, track_map, class_of_track = self._drawn(random, len(images))
+            example = self._example(image, track_map, class_of_track)
             if example is not None:
                 images.append(example[0])
                 targets.append(example[1])
         return training_losses(self._network, images, targets)
 
+    def _drawn(
+        self, random: np.random.Generator, place: int
+    ) -> tuple[Tensor, NDArray[np.uint8], dict[int, int]]:
+        """Draw a frame for a place in the batch, and vary it."""
+        pseudo = self._pseudo_labels
+        if pseudo is not None and place % 2:
+            chances = pseudo.weights / pseudo.weights.sum()
+            clip, vary = pseudo.clips[int(random.choice(len(chances), p=chances))], make_hard
+        else:
+            clip, vary = self._clips[int(random.integers(len(self._clips)))], vary_frame
+        frame, seed = int(random.integers(len(clip))), int(random.integers(2**31))
+        return *vary(seed, clip.images[frame], clip.track_maps[frame]), clip.class_of_track
+
     def _example(
-        self, random: np.random.Generator, clip: LabelledClip, frame: int
+        self, image: Tensor, track_map: NDArray[np.uint8], class_of_track: dict[int, int]
     ) -> tuple[Tensor, dict[str, Tensor]] | None:
-        seed = int(random.integers(2**31))
-        image, track_map = vary_frame(seed, clip.images[frame], clip.track_maps[frame])
         min_area = int(_MIN_AREA_SHARE * track_map.size)
         labels: list[int] = []
         masks: list[NDArray[np.bool_]] = []
-        for track_id, mask in masks_of_map(track_map, clip.class_of_track, min_area):
-            number = self._class_numbers.get(clip.class_of_track[track_id])
+        for track_id, mask in masks_of_map(track_map, class_of_track, min_area):
+            number = self._class_numbers.get(class_of_track[track_id])
             if number is not None:
                 labels.append(number)
                 masks.append(mask)
@@ -101,6 +117,7 @@ def train_overseer(
     batch_size: int,
     folder: Path,
     start_from: Path | None = None,
+    pseudo_labels: PseudoLabels | None = None,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> MaskRCNNOverseer:
     """Train an overseer; an unfinished run in the folder goes on.
@@ -118,6 +135,7 @@ def train_overseer(
         batch_size: frames in each step.
         folder: receives the checkpoint, the losses and the scores.
         start_from: model folder whose weights the training starts from.
+        pseudo_labels: frames that nobody labelled, to learn from besides.
         on_step: is called after each step with its number and the losses.
 
     Raises:
@@ -133,7 +151,7 @@ def train_overseer(
     network = _untrained_network(config, len(label_set.foreground))
     if start_from is not None:
         copy_weights(start_from, network)
-    trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed)
+    trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed, pseudo_labels)
 
     def validate() -> dict[str, float]:
         overseer = MaskRCNNOverseer(network, config, label_set, _CPU)

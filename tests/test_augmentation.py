@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from overseer.augmentation import MotionBlur, Smoke, vary_frame
+from overseer.augmentation import MotionBlur, Patch, Smoke, make_hard, vary_frame
 
 
 def bright_square():
@@ -40,6 +40,33 @@ def test_frames_become_of_many_kinds():
     areas = {int((tracks == 9).sum()) for _, tracks in varied}
     assert min(areas) < 500 < 700 < max(areas)
     assert len({round(picture.mean().item(), 2) for picture, _ in varied}) > 10
+
+
+def test_hard_frames_keep_their_track_maps_and_differ_more():
+    image, track_map = bright_square()
+    textured = image + np.random.default_rng(0).integers(0, 60, image.shape, np.uint8) // 2
+    easy, hard = ([], [])
+    for seed in range(40):
+        picture, tracks = vary_frame(seed, textured, track_map)
+        harder, hard_tracks = make_hard(seed, textured, track_map)
+        # The same seed moves both alike; only what they look like differs.
+        assert np.array_equal(tracks, hard_tracks)
+        assert 0 <= harder.min() <= harder.max() <= 1
+        easy.append(picture.mean().item())
+        hard.append(harder.mean().item())
+    assert np.std(hard) > np.std(easy)
+
+
+def test_a_patch_hides_a_part_of_the_picture_and_none_of_the_track_map():
+    torch.manual_seed(1)
+    picture = tv_tensors.Image(torch.full((3, 60, 80), 0.5))
+    tracks = tv_tensors.Mask(torch.ones(60, 80))
+    hidden, kept = Patch(largest=0.5)(picture, tracks)
+    changed = (hidden != 0.5).any(0)
+    assert 0 < changed.sum() <= 30 * 40
+    rows, columns = changed.any(1), changed.any(0)
+    assert changed.sum() == rows.sum() * columns.sum()
+    assert torch.equal(kept, tracks)
 
 
 def test_smoke_brightens_the_dark_and_veils_the_bright():

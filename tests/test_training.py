@@ -12,8 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from flows.models import model_folder
-from flows.training import train_overseer_job, train_tracker_job
+from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
 from flows.training_job import TrainingJob
 from overseer.mask_rcnn import (
     MaskRCNNOverseer,
@@ -22,13 +21,20 @@ from overseer.mask_rcnn import (
     read_label_set,
 )
 from overseer.networks import OverseerConfig, build_network
+from overseer.pseudo_labels import PseudoLabels
 from overseer.train import FrameTrainer, train_overseer
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, ModelError, UsageError
+from pipeline.frames import open_video
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import best_scores, last_scores, read_record
 from samples.theatre.looks import PLAIN_SCENERY
+from tests.conftest import annotated_frame, rectangle
+from tracking.adapted_weights import find_tracker
+from tracking.adapters import Adaptation
 from tracking.train import Stage, mask_losses, sample_batch
 from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
@@ -208,6 +214,22 @@ def test_training_without_a_known_class_is_refused(tmp_path):
         )
 
 
+def test_every_second_frame_is_one_without_labels_drawn_by_its_weight():
+    marked = [
+        LabelledClip(
+            images=np.full((1, 64, 96, 3), 90, np.uint8),
+            track_maps=np.full((1, 64, 96), 1, np.uint8),
+            class_of_track={1: class_id},
+        )
+        for class_id in (1, 2, 3)
+    ]
+    pseudo = PseudoLabels(clips=marked[1:], weights=np.array([0.0, 0.6]), videos=["other", "other"])
+    trainer = FrameTrainer(None, marked[:1], CHOLECSEG8K, 4, 0, pseudo)
+    random = np.random.default_rng(0)
+    drawn = [trainer._drawn(random, place)[2] for place in range(6)]
+    assert drawn == [{1: 1}, {1: 3}] * 3
+
+
 def assert_is_a_drawing(path):
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
 
@@ -268,9 +290,8 @@ def write_data_set(folder, frames, brightness=0):
 def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     write_data_set(tmp_path / "data", 3)
     (tmp_path / "data/masks/2.png").write_bytes(b"damaged")
-    labels = tmp_path / "labels.json"
-    labels.write_text('{"name": "tools", "classes": [{"id": 1, "name": "Tool", "value": 255}]}')
-    job = replace(job, data=str(tmp_path / "data"), labels=labels)
+    (tmp_path / "labels.json").write_text(LABELS)
+    job = replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
     folder = train_overseer_job(job, config=TINY, batch_size=1)
     assert [label.name for label in read_label_set(folder).classes] == ["Tool"]
     card = (folder / "README.md").read_text()
@@ -280,6 +301,63 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     said = " ".join(capfd.readouterr().err.split())
     assert "2.png is not a readable mask PNG" in said
     assert "data: 2 frames" in said
+
+
+LABELS = '{"name": "tools", "classes": [{"id": 1, "name": "Tool", "value": 255}]}'
+
+
+@pytest.fixture
+def data_job(job, tmp_path):
+    write_data_set(tmp_path / "data", 3)
+    (tmp_path / "labels.json").write_text(LABELS)
+    return replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
+
+
+def test_a_tracker_is_fine_tuned_on_a_data_set(data_job, tmp_path, scopeline):
+    labels = tmp_path / "labels.json"
+    arguments = ("--data", data_job.data, "--labels", labels, "--adapt", "lora", "--steps", 2)
+    model = tmp_path / "model"
+    code, _, err = scopeline("train", "tracker", *arguments, "--clips", 4, "--out", model)
+    assert code == 0, err
+    card = (model / "README.md").read_text()
+    assert "fine-tuned from scopeline" in card
+    assert re.search(r"lora, [\d,]+ parameters trained, [34]\.\d%", card)
+    assert "--adapt lora --rank 4" in card
+    code, _, err = scopeline(
+        *("annotate", f"{data_job.data}/images", "--out", tmp_path, "--policy", "given"),
+        *("--prompts", f"{data_job.data}/masks", "--labels", labels, "--tracker", model),
+    )
+    assert code == 0, err
+    assert AnnotationSet(tmp_path / "images.annset").manifest.counts.masks == 3
+
+
+def test_fine_tuning_is_measured_on_other_videos(data_job, tmp_path):
+    write_data_set(tmp_path / "other", 3, brightness=50)
+    job = replace(data_job, validation_data=tmp_path / "other", clips=2)
+    adaptation = Adaptation(method="decoder", rank=0)
+    folder = adapt_tracker_job(job, adaptation=adaptation, base="scopeline")
+    assert re.search(r"J 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
+    plan = TrainingPlan(steps=80, learning_rate=2e-3)
+    teacher = train_overseer_job(replace(data_job, plan=plan), config=TINY, batch_size=2)
+    write_data_set(tmp_path / "unlabelled", 2)
+    info = open_video(tmp_path / "unlabelled/images").info
+    models = {"overseer": {"name": str(teacher), "sha256": "0" * 64}}
+    manifest = new_manifest(info, read_label_set(teacher), models=models)
+    with AnnotationSetWriter(tmp_path / "images.annset", manifest) as writer:
+        for index in range(2):
+            mask = rectangle(10 + index, 10, 50 + index, 40, size=(64, 96))
+            frame = annotated_frame(index, t1_c1=mask)
+            track = replace(frame.tracks[0], quality=0.95)
+            writer.add(replace(frame, tracks=(track,)))
+    job = replace(data_job, out=tmp_path / "again", pseudo_labels=(tmp_path / "images.annset",))
+    folder = train_overseer_job(job, config=TINY, batch_size=2)
+    assert "2 frames with pseudo-labels, trusted by 0." in " ".join(capfd.readouterr().err.split())
+    assert "--pseudo-labels" in (folder / "README.md").read_text()
+    with pytest.raises(UsageError, match="another pseudo_labels"):
+        train_overseer_job(replace(job, pseudo_labels=()), config=TINY, batch_size=2)
 
 
 def test_a_folder_with_another_training_is_refused(job, tmp_path):
@@ -373,7 +451,7 @@ def test_another_backbone_cannot_be_started_from(tmp_path):
 def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
     job = replace(job, start_from="scopeline", plan=TrainingPlan(steps=1, learning_rate=0.0))
     folder = train_tracker_job(job)
-    shipped = load_network(model_folder("scopeline", "tracking")).state_dict()
+    shipped = load_network(find_tracker("scopeline")).state_dict()
     trained = load_network(folder).state_dict()
     assert all(trained[name].equal(value) for name, value in shipped.items())
 

@@ -330,12 +330,12 @@ def train_tracker(
         features = FeatureCache(network, clips, folder / "features")
     else:
         features = LearningTrunk(network, clips)
-    _prepare_to_train(network)
+    prepare_to_train(network)
     trainer = ClipTrainer(network, clips, features, _CURRICULA[trunk], plan)
 
     def validate() -> dict[str, float]:
         scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
-        _prepare_to_train(network)
+        prepare_to_train(network)
         return scores
 
     train(
@@ -349,7 +349,8 @@ def train_tracker(
     return network.eval()
 
 
-def _prepare_to_train(network: SAM2Base) -> None:
+def prepare_to_train(network: SAM2Base) -> None:
+    """Bring a network into training mode, but for its trunk."""
     network.train()
     # Its batch norm keeps ImageNet's statistics: those of a few frames are too rough.
     network.image_encoder.trunk.eval()

@@ -1,6 +1,10 @@
 """Layout `annset`: annotation sets of our own, with the videos that they annotate."""
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
 from pipeline.annotation_set import SUFFIX, AnnotationSet
@@ -30,11 +34,10 @@ def read_annotation_sets(
     """
     if label_set is not None:
         raise InputError(f"{folder}: annotation sets have classes of their own; leave out --labels")
-    paths = [folder] if folder.suffix == SUFFIX else sorted(folder.rglob(f"*{SUFFIX}"))
     clips: list[tuple[Path, str, LabelledClip]] = []
     problems: list[str] = []
     classes: LabelSet | None = None
-    for path in paths:
+    for path in find_sets(folder):
         try:
             annotated = AnnotationSet(path)
             classes = _same_classes(classes, annotated)
@@ -62,13 +65,30 @@ def _same_classes(known: LabelSet | None, annotated: AnnotationSet) -> LabelSet:
     return annotated.label_set
 
 
-def _clips(annotated: AnnotationSet, longest_side: int) -> list[LabelledClip]:
+def find_sets(path: Path) -> list[Path]:
+    """Return a set, or the sets in a folder at any depth."""
+    return [path] if path.suffix == SUFFIX else sorted(path.rglob(f"*{SUFFIX}"))
+
+
+def spaced_frames(
+    annotated: AnnotationSet,
+) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8]]]:
+    """Yield frames in the body with their pictures, at most 200 of a set, evenly spaced.
+
+    Raises:
+        InputError: the set's video is not there, or a part is damaged.
+    """
     every = max(1, -(-annotated.manifest.counts.frames // _FRAMES_OF_A_SET))
     selection = Selection(annotation_set=annotated, every=every)
+    for frame, image in selection.frames_with_pictures():
+        if "out_of_body" not in frame.flags:
+            yield frame, image
+
+
+def _clips(annotated: AnnotationSet, longest_side: int) -> list[LabelledClip]:
     return [
         clip_of_instances(image, _instances(frame), longest_side)
-        for frame, image in selection.frames_with_pictures()
-        if "out_of_body" not in frame.flags
+        for frame, image in spaced_frames(annotated)
     ]
 
 

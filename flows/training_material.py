@@ -1,0 +1,123 @@
+"""What a training learns from and is measured on: theatre scenes, or the frames of a data set."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob
+from overseer.datasets import LabelledFrames, read_labelled_frames
+from overseer.datasets.splits import refuse_shared_videos, split_by_video
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet, load_label_set
+from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
+
+_CLIP_SIZE = (384, 216)
+screen = Console(stderr=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is learned from, and what is measured on.
+
+    Attributes:
+        label_set: what the class ids mean.
+        clips: what is learned from.
+        videos: the video of each of these clips.
+        validation_clips: what is measured on now and then; may be none.
+        validation_videos: the video of each of these clips.
+    """
+
+    label_set: LabelSet
+    clips: Sequence[LabelledClip]
+    videos: Sequence[str]
+    validation_clips: Sequence[LabelledClip]
+    validation_videos: Sequence[str]
+
+
+def theatre_material(job: TrainingJob, progress: Progress) -> Material:
+    """Draw the theatre's clips, or read them where they have been drawn before."""
+    clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
+    others = _theatre_clips(job, FIRST_VALIDATION_SEED, job.validation_clips, progress)
+    return Material(
+        label_set=job.scenery.looks[0].label_set,
+        clips=clips,
+        videos=[f"training scene {number}" for number in range(len(clips))],
+        validation_clips=others,
+        validation_videos=[f"other scene {number}" for number in range(len(others))],
+    )
+
+
+def labelled_material(job: TrainingJob, side: int) -> Material:
+    """Read a data set, and what is to be measured on; says what was left out.
+
+    Args:
+        job: names the data set.
+        side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: the data set holds nothing to learn from.
+        UsageError: both parts hold frames of one video.
+    """
+    label_set = None if job.labels is None else load_label_set(job.labels)
+    folder = Path(job.data)
+    frames = _read_data(folder, job.layout, label_set, side)
+    others: LabelledFrames | None = None
+    if job.validation_data is not None:
+        others = _read_data(job.validation_data, job.layout, frames.label_set, side)
+        refuse_shared_videos(folder, frames, job.validation_data, others)
+    elif job.validation_split is not None:
+        frames, others = split_by_video(folder, frames, job.validation_split, job.plan.seed)
+        names = ", ".join(sorted(set(others.videos)))
+        screen.print(
+            f"measured on {len(others.clips)} frames, those of {names}; {len(frames.clips)} "
+            "frames are learned from",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return Material(
+        label_set=frames.label_set,
+        clips=frames.clips,
+        videos=frames.videos,
+        validation_clips=others.clips if others else (),
+        validation_videos=others.videos if others else (),
+    )
+
+
+def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
+    frames = read_labelled_frames(folder, layout, label_set, side)
+    for problem in frames.problems:
+        screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
+    screen.print(f"{folder}: {len(frames.clips)} frames", highlight=False)
+    return frames
+
+
+def _theatre_clips(
+    job: TrainingJob, first_seed: int, count: int, progress: Progress
+) -> list[LabelledClip]:
+    bar = progress.add_task("drawing clips", total=count)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    width, height = _CLIP_SIZE
+    return clip_pool(
+        folder=cache / "scopeline" / "theatre",
+        seeds=range(first_seed, first_seed + count),
+        frame_count=CLIP_FRAMES,
+        width=width,
+        height=height,
+        scenery=job.scenery,
+        on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+    )
+
+
+def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[str, float]], None]:
+    """Return what shows each step of a training in its progress bar."""
+    bar = progress.add_task("training", total=job.plan.steps)
+
+    def report(step: int, losses: dict[str, float]) -> None:
+        text = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        progress.update(bar, completed=step + 1, description=f"training  {text}")
+
+    return report

@@ -1,0 +1,157 @@
+"""Frames that nobody labelled, with the masks that an annotation set has for them.
+
+After weak-to-strong consistency (FixMatch, arXiv 2001.07685; in surgery SSS): what overseer and
+tracker found together on the frame as it is, an overseer learns to find on the frame made hard to
+read. A frame counts by how sure the tracker was and how far an overseer agrees with it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overseer.datasets.annotation_sets import find_sets, spaced_frames
+from overseer.datasets.labelled_frames import Instance, clip_of_instances
+from overseer.mask_rcnn import MaskRCNNOverseer
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet
+from pipeline.masks import decode_mask
+from pipeline.records import Detections, FrameAnnotation
+
+# Of a track that the tracker doubts so much, nothing is learned, neither that it is there nor that
+# it is not.
+_DOUBTFUL_QUALITY = 0.5
+_LEAST_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoLabels:
+    """Frames with the masks of annotation sets.
+
+    Attributes:
+        clips: the frames, each a clip of its own; what is doubtful in them is ignored.
+        weights: float64[N], how far each is trusted, 0..1.
+        videos: the video of each.
+    """
+
+    clips: Sequence[LabelledClip]
+    weights: NDArray[np.float64]
+    videos: Sequence[str]
+
+
+def read_pseudo_labels(
+    paths: Sequence[Path],
+    label_set: LabelSet,
+    open_overseer: Callable[[str], MaskRCNNOverseer],
+    longest_side: int,
+) -> PseudoLabels:
+    """Read frames of annotation sets with the masks in them, evenly spaced.
+
+    Args:
+        paths: the sets, or folders that hold them at any depth.
+        label_set: the classes that are learned; those of the sets are matched by their names.
+        open_overseer: opens the overseer that a set was made with, whose agreement counts.
+        longest_side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: there is no set, it is damaged or has other classes, its video is not there,
+            or no frame can be trusted.
+    """
+    clips: list[LabelledClip] = []
+    weights: list[float] = []
+    videos: list[str] = []
+    for path in _sets(paths):
+        annotated = AnnotationSet(path)
+        own_class = _classes(annotated, label_set)
+        overseer = open_overseer(_overseer_name(annotated))
+        for frame, image in spaced_frames(annotated):
+            if not frame.tracks:
+                continue
+            (detections,) = overseer.detect(image[None])
+            weight = _quality(frame) * agreement(frame, detections)
+            if weight < _LEAST_WEIGHT:
+                continue
+            clips.append(clip_of_instances(image, _instances(frame, own_class), longest_side))
+            weights.append(weight)
+            videos.append(annotated.manifest.video.name)
+    if not clips:
+        raise InputError(
+            f"{', '.join(map(str, paths))}: overseer and tracker agree on no frame well enough to "
+            "learn from it; leave out --pseudo-labels"
+        )
+    return PseudoLabels(clips=clips, weights=np.array(weights), videos=videos)
+
+
+def agreement(frame: FrameAnnotation, detections: Detections) -> float:
+    """Return how far an overseer finds what a frame's tracks hold.
+
+    Args:
+        frame: has tracks.
+        detections: of the overseer on the same frame.
+
+    Returns:
+        The mean IoU over the classes that either has, 0..1.
+    """
+    tracked: dict[int, NDArray[np.bool_]] = {}
+    for track in frame.tracks:
+        mask = decode_mask(track.rle)
+        known = tracked.get(track.class_id)
+        tracked[track.class_id] = mask if known is None else known | mask
+    found = set(detections.class_ids.tolist())
+    ious = []
+    for class_id in sorted(found | tracked.keys()):
+        seen = detections.masks[detections.class_ids == class_id].any(0)
+        held = tracked.get(class_id, np.zeros_like(seen))
+        common, either = int((seen & held).sum()), int((seen | held).sum())
+        ious.append(common / max(either, 1))
+    return float(np.mean(ious))
+
+
+def _sets(paths: Sequence[Path]) -> list[Path]:
+    found: list[Path] = []
+    for path in paths:
+        sets = find_sets(path)
+        if not sets:
+            raise InputError(f"{path} holds no annotation set; give what `annotate` wrote")
+        found += sets
+    return found
+
+
+def _overseer_name(annotated: AnnotationSet) -> str:
+    overseer = annotated.manifest.models.get("overseer")
+    if overseer is None:
+        raise InputError(
+            f"{annotated.path} was made without an overseer, so nothing says how far to trust it; "
+            "annotate the video with one"
+        )
+    return overseer["name"]
+
+
+def _classes(annotated: AnnotationSet, label_set: LabelSet) -> dict[int, int]:
+    """Return the id in the label set of each class of an annotation set."""
+    ids = {label.name: label.id for label in label_set.foreground}
+    unknown = [label.name for label in annotated.label_set.foreground if label.name not in ids]
+    if unknown:
+        raise InputError(
+            f"{annotated.path} has a class {unknown[0]} that label set {label_set.name} does not "
+            "know; annotate the video with an overseer of these classes"
+        )
+    return {label.id: ids[label.name] for label in annotated.label_set.foreground}
+
+
+def _quality(frame: FrameAnnotation) -> float:
+    return float(np.mean([track.quality for track in frame.tracks]))
+
+
+def _instances(frame: FrameAnnotation, own_class: dict[int, int]) -> list[Instance]:
+    return [
+        (
+            own_class[track.class_id] if track.quality >= _DOUBTFUL_QUALITY else None,
+            decode_mask(track.rle),
+        )
+        for track in frame.tracks
+    ]

@@ -1,0 +1,114 @@
+"""Fine-tuned trackers on disk: small, loaded with what they were made from, or refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from flows.models import describe_tracker, open_tracker
+from pipeline.errors import ModelError
+from pipeline.records import Prompt, PromptReason
+from tests.conftest import rectangle
+from tracking.adapted_weights import describe_base, find_tracker, load_tracker, save_adaptation
+from tracking.adapters import Adaptation, prepare_to_adapt
+from tracking.sam2_model import build_network
+from tracking.weights import save_network
+
+
+def write_adaptation(folder, method, base="scopeline"):
+    """Save an adaptation that was trained at random; returns its network."""
+    network = load_tracker(base)
+    adaptation = Adaptation(method=method, rank=4)
+    prepare_to_adapt(network, adaptation)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter), alpha=0.01)
+    save_adaptation(network, describe_base(base), adaptation, folder, "# card\n")
+    return network.eval()
+
+
+def features(network):
+    pictures = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        return network.forward_image(pictures)["vision_features"]
+
+
+@pytest.mark.parametrize("method", ["decoder", "lora", "adapter", "full"])
+def test_an_adaptation_is_read_back_over_its_base(tmp_path, method):
+    network = write_adaptation(tmp_path / "model", method)
+    loaded = load_tracker(str(tmp_path / "model"))
+    change = (features(network) - features(load_tracker("scopeline"))).abs().mean()
+    # Stored in half precision.
+    assert (features(loaded) - features(network)).abs().mean() <= max(0.05 * change, 1e-4)
+    assert torch.allclose(loaded.maskmem_tpos_enc, network.maskmem_tpos_enc, atol=1e-2)
+
+
+def test_its_file_is_small_and_holds_nothing_of_the_base(tmp_path):
+    write_adaptation(tmp_path / "model", "lora")
+    path = tmp_path / "model/weights.safetensors"
+    shipped = find_tracker("scopeline") / "weights.safetensors"
+    assert path.stat().st_size < 0.05 * shipped.stat().st_size
+    assert not load_file(path).keys() & load_file(shipped).keys()
+
+
+@pytest.mark.parametrize("method", ["lora", "adapter"])
+def test_it_tracks(tmp_path, method):
+    write_adaptation(tmp_path / "model", method)
+    tracker = open_tracker(str(tmp_path / "model"), torch.device("cpu"))
+    mask = rectangle(10, 10, 30, 24)
+    prompt = Prompt(frame_index=0, track_id=1, class_id=1, reason=PromptReason.HUMAN, mask=mask)
+    for frame in range(2):
+        tracker.track(frame, np.full((32, 48, 3), 90, np.uint8))
+        if frame == 0:
+            tracker.prompt([prompt])
+        assert tracker.result().masks.shape == (1, 32, 48)
+
+
+def test_an_adaptation_of_an_adaptation(tmp_path):
+    write_adaptation(tmp_path / "first", "lora")
+    network = write_adaptation(tmp_path / "second", "adapter", base=str(tmp_path / "first"))
+    loaded = load_tracker(str(tmp_path / "second"))
+    assert torch.allclose(features(loaded), features(network), atol=0.1)
+
+
+def test_a_base_that_has_changed_is_refused(tmp_path):
+    torch.manual_seed(0)
+    base = tmp_path / "base"
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    write_adaptation(tmp_path / "model", "lora", base=str(base))
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    with pytest.raises(ModelError, match=r"model was made from another .*base than the one on"):
+        load_tracker(str(tmp_path / "model"))
+    (base / "weights.safetensors").unlink()
+    with pytest.raises(ModelError, match="give a folder that has weights.safetensors"):
+        load_tracker(str(tmp_path / "model"))
+
+
+def test_weights_of_another_adaptation_are_refused(tmp_path):
+    write_adaptation(tmp_path / "model", "lora")
+    path = tmp_path / "model/weights.safetensors"
+    weights = load_file(path)
+    name = sorted(weights)[0]
+    save_file(weights | {name: torch.zeros(3, 3)}, path)
+    with pytest.raises(ModelError, match=f"does not fit what it was made from: {name}"):
+        load_tracker(str(tmp_path / "model"))
+
+
+def test_a_damaged_description_is_no_tracker(tmp_path):
+    write_adaptation(tmp_path / "model", "lora")
+    path = tmp_path / "model/model.json"
+    description = json.loads(path.read_text())
+    del description["base"]["sha256"]
+    path.write_text(json.dumps(description))
+    with pytest.raises(ModelError, match="is not a tracker"):
+        load_tracker(str(tmp_path / "model"))
+
+
+def test_the_manifest_tells_an_adaptation_from_its_base(tmp_path):
+    write_adaptation(tmp_path / "model", "lora")
+    described = describe_tracker(str(tmp_path / "model"))
+    assert described["sha256"] != describe_tracker("scopeline")["sha256"]

@@ -1,0 +1,88 @@
+"""What labels are worth: real trainings on parts of a data set, and the curve."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flows.label_budget import parse_budgets
+from pipeline.errors import UsageError
+from tests.test_training import assert_is_a_drawing
+
+TOOL = {"name": "tools", "classes": [{"id": 1, "name": "Tool", "kind": "thing", "value": 255}]}
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Six frames of a bright tool that moves over noise."""
+    folder = tmp_path / "data"
+    noise = np.random.default_rng(0).integers(0, 60, (64, 96, 3), np.uint8)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(6):
+        values = np.zeros((64, 96), np.uint8)
+        values[10:40, 8 + 6 * number : 40 + 6 * number] = 255
+        picture = np.maximum(noise, values[..., None])
+        Image.fromarray(picture).save(folder / f"images/{number}.png")
+        Image.fromarray(values).save(folder / f"masks/{number}.png")
+    (tmp_path / "labels.json").write_text(json.dumps(TOOL))
+    return folder
+
+
+def train(scopeline, data, budgets, *more):
+    return scopeline(
+        *("train", "overseer", "--data", data, "--labels", data.parent / "labels.json"),
+        *("--steps", 2, "--batch-size", 1, "--label-budget", budgets),
+        *("--out", data.parent / "curve", *more),
+    )
+
+
+@pytest.mark.timeout(300)
+def test_the_curve_of_a_data_set(data, scopeline):
+    code, _, err = train(scopeline, data, "2,4", "--start-from", "scopeline")
+    assert code == 0, err
+    out = data.parent / "curve"
+    with (out / "label-budget.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["labels"] for row in rows] == ["2", "4"]
+    for row in rows:
+        assert 0 <= float(row["annotated"]) <= 1
+        assert 0 <= float(row["overseer_alone"]) <= 1
+        assert float(row["training_seconds"]) > 0
+    assert_is_a_drawing(out / "label-budget.svg")
+    assert "learned from 2 frames" in (out / "labels-0002/README.md").read_text()
+    assert (out / "labels-0004/weights.safetensors").exists()
+    # Of the six frames those that no training has seen are measured, in the whole video.
+    assert len(list((out / "videos").glob("*/*.png"))) == 6
+    assert "annotated video" in err
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [
+        ("7", "there are only 6 frames to learn from"),
+        ("2,6", "6 frames leave none of"),
+        ("2;4", "is not numbers of frames"),
+        ("0", "is not numbers of frames"),
+    ],
+)
+def test_a_budget_that_cannot_be_measured_is_one_sentence(data, scopeline, budgets, said):
+    code, _, err = train(scopeline, data, budgets)
+    assert code == 2
+    assert said in " ".join(err.split())
+
+
+def test_the_theatre_has_no_budget(data, scopeline):
+    code, _, err = scopeline(
+        "train", "overseer", "--data", "theatre", "--label-budget", "4", "--out", data.parent / "m"
+    )
+    assert code == 2
+    assert "--label-budget needs labelled frames" in " ".join(err.split())
+
+
+def test_budgets_are_read_in_order_and_once():
+    assert parse_budgets("20, 10,20") == (10, 20)
+    with pytest.raises(UsageError, match="write it as 10,20,40"):
+        parse_budgets("many")

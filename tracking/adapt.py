@@ -1,0 +1,71 @@
+"""Fine-tune a SAM-2 network on labelled clips: a few of its weights, or small parts beside them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from sam2.modeling.sam2_base import SAM2Base
+
+from pipeline.labelled_clip import LabelledClip
+from pipeline.training import TrainingPlan, train
+from tracking.adapters import Adaptation, prepare_to_adapt
+from tracking.tracker import Sam2Tracker
+from tracking.train import ClipTrainer, Stage, prepare_to_train
+from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
+from tracking.validation import region_similarity
+
+# The network tracks already; long clips at once, and single frames so that it keeps prompts.
+STAGES = (
+    Stage(until=0.2, frames=1, clips=6, tracks=2),
+    Stage(until=0.6, frames=4, clips=2, tracks=2),
+    Stage(until=1.0, frames=8, clips=1, tracks=2),
+)
+CLIP_FRAMES = max(stage.frames for stage in STAGES)
+_CPU = torch.device("cpu")
+
+
+def adapt_tracker(
+    *,
+    network: SAM2Base,
+    adaptation: Adaptation,
+    clips: Sequence[LabelledClip],
+    validation_clips: Sequence[LabelledClip],
+    plan: TrainingPlan,
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Fine-tune a network in place; an unfinished run in the folder goes on.
+
+    Args:
+        network: what is fine-tuned.
+        adaptation: which weights are trained, and what is added.
+        clips: labelled clips of `CLIP_FRAMES` frames.
+        validation_clips: others, to measure on now and then, if there are any.
+        plan: how long and how fast.
+        folder: receives the checkpoint, the losses, the scores and features that stay as they are.
+        on_step: is called after each step with its number and the losses.
+    """
+    torch.manual_seed(plan.seed)
+    prepare_to_adapt(network, adaptation)
+    features: TrunkFeatures
+    if adaptation.method == "decoder":
+        features = FeatureCache(network, clips, folder / "features")
+    else:
+        features = LearningTrunk(network, clips)
+    prepare_to_train(network)
+    trainer = ClipTrainer(network, clips, features, STAGES, plan)
+
+    def validate() -> dict[str, float]:
+        scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
+        prepare_to_train(network)
+        return scores
+
+    train(
+        model=network,
+        plan=plan,
+        losses_of_step=trainer.losses_of_step,
+        folder=folder,
+        on_step=on_step,
+        validate=validate if validation_clips else None,
+    )
+    network.eval()

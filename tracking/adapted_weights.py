@@ -1,0 +1,143 @@
+"""Fine-tuned trackers as small files beside the weights that they were made from."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from safetensors.torch import save_file
+from sam2.modeling.sam2_base import SAM2Base
+
+from pipeline.checkpoints import read_checkpoint
+from pipeline.errors import ModelError
+from tracking.adapters import Adaptation, adapted_weights, merge_low_rank, prepare_to_adapt
+from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
+
+SHIPPED = "scopeline"
+WEIGHTS = "weights.safetensors"
+_KIND = "adapted tracker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What a tracker was fine-tuned from.
+
+    Attributes:
+        name: `scopeline`, an official checkpoint's name, or a path.
+        sha256: of its weights file, hexadecimal.
+    """
+
+    name: str
+    sha256: str
+
+
+def find_tracker(name: str) -> Path:
+    """Return where a tracker lies: the folder of a model, or the file of a checkpoint.
+
+    Args:
+        name: `scopeline`, an official checkpoint's name, or a path.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if name == SHIPPED:
+        return Path(str(files("tracking"))) / "models" / SHIPPED
+    if name in CHECKPOINTS:
+        return pulled_path(name)
+    path = Path(name)
+    if not path.exists():
+        raise ModelError(
+            f"unknown tracker {name}: it is neither a path nor one of "
+            f"{', '.join([SHIPPED, *CHECKPOINTS])}"
+        )
+    return path
+
+
+def describe_base(name: str) -> Base:
+    """Return what is noted of a tracker that another is made from.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = find_tracker(name)
+    known = name == SHIPPED or name in CHECKPOINTS
+    weights = path / WEIGHTS if path.is_dir() else path
+    if not weights.is_file():
+        raise ModelError(f"{path} is not a tracker; give a folder that has {WEIGHTS}")
+    return Base(name=name if known else str(path.resolve()), sha256=sha256_of(weights))
+
+
+def load_tracker(name: str) -> SAM2Base:
+    """Load a tracker's network; a fine-tuned one together with what it was made from.
+
+    Args:
+        name: `scopeline`, an official checkpoint's name, a model folder or a checkpoint.
+
+    Raises:
+        ModelError: it is unknown or does not load, or what it was made from has changed.
+    """
+    path = find_tracker(name)
+    described = _read_description(path)
+    if described is None:
+        return load_network(name if name in CHECKPOINTS else path)
+    base, adaptation = described
+    if describe_base(base.name) != base:
+        raise ModelError(
+            f"{path} was made from another {base.name} than the one on this machine; make it "
+            "again with `scopeline train tracker --adapt`"
+        )
+    network = load_tracker(base.name)
+    _apply(path / WEIGHTS, network, adaptation)
+    return network.eval()
+
+
+def save_adaptation(
+    network: SAM2Base, base: Base, adaptation: Adaptation, folder: Path, card: str
+) -> None:
+    """Write what an adaptation has trained into a folder, in half precision, with its card.
+
+    Args:
+        network: the adapted network, its low-rank changes not merged.
+        base: what it was made from.
+        adaptation: how.
+        folder: is made.
+        card: Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = adapted_weights(network)
+    draft = folder / f".weights-{os.getpid()}.tmp"
+    save_file({name: value.half().contiguous() for name, value in trained.items()}, draft)
+    draft.replace(folder / WEIGHTS)
+    description = {"kind": _KIND, "base": asdict(base), "adaptation": asdict(adaptation)}
+    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+    (folder / "README.md").write_text(card)
+
+
+def _read_description(path: Path) -> tuple[Base, Adaptation] | None:
+    """Return how a model folder was fine-tuned, or None for any other tracker."""
+    try:
+        description = json.loads((path / "model.json").read_text())
+        if description["kind"] != _KIND:
+            return None
+        return Base(**description["base"]), Adaptation(**description["adaptation"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _apply(path: Path, network: SAM2Base, adaptation: Adaptation) -> None:
+    weights = read_checkpoint(path)
+    prepare_to_adapt(network, adaptation)
+    expected = adapted_weights(network)
+    wrong = sorted(expected.keys() ^ weights.keys()) + [
+        name
+        for name in sorted(expected.keys() & weights.keys())
+        if expected[name].shape != weights[name].shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{path} does not fit what it was made from: {wrong[0]} ({len(wrong)} such "
+            "differences); make it again with `scopeline train tracker --adapt`"
+        )
+    network.load_state_dict(weights, strict=False)
+    merge_low_rank(network)
