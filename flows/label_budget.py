@@ -24,9 +24,8 @@ from pipeline.errors import UsageError
 from pipeline.exports.output import replaced_file
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
-from pipeline.masks import encode_mask
 from pipeline.metrics import evaluate
-from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+from pipeline.records import FrameAnnotation
 
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
 _POLICIES: tuple[PolicyName, PolicyName] = ("constellation", "framewise")
@@ -163,6 +162,7 @@ def _train(
         material,
         clips=[material.clips[number] for number in order],
         videos=[material.videos[number] for number in order],
+        names=[material.names[number] for number in order],
     )
     with Progress(console=screen) as progress:
         overseer = learn_overseer(job, part, config, batch_size, progress)
@@ -180,7 +180,7 @@ def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterat
     for name in dict.fromkeys(videos):
         numbers = [number for number, video in enumerate(videos) if video == name]
         truth = tuple(
-            _true_frame(index, clips[number])
+            clips[number].annotation(0, index)
             for index, number in enumerate(numbers)
             if number not in used
         )
@@ -194,22 +194,6 @@ def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, clip in enumerate(clips):
         cv2.imwrite(str(folder / f"{index:06}.png"), clip.images[0][..., ::-1])
-
-
-def _true_frame(index: int, clip: LabelledClip) -> FrameAnnotation:
-    tracks = [
-        TrackAnnotation(
-            track_id=track_id,
-            class_id=clip.class_of_track[track_id],
-            rle=encode_mask(mask),
-            quality=1.0,
-            presence=1.0,
-            origin=Origin.HUMAN,
-            prompt_id=0,
-        )
-        for track_id, mask in clip.masks(0)
-    ]
-    return FrameAnnotation(index=index, time_s=float(index), tracks=tuple(tracks))
 
 
 def _score(

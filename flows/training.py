@@ -8,7 +8,7 @@ from rich.progress import Progress
 
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer, overseer_folder
-from flows.training_job import CURVES, THEATRE, TrainingJob, claim_run_folder, run_folder
+from flows.training_job import CURVES, REPORT, THEATRE, TrainingJob, claim_run_folder, run_folder
 from flows.training_material import (
     Material,
     labelled_material,
@@ -20,6 +20,7 @@ from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.networks import OverseerConfig
 from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
 from overseer.train import train_overseer
+from overseer.training_report import write_training_report
 from pipeline.errors import UsageError
 from pipeline.labels import LabelSet
 from pipeline.training_curves import draw_training
@@ -55,6 +56,15 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
     overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
     draw_training(run_folder(job), job.out / CURVES, {})
+    is_measured = bool(material.validation_clips)
+    write_training_report(
+        overseer,
+        material.validation_clips if is_measured else material.clips,
+        material.validation_names if is_measured else material.names,
+        job.out / REPORT,
+        title=job.out.name,
+        learned_from=not is_measured,
+    )
     return job.out
 
 

@@ -14,6 +14,7 @@ CLIP_FRAMES = 24
 # Below the training seeds, and not among those that figures are measured on.
 FIRST_VALIDATION_SEED = 90_000
 CURVES = "training.svg"
+REPORT = "report.html"
 _IDENTITY = "job.json"
 
 

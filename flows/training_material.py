@@ -27,27 +27,35 @@ class Material:
         label_set: what the class ids mean.
         clips: what is learned from.
         videos: the video of each of these clips.
+        names: what each of these clips is called.
         validation_clips: what is measured on now and then; may be none.
         validation_videos: the video of each of these clips.
+        validation_names: what each of these clips is called.
     """
 
     label_set: LabelSet
     clips: Sequence[LabelledClip]
     videos: Sequence[str]
+    names: Sequence[str]
     validation_clips: Sequence[LabelledClip]
     validation_videos: Sequence[str]
+    validation_names: Sequence[str]
 
 
 def theatre_material(job: TrainingJob, progress: Progress) -> Material:
     """Draw the theatre's clips, or read them where they have been drawn before."""
     clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
     others = _theatre_clips(job, FIRST_VALIDATION_SEED, job.validation_clips, progress)
+    scenes = [f"scene {FIRST_TRAINING_SEED + number}" for number in range(len(clips))]
+    other_scenes = [f"scene {FIRST_VALIDATION_SEED + number}" for number in range(len(others))]
     return Material(
         label_set=job.scenery.looks[0].label_set,
         clips=clips,
-        videos=[f"training scene {number}" for number in range(len(clips))],
+        videos=scenes,
+        names=scenes,
         validation_clips=others,
-        validation_videos=[f"other scene {number}" for number in range(len(others))],
+        validation_videos=other_scenes,
+        validation_names=other_scenes,
     )
 
 
@@ -82,8 +90,10 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
         label_set=frames.label_set,
         clips=frames.clips,
         videos=frames.videos,
+        names=[str(path) for path in frames.paths],
         validation_clips=others.clips if others else (),
         validation_videos=others.videos if others else (),
+        validation_names=[str(path) for path in others.paths] if others else (),
     )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
 from overseer.augmentation import make_hard, vary_frame
+from overseer.class_balance import balanced_chances
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
 from overseer.networks import Network, OverseerConfig, build_network, training_losses
 from overseer.pseudo_labels import PseudoLabels
@@ -29,7 +30,7 @@ class FrameTrainer:
 
     Args:
         network: what is trained.
-        clips: where the frames come from; each clip is drawn equally often.
+        clips: where the frames come from; those with rare classes are drawn more often.
         label_set: gives the order of the classes.
         batch_size: frames in each step.
         seed: of the sampling and the augmentation.
@@ -48,6 +49,7 @@ class FrameTrainer:
     ) -> None:
         self._network = network
         self._clips = clips
+        self._chances = balanced_chances(clips)
         self._class_numbers = {
             label.id: number for number, label in enumerate(label_set.foreground, start=1)
         }
@@ -77,7 +79,10 @@ class FrameTrainer:
             chances = pseudo.weights / pseudo.weights.sum()
             clip, vary = pseudo.clips[int(random.choice(len(chances), p=chances))], make_hard
         else:
-            clip, vary = self._clips[int(random.integers(len(self._clips)))], vary_frame
+            clip, vary = (
+                self._clips[int(random.choice(len(self._chances), p=self._chances))],
+                vary_frame,
+            )
         frame, seed = int(random.integers(len(clip))), int(random.integers(2**31))
         return *vary(seed, clip.images[frame], clip.track_maps[frame]), clip.class_of_track
 

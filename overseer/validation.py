@@ -2,7 +2,8 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,38 @@ from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import RLE, encode_mask, rle_area, rle_box
 from pipeline.records import Detections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedFrame:
+    """A labelled frame and what an overseer finds on it.
+
+    Attributes:
+        clip: the clip that the frame is of.
+        frame: its number in the clip.
+        detections: what the overseer finds.
+    """
+
+    clip: LabelledClip
+    frame: int
+    detections: Detections
+
+
+def judge(
+    overseer: MaskRCNNOverseer, clips: Sequence[LabelledClip], frames_per_clip: int
+) -> Iterator[JudgedFrame]:
+    """Let an overseer look at evenly spaced frames of clips.
+
+    Args:
+        overseer: what is judged.
+        clips: labelled clips.
+        frames_per_clip: frames of each clip that are looked at.
+    """
+    for clip in clips:
+        frames = sorted(set(np.linspace(0, len(clip) - 1, frames_per_clip).astype(int).tolist()))
+        seen = overseer.detect(np.ascontiguousarray(clip.images[frames]))
+        for frame, detections in zip(frames, seen, strict=True):
+            yield JudgedFrame(clip=clip, frame=frame, detections=detections)
 
 
 def mask_precision(
@@ -30,24 +63,34 @@ def mask_precision(
     Returns:
         `map` (mean over IoU 0.50 to 0.95) and `ap50`, 0..1.
     """
+    judged = coco_evaluation(judge(overseer, clips, frames_per_clip), overseer.label_set)
+    if judged is None:
+        return {"map": 0.0, "ap50": 0.0}
+    return {"map": max(float(judged.stats[0]), 0.0), "ap50": max(float(judged.stats[1]), 0.0)}
+
+
+def coco_evaluation(frames: Iterable[JudgedFrame], label_set: LabelSet) -> COCOeval | None:
+    """Evaluate detections as COCO does; None if there are no objects or no detections.
+
+    Args:
+        frames: what is judged.
+        label_set: the classes, in the order of COCO's precisions.
+    """
     pictures: list[dict[str, Any]] = []
     truth: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
-    for clip in clips:
-        frames = sorted(set(np.linspace(0, len(clip) - 1, frames_per_clip).astype(int).tolist()))
-        seen = overseer.detect(np.ascontiguousarray(clip.images[frames]))
-        for frame, detections in zip(frames, seen, strict=True):
-            number = len(pictures)
-            height, width = clip.track_maps[frame].shape
-            pictures.append({"id": number, "height": height, "width": width})
-            for track_id, mask in clip.masks(frame):
-                entry = _entry(number, clip.class_of_track[track_id], encode_mask(mask))
-                truth.append(entry | {"id": len(truth) + 1, "iscrowd": 0})
-            for entry in _ignored(number, clip.track_maps[frame], overseer.label_set):
-                truth.append(entry | {"id": len(truth) + 1, "iscrowd": 1})
-            found += _found(number, detections)
-    categories = [{"id": label.id, "name": label.name} for label in overseer.label_set.foreground]
-    return _coco_precision(pictures, categories, truth, found)
+    for number, judged in enumerate(frames):
+        clip, track_map = judged.clip, judged.clip.track_maps[judged.frame]
+        height, width = track_map.shape
+        pictures.append({"id": number, "height": height, "width": width})
+        for track_id, mask in clip.masks(judged.frame):
+            entry = _entry(number, clip.class_of_track[track_id], encode_mask(mask))
+            truth.append(entry | {"id": len(truth) + 1, "iscrowd": 0})
+        for entry in _ignored(number, track_map, label_set):
+            truth.append(entry | {"id": len(truth) + 1, "iscrowd": 1})
+        found += _found(number, judged.detections)
+    categories = [{"id": label.id, "name": label.name} for label in label_set.foreground]
+    return _coco_evaluation(pictures, categories, truth, found)
 
 
 def _ignored(
@@ -79,14 +122,14 @@ def _entry(image_id: int, class_id: int, rle: RLE) -> dict[str, Any]:
     }
 
 
-def _coco_precision(
+def _coco_evaluation(
     images: list[dict[str, Any]],
     categories: list[dict[str, Any]],
     truth: list[dict[str, Any]],
     found: list[dict[str, Any]],
-) -> dict[str, float]:
+) -> COCOeval | None:
     if not truth or not found:
-        return {"map": 0.0, "ap50": 0.0}
+        return None
     # pycocotools prints as it works.
     with contextlib.redirect_stdout(io.StringIO()):
         right = COCO()
@@ -100,4 +143,4 @@ def _coco_precision(
         judged.evaluate()
         judged.accumulate()
         judged.summarize()
-    return {"map": max(float(judged.stats[0]), 0.0), "ap50": max(float(judged.stats[1]), 0.0)}
+    return judged

@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
-from pipeline.masks import encode_mask
 from pipeline.overlay import OverlayPainter
-from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 _TILE = (320, 180)
 _COLUMNS = 4
@@ -40,21 +38,12 @@ def _tile(clip: LabelledClip, label_set: LabelSet) -> NDArray[np.uint8]:
     size = (max(round(image.shape[1] * scale), 1), max(round(image.shape[0] * scale), 1))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     track_map = cv2.resize(clip.track_maps[0], size, interpolation=cv2.INTER_NEAREST)
-    tracks = tuple(
-        TrackAnnotation(
-            track_id=track_id,
-            class_id=class_id,
-            rle=encode_mask(track_map == track_id),
-            quality=1.0,
-            presence=1.0,
-            origin=Origin.HUMAN,
-        )
-        for track_id, class_id in clip.class_of_track.items()
-        if (track_map == track_id).any()
+    shrunk = LabelledClip(
+        images=small[None],
+        track_maps=np.asarray(track_map, np.uint8)[None],
+        class_of_track=clip.class_of_track,
     )
-    painted = OverlayPainter(label_set, size[1]).paint(
-        small, FrameAnnotation(index=0, time_s=0.0, tracks=tracks)
-    )
+    painted = OverlayPainter(label_set, size[1]).paint(small, shrunk.annotation(0))
     tile = np.zeros((_TILE[1], _TILE[0], 3), np.uint8)
     tile[: size[1], : size[0]] = painted
     return tile

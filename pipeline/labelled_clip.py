@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.masks import encode_mask
+from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
 IGNORED = 255
 """In a track map: a region that nobody labelled, from which nothing is learned."""
 
@@ -46,6 +49,21 @@ class LabelledClip:
     def masks(self, frame: int, min_area: int = 1) -> Iterator[tuple[int, NDArray[np.bool_]]]:
         """Yield (track_id, mask bool[H, W]) of each track that covers at least `min_area`."""
         return masks_of_map(self.track_maps[frame], self.class_of_track, min_area)
+
+    def annotation(self, frame: int, index: int = 0) -> FrameAnnotation:
+        """Return a frame's labels as an annotation, under a frame index."""
+        tracks = tuple(
+            TrackAnnotation(
+                track_id=track_id,
+                class_id=self.class_of_track[track_id],
+                rle=encode_mask(mask),
+                quality=1.0,
+                presence=1.0,
+                origin=Origin.HUMAN,
+            )
+            for track_id, mask in self.masks(frame)
+        )
+        return FrameAnnotation(index=index, time_s=float(index), tracks=tracks)
 
 
 def masks_of_map(

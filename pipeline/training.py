@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
 from pipeline.early_stopping import BestWeights
 
 Precision = Literal["float32", "bfloat16"]
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
+TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,8 @@ def train(
         model: only parameters with `requires_grad` are trained.
         plan: how long and how fast.
         losses_of_step: from a step's number to named scalar losses, which are summed.
-        folder: receives `checkpoint.pt`, `best.pt`, `losses.csv` and `validation.csv`.
+        folder: receives `checkpoint.pt`, `best.pt`, `losses.csv`, `validation.csv` and a folder
+            `tensorboard`.
         on_step: is called after each step with its number and the losses.
         validate: measures the model as it is, named scores 0..1; puts it back into the mode
             that it trains in.
@@ -81,6 +84,7 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
     first = _load_checkpoint(checkpoint, model, optimizer, best)
+    records = _Records(folder, first)
     for step in range(first, plan.steps):
         if best.is_hopeless:
             break
@@ -96,15 +100,16 @@ def train(
         nn.utils.clip_grad_norm_(trained, plan.clip_norm)
         optimizer.step()
         values = {name: value.item() for name, value in losses.items()}
-        _record(folder / LOSSES, step, values)
+        records.add(LOSSES, step, values)
         is_last = step + 1 == plan.steps
         if validate is not None and ((step + 1) % plan.validate_every == 0 or is_last):
             scores = validate()
-            _record(folder / VALIDATION, step, scores)
+            records.add(VALIDATION, step, scores)
             best.note(model, scores)
         if (step + 1) % plan.checkpoint_every == 0 or is_last or best.is_hopeless:
             _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
         on_step(step, values)
+    records.close()
     best.restore(model)
 
 
@@ -123,13 +128,32 @@ def freeze(modules: Iterable[nn.Module]) -> None:
         module.requires_grad_(False)
 
 
-def _record(path: Path, step: int, values: dict[str, float]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(["step", *values])
-        writer.writerow([step, *(f"{value:.5f}" for value in values.values())])
+class _Records:
+    """What a training goes through, as tables and for TensorBoard.
+
+    Args:
+        folder: receives them.
+        first: the step that the training begins with; what TensorBoard has of it and later ones,
+            from before a stop, no longer counts.
+    """
+
+    def __init__(self, folder: Path, first: int) -> None:
+        self._folder = folder
+        self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first)
+
+    def add(self, table: str, step: int, values: dict[str, float]) -> None:
+        path = self._folder / table
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", *values])
+            writer.writerow([step, *(f"{value:.5f}" for value in values.values())])
+        for name, value in values.items():
+            self._board.add_scalar(f"{path.stem}/{name}", value, step)
+
+    def close(self) -> None:
+        self._board.close()
 
 
 def _save_checkpoint(

@@ -1,6 +1,7 @@
 """Training: it learns, it stops and goes on, and the commands write models that load."""
 
 import re
+import struct
 from contextlib import suppress
 from dataclasses import replace
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from tensorboardX.proto import event_pb2
 from torch import nn
 
 from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
@@ -70,6 +72,25 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path):
     resumed, seen = fit_a_line(tmp_path / "parts", 60)
     assert seen[0] == 30
     assert resumed.weight.item() == pytest.approx(whole.weight.item(), abs=1e-6)
+
+
+def board_steps(folder):
+    """Read TensorBoard's own file format: records of a length, its check, an event, its check."""
+    steps = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        content = path.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            event = event_pb2.Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+            for value in event.summary.value:
+                steps.setdefault(value.tag, []).append(event.step)
+    return steps
+
+
+def test_tensorboard_shows_the_losses_of_each_step(tmp_path):
+    fit_a_line(tmp_path, 30)
+    assert board_steps(tmp_path / "tensorboard") == {"losses/square": list(range(30))}
 
 
 def test_in_bfloat16_the_network_computes_coarsely_but_its_weights_stay_fine(tmp_path):
@@ -298,6 +319,9 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     assert "not measured on other frames" in card
     assert "--layout masks" in card
     assert_is_a_drawing(folder / "training.svg")
+    report = (folder / "report.html").read_text()
+    assert "on the frames that it learned from" in report
+    assert "images/1.png: mean IoU" in report
     said = " ".join(capfd.readouterr().err.split())
     assert "2.png is not a readable mask PNG" in said
     assert "data: 2 frames" in said
@@ -494,11 +518,16 @@ def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
     network.roi_heads.box_predictor.register_forward_hook(
         lambda _module, _inputs, output: shown.append(len(output[0]))
     )
+    learned_from = []
     for around in (0, IGNORED):
         track_maps = np.full((1, 96, 128), around, np.uint8)
-        track_maps[0, 30:70, 40:90] = 1
+        track_maps[0, 40:56, 56:76] = 1
         images = np.full((1, 96, 128, 3), 90, np.uint8)
         clip = LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1})
         torch.manual_seed(0)
-        FrameTrainer(network, [clip], INSTRUMENTS, batch_size=1, seed=3).losses_of_step(0)
-    assert shown[1] < shown[0]
+        trainer = FrameTrainer(network, [clip], INSTRUMENTS, batch_size=1, seed=5)
+        shown.clear()
+        for step in range(4):
+            trainer.losses_of_step(step)
+        learned_from.append(sum(shown))
+    assert learned_from[1] < learned_from[0]
