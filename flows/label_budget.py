@@ -14,7 +14,13 @@ from rich.table import Table
 
 from flows.model_card import model_card
 from flows.settings import AnnotateSettings, PolicyName
-from flows.training import check_validation, learn_overseer, side_to_vary
+from flows.training import (
+    check_validation,
+    learn_overseer,
+    learn_tracker,
+    moving_material,
+    side_to_vary,
+)
 from flows.training_job import THEATRE, TrainingJob, claim_run_folder
 from flows.training_material import Material, labelled_material, screen
 from flows.video_job import VideoJob, annotate_job
@@ -26,8 +32,12 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
+from tracking.adapted_weights import describe_base, load_tracker
+from tracking.adapters import Adaptation
 
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
+# What a tracker needs to learn what the frames' objects look like.
+_TRACKER_STEPS, _TRACKER_RATE, _TRACKER_CLIPS = 300, 5e-4, 300
 _POLICIES: tuple[PolicyName, PolicyName] = ("constellation", "framewise")
 
 
@@ -88,6 +98,7 @@ def measure_label_budgets(
     config: OverseerConfig,
     batch_size: int,
     settings: AnnotateSettings,
+    adaptation: Adaptation | None = None,
 ) -> list[BudgetPoint]:
     """Train an overseer on each number of frames, annotate, and write the curve.
 
@@ -101,6 +112,7 @@ def measure_label_budgets(
         config: the network to train.
         batch_size: frames in each step.
         settings: how to annotate, but for overseer and policy.
+        adaptation: how the settings' tracker is fine-tuned on the same frames, if it is.
 
     Raises:
         InputError: the data set holds nothing to learn from.
@@ -121,10 +133,16 @@ def measure_label_budgets(
     for budget in budgets:
         model = job.out / f"labels-{budget:04}"
         started = time.monotonic()
-        _train(replace(job, out=model), material, chosen[budget], config, batch_size)
+        part = _part(material, sorted(chosen[budget]))
+        _train(replace(job, out=model), part, config, batch_size)
+        own = settings.model_dump() | {"overseer": str(model)}
+        if adaptation is not None:
+            own["tracker"] = str(_fine_tune(job, model / "tracker", part, settings, adaptation))
         seconds = time.monotonic() - started
         scores = {
-            policy: _score(videos, model, policy, settings, material.label_set)
+            policy: _score(
+                videos, model, AnnotateSettings(**own | {"policy": policy}), material.label_set
+            )
             for policy in _POLICIES
         }
         points.append(
@@ -147,28 +165,45 @@ def _spread(count: int, budget: int) -> frozenset[int]:
     return frozenset(np.linspace(0, count - 1, budget).round().astype(int).tolist())
 
 
-def _train(
-    job: TrainingJob,
-    material: Material,
-    numbers: frozenset[int],
-    config: OverseerConfig,
-    batch_size: int,
-) -> None:
-    """Train on some of the frames and write the model folder, unless it is there."""
-    options = {"network": asdict(config), "batch_size": batch_size, "labels": len(numbers)}
-    claim_run_folder(job, "overseer", options)
-    order = sorted(numbers)
-    part = replace(
+def _part(material: Material, numbers: Sequence[int]) -> Material:
+    return replace(
         material,
-        clips=[material.clips[number] for number in order],
-        videos=[material.videos[number] for number in order],
-        names=[material.names[number] for number in order],
+        clips=[material.clips[number] for number in numbers],
+        videos=[material.videos[number] for number in numbers],
+        names=[material.names[number] for number in numbers],
     )
+
+
+def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size: int) -> None:
+    """Train on some of the frames and write the model folder."""
+    options = {"network": asdict(config), "batch_size": batch_size, "labels": len(part.clips)}
+    claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
         overseer = learn_overseer(job, part, config, batch_size, progress)
-    details = f"- network: Mask R-CNN, {config}\n- learned from {len(order)} frames of the data\n"
+    details = f"- network: Mask R-CNN, {config}\n"
+    details += f"- learned from {len(part.clips)} frames of the data\n"
     options_text = f"--backbone {config.backbone} --batch-size {batch_size} "
     overseer.save(job.out, model_card("overseer", job, details, options_text, config.backbone))
+
+
+def _fine_tune(
+    job: TrainingJob,
+    out: Path,
+    part: Material,
+    settings: AnnotateSettings,
+    adaptation: Adaptation,
+) -> Path:
+    """Fine-tune the tracker on the same frames; returns its model folder."""
+    plan = replace(job.plan, steps=_TRACKER_STEPS, learning_rate=_TRACKER_RATE, patience=0)
+    own = replace(job, out=out, start_from=settings.tracker, clips=_TRACKER_CLIPS, plan=plan)
+    origin = describe_base(settings.tracker)
+    options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
+    claim_run_folder(own, "tracker", options)
+    with Progress(console=screen) as progress:
+        network = load_tracker(settings.tracker)
+        material = moving_material(own, part)
+        learn_tracker(own, material, network, adaptation, origin, progress)
+    return out
 
 
 def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterator[_MeasuredVideo]:
@@ -197,17 +232,13 @@ def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
 
 
 def _score(
-    videos: Sequence[_MeasuredVideo],
-    model: Path,
-    policy: PolicyName,
-    settings: AnnotateSettings,
-    label_set: LabelSet,
+    videos: Sequence[_MeasuredVideo], model: Path, settings: AnnotateSettings, label_set: LabelSet
 ) -> float:
     """Return the mean IoU over the classes, averaged over the videos by their frames."""
-    own = AnnotateSettings(**(settings.model_dump() | {"overseer": str(model), "policy": policy}))
     scores, frames = [], []
     for video in videos:
-        job = VideoJob(video=video.folder, out=model / policy, settings=own, resume=False)
+        out = model / settings.policy
+        job = VideoJob(video=video.folder, out=out, settings=settings, resume=False)
         found = merge_by_class(annotate_job(job).frames())
         true = list(merge_by_class(iter(video.truth)))
         scores.append(evaluate(found, true, label_set).miou)

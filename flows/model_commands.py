@@ -1,6 +1,7 @@
 """The command line's part about models: `scopeline train` and `scopeline weights`."""
 
 import json
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -178,6 +179,10 @@ def train_overseer(
     tracker: Annotated[
         str, typer.Option(help="What --label-budget annotates with: name or model folder.")
     ] = "scopeline",
+    adapt: Annotated[
+        AdaptChoice | None,
+        typer.Option(help="Fine-tune that tracker on the same frames; see `train tracker`."),
+    ] = None,
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
@@ -190,6 +195,7 @@ def train_overseer(
     from overseer.networks import training_config
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
+    from tracking.adapters import default_adaptation
 
     job = TrainingJob(
         data=data,
@@ -221,6 +227,7 @@ def train_overseer(
             config=config,
             batch_size=batch_size,
             settings=AnnotateSettings(tracker=tracker),
+            adaptation=None if adapt is None else default_adaptation(adapt.value),
         )
         screen.print(show_budgets(points))
         return
@@ -281,7 +288,7 @@ def train_tracker(
     from flows.training_job import TrainingJob
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
-    from tracking.adapters import DEFAULT_RANKS, Adaptation
+    from tracking.adapters import default_adaptation
 
     job = TrainingJob(
         data=data,
@@ -304,7 +311,9 @@ def train_tracker(
     if adapt is None:
         screen.print(str(train_tracker_job(job, trunk=trunk.value)))
         return
-    adaptation = Adaptation(method=adapt.value, rank=rank or DEFAULT_RANKS[adapt.value])
+    adaptation = default_adaptation(adapt.value)
+    if rank is not None:
+        adaptation = replace(adaptation, rank=rank)
     base = start_from or "scopeline"
     screen.print(str(adapt_tracker_job(job, adaptation=adaptation, base=base)))
 

@@ -5,6 +5,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from rich.progress import Progress
+from sam2.modeling.sam2_base import SAM2Base
 
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer, overseer_folder
@@ -25,7 +26,13 @@ from pipeline.errors import UsageError
 from pipeline.labels import LabelSet
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
-from tracking.adapted_weights import describe_base, find_tracker, load_tracker, save_adaptation
+from tracking.adapted_weights import (
+    Base,
+    describe_base,
+    find_tracker,
+    load_tracker,
+    save_adaptation,
+)
 from tracking.adapters import Adaptation, adapted_weights
 from tracking.baselines import FlowMasks, HeldMasks
 from tracking.picture_clips import PictureClips, runs_of_videos
@@ -205,15 +212,28 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     claim_run_folder(job, "tracker", {"adaptation": asdict(adaptation), "base": asdict(origin)})
     with Progress(console=screen) as progress:
         material = _adaptation_material(job, network.image_size, progress)
-        adapt_tracker(
-            network=network,
-            adaptation=adaptation,
-            clips=material.clips,
-            validation_clips=material.validation_clips,
-            plan=job.plan,
-            folder=run_folder(job),
-            on_step=step_reporter(job, progress),
-        )
+        learn_tracker(job, material, network, adaptation, origin, progress)
+    return job.out
+
+
+def learn_tracker(
+    job: TrainingJob,
+    material: Material,
+    network: SAM2Base,
+    adaptation: Adaptation,
+    origin: Base,
+    progress: Progress,
+) -> None:
+    """Fine-tune a tracker on clips that have been read, and write its model folder."""
+    adapt_tracker(
+        network=network,
+        adaptation=adaptation,
+        clips=material.clips,
+        validation_clips=material.validation_clips,
+        plan=job.plan,
+        folder=run_folder(job),
+        on_step=step_reporter(job, progress),
+    )
     trained = sum(value.numel() for value in adapted_weights(network).values())
     share = trained / sum(parameter.numel() for parameter in network.parameters())
     details = f"- fine-tuned from {origin.name} (SHA-256 {origin.sha256})\n"
@@ -225,14 +245,17 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
         network, origin, adaptation, job.out, model_card("tracker", job, details, options)
     )
     draw_training(run_folder(job), job.out / CURVES, {})
-    return job.out
 
 
 def _adaptation_material(job: TrainingJob, side: int, progress: Progress) -> Material:
     """Return clips to track through; single labelled frames become clips."""
     if job.data == THEATRE:
         return theatre_material(job, progress)
-    material = labelled_material(job, side)
+    return moving_material(job, labelled_material(job, side))
+
+
+def moving_material(job: TrainingJob, material: Material) -> Material:
+    """Return clips to track through, made of single labelled frames."""
     clips = PictureClips(
         material.clips,
         material.videos,

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from flows.label_budget import parse_budgets
+from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from tests.test_training import assert_is_a_drawing
 
@@ -57,6 +58,19 @@ def test_the_curve_of_a_data_set(data, scopeline):
     # Of the six frames those that no training has seen are measured, in the whole video.
     assert len(list((out / "videos").glob("*/*.png"))) == 6
     assert "annotated video" in err
+
+
+@pytest.mark.timeout(300)
+def test_the_tracker_learns_from_the_same_frames(data, scopeline, monkeypatch):
+    monkeypatch.setattr("flows.label_budget._TRACKER_STEPS", 2)
+    code, _, err = train(scopeline, data, "3", "--start-from", "scopeline", "--adapt", "lora")
+    assert code == 0, err
+    tracker = data.parent / "curve/labels-0003/tracker"
+    assert "fine-tuned from scopeline" in (tracker / "README.md").read_text()
+    models = AnnotationSet(
+        data.parent / "curve/labels-0003/constellation/data.annset"
+    ).manifest.models
+    assert models["tracker"]["name"] == str(tracker)
 
 
 @pytest.mark.parametrize(

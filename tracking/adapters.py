@@ -91,6 +91,11 @@ class Bottleneck(nn.Module):
         return output + change.movedim(-1, self._channel_axis)
 
 
+def default_adaptation(method: Method) -> Adaptation:
+    """Return an adaptation of the rank that suits the network that ships."""
+    return Adaptation(method=method, rank=DEFAULT_RANKS[method])
+
+
 def prepare_to_adapt(network: SAM2Base, adaptation: Adaptation) -> None:
     """Add what the adaptation adds, and let only what it trains require gradients.
 
