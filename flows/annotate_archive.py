@@ -20,8 +20,10 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
+from flows.event_log import EventLog
 from flows.retrying import RETRY_DELAYS_S, is_for_good, may_pass
 from flows.settings import AnnotateSettings
+from flows.stage_counters import StageCounters
 from flows.stopping import begin_worker, busy, passing_signals_on, stop_asked
 from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
@@ -37,6 +39,7 @@ from pipeline.errors import (
 RunnerName = Literal["local", "dask", "ray"]
 # A lease is renewed this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
+_LOG_EVERY_S = 60.0
 _POLL_S = 0.5
 _FETCHED = "fetched"
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
@@ -106,46 +109,58 @@ def set_path(out: Path, name: str) -> Path:
 )
 def annotate_entry(job: ArchiveJob, name: str) -> str:
     """Annotate one video of an archive, unless another process does; returns its state."""
-    ledger, owner = Ledger(job.out), this_process()
+    ledger, log, owner = Ledger(job.out), EventLog(job.out), this_process()
     if stop_asked():
         return EntryState.WAITING
     entry = ledger.claim(name, owner)
     if entry is None:
         return EntryState.RUNNING
+    log.add("began", name, address=entry.address, tries=entry.tries)
     try:
         _annotate(job, entry, ledger, owner)
     except AnnotationStoppedError:
         ledger.settle(name, owner, EntryState.WAITING)
+        log.add("stopped", name)
         return EntryState.WAITING
     except Exception as error:
         known = isinstance(error, ScopelineError)
         reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
         if is_for_good(error) or task_run.run_count > len(RETRY_DELAYS_S):
             ledger.fail(name, owner, reason, job.tries)
+            log.add("failed", name, reason=reason)
         else:
             ledger.settle(name, owner, EntryState.WAITING, reason)
+            log.add("retried", name, reason=reason)
         raise
     ledger.settle(name, owner, EntryState.DONE)
     return EntryState.DONE
 
 
 def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, owner: str) -> None:
-    told = 0.0
+    told, logged = 0.0, time.monotonic()
+    log, counters = EventLog(job.out), StageCounters()
 
     def tell(done: int, total: int) -> None:
-        nonlocal told
-        if done == total or time.monotonic() - told > _TELL_EVERY_S:
+        nonlocal told, logged
+        now = time.monotonic()
+        if done == total or now - told > _TELL_EVERY_S:
             ledger.progress(entry.name, owner, done, total)
-            told = time.monotonic()
+            told = now
+        if now - logged > _LOG_EVERY_S:
+            log.add("progress", entry.name, frame=done, frames=total, stages=counters.to_json())
+            logged = now
 
     torch.set_num_threads(job.threads)
     with busy() as should_stop, _local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
-        annotate_job(
+        annotated = annotate_job(
             VideoJob(video=video, out=target.parent, settings=job.settings),
             on_frame=tell,
             should_stop=should_stop,
+            counters=counters,
         )
+    counts = annotated.manifest.counts.model_dump()
+    log.add("done", entry.name, **counts, stages=counters.to_json())
 
 
 @contextmanager

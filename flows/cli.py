@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -205,10 +206,13 @@ def annotate(
 
 
 def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dict[str, Any]:
+    from flows.stage_counters import StageCounters
     from flows.video_job import VideoJob, annotate_job
 
     job = VideoJob(video=video, out=out, settings=settings, resume=resume)
-    return _run(job, annotate_job)
+    counters = StageCounters()
+    result = _run(job, partial(annotate_job, counters=counters))
+    return result if "error" in result else {**result, "stages": counters.to_json()}
 
 
 def _correct_one(

@@ -1,7 +1,7 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,7 @@ from flows.models import (
     overseer_labels,
 )
 from flows.settings import AnnotateSettings
+from flows.stage_counters import StageCounters
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import (
@@ -92,6 +93,7 @@ def annotate_job(
     job: VideoJob,
     on_frame: Callable[[int, int], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    counters: StageCounters | None = None,
 ) -> AnnotationSet:
     """Annotate a video and write its set; a finished set of the same job is left as it is.
 
@@ -99,6 +101,7 @@ def annotate_job(
         job: what to do.
         on_frame: is called with (frames done, frames in all).
         should_stop: is asked after each batch; once it says yes, what is done is committed.
+        counters: are told what the stages do.
 
     Raises:
         ScopelineError: the video, a model or a setting is not usable, or the set cannot be
@@ -121,7 +124,8 @@ def annotate_job(
     batches = video.batches(BATCH_FRAMES, max_frames, start)
     total = min(video.info.frame_count, max_frames or video.info.frame_count)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
-        for done in _write(loop, batches, writer, should_stop or (lambda: False)):
+        stop = should_stop or (lambda: False)
+        for done in _write(loop, batches, writer, stop, counters or StageCounters()):
             if on_frame is not None:
                 on_frame(start + done, total)
     return AnnotationSet(job.set_path)
@@ -129,15 +133,21 @@ def annotate_job(
 
 def _write(
     loop: AnnotationLoop,
-    batches: Iterable[FrameBatch],
+    batches: Iterator[FrameBatch],
     writer: AnnotationSetWriter,
     should_stop: Callable[[], bool],
+    counters: StageCounters,
 ) -> Iterator[int]:
     """Annotate batch after batch into a set; yields how many frames have been taken."""
     done = 0
     try:
-        for batch in batches:
-            writer.add_batch(loop.step(batch), loop.state)
+        for batch in counters.decoded(batches):
+            with counters.annotating.clock():
+                frames = loop.step(batch)
+            with counters.writing.clock():
+                writer.add_batch(frames, loop.state)
+            counters.annotating.frames += len(batch)
+            counters.writing.frames += len(frames)
             done += len(batch)
             yield done
             if should_stop():
@@ -148,15 +158,19 @@ def _write(
                 )
     except InputError:
         # The frames before a damaged one are as good as ever.
-        _finish(loop, writer)
+        _finish(loop, writer, counters)
         raise
-    _finish(loop, writer)
+    _finish(loop, writer, counters)
 
 
-def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter) -> None:
-    for frame in loop.finish():
-        writer.add(frame)
-    writer.settle_classes(loop.class_of)
+def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter, counters: StageCounters) -> None:
+    with counters.annotating.clock():
+        frames = loop.finish()
+    with counters.writing.clock():
+        for frame in frames:
+            writer.add(frame)
+        writer.settle_classes(loop.class_of)
+    counters.writing.frames += len(frames)
 
 
 def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[FrameBatch]:

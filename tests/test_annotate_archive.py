@@ -74,6 +74,15 @@ def test_an_archive_with_broken_videos(tmp_path, environment):
     for number in range(3):
         assert AnnotationSet(out / "2026" / f"op{number}.annset").is_complete
 
+    events = [json.loads(line) for line in (out / ".scopeline/log.jsonl").read_text().splitlines()]
+    told = {(event["event"], event["video"]) for event in events}
+    assert {("began", "2026/op0"), ("done", "2026/op0"), ("failed", "empty")} <= told
+    (done,) = [
+        event for event in events if event["event"] == "done" and event["video"] == "2026/op1"
+    ]
+    assert done["frames"] == 12
+    assert {stage["frames"] for stage in done["stages"].values()} == {12}
+
     for name in ("empty", "text", "cut"):
         (source / f"{name}.mp4").unlink()
     again = run(environment, "archive", source, "--out", out, "--json", *SETTINGS)

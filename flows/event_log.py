@@ -1,0 +1,43 @@
+"""The log of an archive: a line of JSON for each thing that happens to a video."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from flows.archive_ledger import FOLDER, this_process
+
+LOG = "log.jsonl"
+
+
+class EventLog:
+    """Adds events to `DEST/.scopeline/log.jsonl`, to which many processes write at once.
+
+    Each line holds `time` (ISO 8601, UTC), `event`, `video`, `process` and what the event says of
+    itself, such as `frame`, `reason` or the counters of the `stages`.
+
+    Args:
+        dest: the archive's destination.
+    """
+
+    def __init__(self, dest: Path) -> None:
+        self.path = dest / FOLDER / LOG
+
+    def add(self, event: str, video: str, **facts: Any) -> None:
+        """Add an event of a video.
+
+        Args:
+            event: began, progress, done, stopped, retried or failed.
+            video: its name in the archive.
+            facts: what JSON can hold.
+        """
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "event": event,
+            "video": video,
+            "process": this_process(),
+            **facts,
+        }
+        # One write of one line: lines of processes that write at once do not mix.
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,37 @@
+"""The log of an archive: lines of JSON, whole even if many processes write them."""
+
+import json
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+
+from flows.archive_ledger import Ledger
+from flows.event_log import EventLog
+
+
+def lines(out):
+    return [json.loads(line) for line in EventLog(out).path.read_text().splitlines()]
+
+
+def test_an_event_says_when_what_and_of_which_video(tmp_path):
+    Ledger(tmp_path)
+    EventLog(tmp_path).add("failed", "2026/op1", reason='no "moov"\nin it', frame=12)
+    (line,) = lines(tmp_path)
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(line["time"])).total_seconds()) < 60
+    assert (line["event"], line["video"], line["frame"]) == ("failed", "2026/op1", 12)
+    assert line["reason"] == 'no "moov"\nin it'
+    assert line["process"]
+
+
+def write_many(out):
+    for number in range(200):
+        EventLog(out).add("progress", "op", frame=number, reason="x" * 300)
+
+
+def test_lines_of_processes_do_not_mix(tmp_path):
+    Ledger(tmp_path)
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as executor:
+        for job in [executor.submit(write_many, tmp_path) for _ in range(3)]:
+            job.result()
+    frames = [line["frame"] for line in lines(tmp_path)]
+    assert sorted(frames) == sorted([*range(200)] * 3)

@@ -1,0 +1,35 @@
+"""What each stage of a job has done."""
+
+import time
+
+import numpy as np
+import pytest
+
+from flows.stage_counters import StageCounters
+from pipeline.records import FrameBatch
+
+
+def batches(*sizes):
+    for size in sizes:
+        time.sleep(0.02)
+        yield FrameBatch(
+            indices=np.arange(size, dtype=np.int64),
+            times=np.zeros(size),
+            images=np.zeros((size, 4, 4, 3), np.uint8),
+        )
+
+
+def test_waiting_for_frames_counts_as_decoding():
+    counters = StageCounters()
+    assert [len(batch) for batch in counters.decoded(batches(8, 8, 3))] == [8, 8, 3]
+    assert counters.decoding.frames == 19
+    assert counters.decoding.seconds >= 0.06
+    assert counters.annotating.seconds == 0
+
+
+def test_an_error_in_a_stage_passes_through_and_its_time_counts():
+    counters = StageCounters()
+    with pytest.raises(OSError, match="full"), counters.writing.clock():
+        time.sleep(0.01)
+        raise OSError("full")
+    assert counters.to_json()["writing"]["seconds"] >= 0.01
