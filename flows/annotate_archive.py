@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import fsspec
@@ -16,15 +16,15 @@ import torch
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import task_run
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
 from flows.event_log import EventLog
 from flows.retrying import RETRY_DELAYS_S, is_for_good, may_pass
+from flows.runners import RunnerName, task_runner
 from flows.settings import AnnotateSettings
 from flows.stage_counters import StageCounters
-from flows.stopping import begin_worker, busy, passing_signals_on, stop_asked
+from flows.stopping import busy, passing_signals_on, stop_asked
 from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
@@ -33,10 +33,8 @@ from pipeline.errors import (
     OutputError,
     ScopelineError,
     UnreachableError,
-    UsageError,
 )
 
-RunnerName = Literal["local", "dask", "ray"]
 # A lease is renewed this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
 _LOG_EVERY_S = 60.0
@@ -309,7 +307,9 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
             time.sleep(_POLL_S)
             continue
         names = [entry.name for entry in free]
-        annotate_waiting.with_options(task_runner=_task_runner(job))(job, names, len(names))
+        annotate_waiting.with_options(task_runner=task_runner(job.runner, job.workers))(
+            job, names, len(names)
+        )
         after = [entry for entry in ledger.entries() if entry.name in names]
         begun = sum(entry.tries for entry in after) - sum(entry.tries for entry in free)
         idle_rounds = 0 if begun else idle_rounds + 1
@@ -345,27 +345,6 @@ class _Deaths:
 def _is_open(entry: Entry) -> bool:
     """Return whether a video has neither been annotated nor failed."""
     return entry.state in (EntryState.WAITING, EntryState.RUNNING)
-
-
-def _task_runner(job: ArchiveJob) -> "TaskRunner[Any]":
-    if job.runner == "local":
-        return ProcessPoolTaskRunner(max_workers=job.workers, initializer=begin_worker)
-    try:
-        if job.runner == "dask":
-            from prefect_dask.task_runners import DaskTaskRunner
-
-            cluster = {"n_workers": job.workers, "threads_per_worker": 1}
-            runner: TaskRunner[Any] = DaskTaskRunner(cluster_kwargs=cluster)
-        else:
-            from prefect_ray import RayTaskRunner
-
-            runner = RayTaskRunner(init_kwargs={"num_cpus": job.workers})
-    except ImportError as error:
-        raise UsageError(
-            f"--runner {job.runner} needs the package prefect-{job.runner}; install it beside "
-            "scopeline"
-        ) from error
-    return runner
 
 
 def _summary(entries: Sequence[Entry], skipped: Sequence[str]) -> ArchiveSummary:

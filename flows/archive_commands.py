@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -73,7 +73,7 @@ def archive(
     as_json: JsonOption = False,
 ) -> None:
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
-    _quiet_prefect()
+    quiet_prefect()
     from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
     from flows.archive_source import find_videos
     from flows.prefect_server import prefect_api
@@ -172,6 +172,40 @@ def serve(
     )
 
 
+def run_in_segments(
+    whole: Sequence[tuple[Path, Path, Any, bool]],
+    count: int,
+    workers: int,
+    runner: RunnerChoice,
+    run: Callable[[Any, Callable[..., Any]], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Annotate videos one after the other, each in segments beside each other.
+
+    Args:
+        whole: video, folder of the set, settings and whether to resume, of each.
+        count: segments of each.
+        workers: segments at the same time.
+        runner: where they run.
+        run: does a job and returns its result.
+    """
+    quiet_prefect()
+    from flows.annotate_segments import SegmentsJob, annotate_in_segments
+    from flows.prefect_server import prefect_api
+    from flows.video_job import VideoJob
+
+    jobs = [
+        SegmentsJob(
+            whole=VideoJob(video=video, out=out, settings=settings, resume=resume),
+            count=count,
+            workers=workers,
+            runner=runner.value,
+        )
+        for video, out, settings, resume in whole
+    ]
+    with prefect_api():
+        return [run(job, annotate_in_segments) for job in jobs]
+
+
 def status(
     dest: Annotated[Path, typer.Argument(metavar="DEST", help="The --out of an archive.")],
     as_json: JsonOption = False,
@@ -232,7 +266,7 @@ def _described(entry: "Entry") -> dict[str, Any]:
     }
 
 
-def _quiet_prefect() -> None:
+def quiet_prefect() -> None:
     """Let Prefect log nothing unless the user wants it to: what counts is said here."""
     if not os.environ.get("SCOPELINE_DEBUG"):
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")

@@ -29,6 +29,7 @@ from flows import (
     measure_commands,
     set_commands,
 )
+from flows.archive_commands import RunnerChoice, RunnerOption
 from flows.data_commands import data_app
 from flows.model_commands import (
     FamilyChoice,
@@ -170,6 +171,14 @@ def annotate(
         BadFrameChoice | None,
         typer.Option(help="A frame that cannot be decoded: end there, or go on and flag it."),
     ] = None,
+    segments: Annotated[
+        int,
+        typer.Option(min=1, help="Divide each video at cuts of the camera, and join the parts."),
+    ] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Segments that are annotated at the same time.")
+    ] = 2,
+    runner: RunnerOption = RunnerChoice.local,
     resume: Annotated[
         bool, typer.Option(help="Keep finished sets of the same job, or begin anew.")
     ] = True,
@@ -196,7 +205,11 @@ def annotate(
         from flows.settings import settings_of
 
         settings = settings_of(**given)
-        results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
+        if segments == 1:
+            results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
+        else:
+            whole = [(video, out, settings, resume) for video in videos]
+            results = archive_commands.run_in_segments(whole, segments, workers, runner, _run)
     else:
         results = [_correct_one(videos, out, corrections, given, resume=resume)]
     if as_json:

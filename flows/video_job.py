@@ -1,9 +1,9 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -40,6 +40,7 @@ from pipeline.manifest import Manifest
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameBatch
 from pipeline.sasvi import Sasvi
+from pipeline.segments import Segment
 
 BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
@@ -55,12 +56,14 @@ class VideoJob:
         settings: how to annotate.
         resume: keep a finished set of the same job, and go on with an unfinished one; otherwise
             begin anew.
+        segment: the part of the video that is annotated, if it is not the whole.
     """
 
     video: Path
     out: Path
     settings: AnnotateSettings
     resume: bool = True
+    segment: Segment | None = None
 
     @property
     def set_path(self) -> Path:
@@ -109,26 +112,30 @@ def annotate_job(
         AnnotationStoppedError: it was asked to stop; the same job goes on from there.
     """
     video = open_video(job.video, job.settings.on_bad_frame)
-    manifest = _manifest(video.info, job.settings)
-    existing = _existing_set(job, manifest)
+    manifest = manifest_of(video.info, job.settings, [job.segment] if job.segment else [])
+    existing = existing_set(job, manifest)
     if existing is not None and existing.is_complete:
         tidy(existing)
         return existing
     saved = None if existing is None else resumable_state(existing, manifest)
     loop = _loop(video.info, job.settings)
-    max_frames = job.settings.max_frames
-    start = 0
+    start, end = _span(job, video.info)
     if saved is not None:
         start = saved.state.next_frame
         loop.restore(saved.state, _batches_before(video, start, loop.past_frames))
-    batches = video.batches(BATCH_FRAMES, max_frames, start)
-    total = min(video.info.frame_count, max_frames or video.info.frame_count)
+    batches = video.batches(BATCH_FRAMES, end, start)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         stop = should_stop or (lambda: False)
         for done in _write(loop, batches, writer, stop, counters or StageCounters()):
             if on_frame is not None:
-                on_frame(start + done, total)
+                on_frame(start + done, min(end, video.info.frame_count))
     return AnnotationSet(job.set_path)
+
+
+def _span(job: VideoJob, info: VideoInfo) -> tuple[int, int]:
+    """Return the first frame to annotate and the end, exclusive."""
+    end = job.settings.max_frames or info.frame_count
+    return (0, end) if job.segment is None else (job.segment.start, min(job.segment.stop, end))
 
 
 def _write(
@@ -193,13 +200,27 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
     return {"models": models, "settings": settings.identity()}
 
 
-def _manifest(info: VideoInfo, settings: AnnotateSettings) -> Manifest:
+def manifest_of(
+    info: VideoInfo, settings: AnnotateSettings, segments: Sequence[Segment] = ()
+) -> Manifest:
+    """Return the manifest of a set that is to be made.
+
+    Args:
+        info: the video.
+        settings: how it is annotated.
+        segments: in which parts, if not as a whole; identities may differ at their joints.
+
+    Raises:
+        ModelError: a model is unknown or is not on this machine.
+    """
     identity = job_identity(settings)
+    if segments:
+        identity["settings"]["segments"] = [asdict(segment) for segment in segments]
     software = {name: version(name) for name in _SOFTWARE}
     return new_manifest(info, _label_set(settings), software=software, **identity)
 
 
-def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
+def existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
     """Return the set of the very same job, if there is one, finished or not.
 
     Raises:

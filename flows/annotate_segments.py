@@ -1,0 +1,153 @@
+"""Annotate one long video in segments beside each other, and join them."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from prefect import flow, task
+
+from flows.retrying import RETRY_DELAYS_S, may_pass
+from flows.runners import RunnerName, task_runner
+from flows.stopping import busy, passing_signals_on
+from flows.video_job import BATCH_FRAMES, VideoJob, annotate_job, existing_set, manifest_of
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.errors import UsageError
+from pipeline.frames import VideoSource, open_video
+from pipeline.scene_changes import SceneWatch
+from pipeline.segments import Segment, SegmentJoiner, plan_segments, search_windows
+
+# These look at the video everywhere, so a segment need not know those before it.
+_DIVISIBLE = ("constellation", "sasvi", "framewise")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentsJob:
+    """A video that is annotated in segments.
+
+    Attributes:
+        whole: the video, where its set goes, and how it is annotated.
+        count: segments that are wanted; a short video gets fewer.
+        workers: segments that are annotated at the same time.
+        runner: local processes, or a cluster of Dask or Ray, which sees the same files.
+
+    Raises:
+        UsageError: the policy knows only the video from its beginning.
+    """
+
+    whole: VideoJob
+    count: int
+    workers: int
+    runner: RunnerName = "local"
+
+    def __post_init__(self) -> None:
+        """Check that the policy can begin anywhere."""
+        policy = self.whole.settings.policy
+        if policy not in _DIVISIBLE or self.whole.settings.prompts is not None:
+            raise UsageError(
+                "--segments divides what the overseer looks at everywhere: it goes with --policy "
+                f"{', '.join(_DIVISIBLE)} and without --prompts"
+            )
+
+    @property
+    def set_path(self) -> Path:
+        """Where the joined set is written."""
+        return self.whole.set_path
+
+    @property
+    def video(self) -> Path:
+        """The video."""
+        return self.whole.video
+
+
+def annotate_in_segments(
+    job: SegmentsJob, on_frame: Callable[[int, int], None] | None = None
+) -> AnnotationSet:
+    """Annotate a video in segments and join them; a finished set is left as it is.
+
+    A segment that was annotated before a kill or a failure is not annotated again.
+
+    Args:
+        job: what to do.
+        on_frame: is called with (frames joined, frames in all).
+
+    Raises:
+        ScopelineError: the video, a model or a setting is not usable, or the set cannot be
+            written.
+    """
+    video = open_video(job.video, job.whole.settings.on_bad_frame)
+    segments = _plan(job, video)
+    manifest = manifest_of(video.info, job.whole.settings, segments)
+    existing = existing_set(job.whole, manifest)
+    folder = job.whole.out / f".{job.set_path.stem}.segments"
+    if existing is not None and existing.is_complete:
+        shutil.rmtree(folder, ignore_errors=True)
+        return existing
+    parts = [
+        replace(job.whole, out=folder / f"{number:04}", segment=segment)
+        for number, segment in enumerate(segments)
+    ]
+    runner = task_runner(job.runner, job.workers)
+    paths = annotate_segments.with_options(task_runner=runner)(parts, job.video.name)
+    joiner = SegmentJoiner(segments)
+    total = segments[-1].stop
+    with AnnotationSetWriter(job.set_path, manifest) as writer:
+        for frame in joiner.join([AnnotationSet(path).frames() for path in paths]):
+            writer.add(frame)
+            if on_frame is not None:
+                on_frame(frame.index + 1, total)
+        writer.settle_classes(joiner.class_of)
+    shutil.rmtree(folder)
+    return AnnotationSet(job.set_path)
+
+
+@flow(name="annotate-segments", flow_run_name="annotate {name} in segments")
+def annotate_segments(parts: Sequence[VideoJob], name: str) -> list[Path]:
+    """Annotate segments beside each other; returns the paths of their sets.
+
+    Raises:
+        ScopelineError: one has failed; the others are kept for the next time.
+    """
+    del name
+    with passing_signals_on():
+        futures = [annotate_segment.submit(part) for part in parts]
+        for future in futures:
+            future.wait()
+        return [future.result() for future in futures]
+
+
+@task(
+    name="annotate segment",
+    task_run_name="annotate frames from {job.segment.start}",
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=may_pass,
+)
+def annotate_segment(job: VideoJob) -> Path:
+    """Annotate one segment into a set of its own; returns its path."""
+    # The last bits of a mask depend on the threads; sets are the same with however many workers.
+    torch.set_num_threads(1)
+    with busy() as should_stop:
+        return annotate_job(job, should_stop=should_stop).path
+
+
+def _plan(job: SegmentsJob, video: VideoSource) -> list[Segment]:
+    frame_count = min(video.info.frame_count, job.whole.settings.max_frames or 2**62)
+    cuts = [
+        cut
+        for low, high in search_windows(frame_count, job.count)
+        for cut in _cuts_between(video, low, high)
+    ]
+    return plan_segments(frame_count, job.count, cuts, BATCH_FRAMES)
+
+
+def _cuts_between(video: VideoSource, low: int, high: int) -> list[int]:
+    watch = SceneWatch()
+    return [
+        int(index)
+        for batch in video.batches(BATCH_FRAMES, high, low)
+        for index, image in zip(batch.indices, batch.images, strict=True)
+        if watch.look(image).cut
+    ]
