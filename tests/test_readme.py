@@ -58,9 +58,11 @@ def workplace(tmp_path_factory):
     shutil.copytree(folder / "masks", folder / "my-frames" / "masks")
     for number in range(2):
         video = folder / "my-videos" / f"operation-{number}"
-        shutil.copytree(folder / "my-frames" / "masks", video / "masks")
-        (video / "images").mkdir()
-        cv2.imwrite(str(video / "images" / "0.png"), picture - number)
+        (video / "images").mkdir(parents=True)
+        (video / "masks").mkdir()
+        for index in range(40):
+            shutil.copy(folder / "masks" / f"{index % 8}.png", video / "masks" / f"{index}.png")
+            cv2.imwrite(str(video / "images" / f"{index}.png"), picture - 50 * number - index)
     labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
     (folder / "labels.json").write_text(json.dumps(labels))
     published = PUBLISHED["sasvi/cadis"]
