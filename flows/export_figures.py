@@ -1,4 +1,4 @@
-"""Measure the exports on a long set: `python -m flows.export_figures --out DIR`.
+"""Measure the exports and the report on a long set: `python -m flows.export_figures --out DIR`.
 
 The set is synthetic: six objects whose outlines wobble as they move over a video that looks
 coarse and grainy. Each format is written by a process of its own, one after the other; Linux
@@ -8,7 +8,7 @@ tells the most memory that it had.
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,11 +25,20 @@ from pipeline.exports import EXPORTERS, Selection, Splits, export_several
 from pipeline.frames import open_video
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import encode_mask, resolve_overlaps
-from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+from pipeline.records import (
+    FrameAnnotation,
+    Origin,
+    PromptReason,
+    PromptRecord,
+    TrackAnnotation,
+)
+from pipeline.report import write_report
 from pipeline.video_writer import VideoWriter
 
 OBJECTS, RATE = 6, 25
-FORMATS = tuple(sorted([*EXPORTERS, "yolo"]))
+_PROMPT_EVERY = 50
+REPORT = "report"
+FORMATS = (*sorted([*EXPORTERS, "yolo"]), REPORT)
 
 
 def write_long_set(folder: Path, frame_count: int, size: tuple[int, int]) -> Path:
@@ -67,8 +76,30 @@ def write_long_set(folder: Path, frame_count: int, size: tuple[int, int]) -> Pat
                 for number, (mask, label) in enumerate(zip(masks, labels, strict=True), start=1)
                 if mask.any()
             )
-            writer.add(FrameAnnotation(index=index, time_s=index / RATE, tracks=tracks))
+            prompts = _prompts(index, tracks)
+            frame = FrameAnnotation(
+                index=index, time_s=index / RATE, tracks=tracks, prompts=prompts
+            )
+            writer.add(frame)
     return path
+
+
+def _prompts(index: int, tracks: Sequence[TrackAnnotation]) -> tuple[PromptRecord, ...]:
+    """Return a prompt of each track now and then."""
+    if index % _PROMPT_EVERY:
+        return ()
+    first = index // _PROMPT_EVERY * OBJECTS
+    return tuple(
+        PromptRecord(
+            prompt_id=first + track.track_id - 1,
+            track_id=track.track_id,
+            class_id=track.class_id,
+            kind="mask",
+            reason=PromptReason.DRIFTED if index else PromptReason.ENTERED,
+            score=0.8,
+        )
+        for track in tracks
+    )
 
 
 def _scene(frame_count: int, size: tuple[int, int]) -> Iterator[NDArray[np.bool_]]:
@@ -96,9 +127,12 @@ def _object(number: int, time_s: float, size: tuple[int, int]) -> NDArray[np.boo
 def measure(path: Path, format_name: str, out: Path) -> dict[str, float]:
     """Export a set; returns seconds, and those of all its threads, memory and size in MB."""
     started = time.monotonic()
-    selection = Selection(annotation_set=AnnotationSet(path))
-    splits = Splits() if format_name == "yolo" else None
-    export_several([selection], format_name, out, splits)
+    annotated = AnnotationSet(path)
+    if format_name == REPORT:
+        write_report(annotated, out)
+    else:
+        splits = Splits() if format_name == "yolo" else None
+        export_several([Selection(annotation_set=annotated)], format_name, out, splits)
     seconds = time.monotonic() - started
     files = [out] if out.is_file() else [file for file in out.rglob("*") if file.is_file()]
     return {

@@ -7,9 +7,9 @@ from pipeline.annotation_set import AnnotationSet
 
 
 def test_every_format_is_measured_and_nothing_is_left(tmp_path):
-    export_figures.main(tmp_path, frames=4, formats="csv,davis,yolo")
+    export_figures.main(tmp_path, frames=4, formats="csv,davis,yolo,report")
     figures = json.loads((tmp_path / "exports.json").read_text())
-    assert list(figures) == ["csv", "davis", "yolo"]
+    assert list(figures) == ["csv", "davis", "yolo", "report"]
     for measured in figures.values():
         assert measured["seconds"] >= 0
         assert measured["processor_seconds"] > 0
@@ -21,5 +21,5 @@ def test_every_format_is_measured_and_nothing_is_left(tmp_path):
 
 
 def test_no_format_is_forgotten():
-    assert {"coco", "dicom-seg", "mp4", "yolo"} <= set(export_figures.FORMATS)
-    assert len(set(export_figures.FORMATS)) == 12
+    assert {"coco", "dicom-seg", "mp4", "yolo", "report"} <= set(export_figures.FORMATS)
+    assert len(set(export_figures.FORMATS)) == 13

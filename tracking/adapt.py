@@ -7,12 +7,10 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 
 from pipeline.labelled_clip import LabelledClip
-from pipeline.training import TrainingPlan, train
+from pipeline.training import TrainingPlan
 from tracking.adapters import Adaptation, prepare_to_adapt
-from tracking.tracker import Sam2Tracker
-from tracking.train import ClipTrainer, Stage, prepare_to_train
+from tracking.train import ClipTrainer, Stage, train_through_clips
 from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
-from tracking.validation import region_similarity
 
 # The network tracks already; long clips at once, and single frames so that it keeps prompts.
 STAGES = (
@@ -21,7 +19,6 @@ STAGES = (
     Stage(until=1.0, frames=8, clips=1, tracks=2),
 )
 CLIP_FRAMES = max(stage.frames for stage in STAGES)
-_CPU = torch.device("cpu")
 
 
 def adapt_tracker(
@@ -52,20 +49,11 @@ def adapt_tracker(
         features = FeatureCache(network, clips, folder / "features")
     else:
         features = LearningTrunk(network, clips)
-    prepare_to_train(network)
-    trainer = ClipTrainer(network, clips, features, STAGES, plan)
-
-    def validate() -> dict[str, float]:
-        scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
-        prepare_to_train(network)
-        return scores
-
-    train(
-        model=network,
+    train_through_clips(
+        network=network,
+        trainer=ClipTrainer(network, clips, features, STAGES, plan),
+        validation_clips=validation_clips,
         plan=plan,
-        losses_of_step=trainer.losses_of_step,
         folder=folder,
         on_step=on_step,
-        validate=validate if validation_clips else None,
     )
-    network.eval()

@@ -330,27 +330,57 @@ def train_tracker(
         features = FeatureCache(network, clips, folder / "features")
     else:
         features = LearningTrunk(network, clips)
-    prepare_to_train(network)
     trainer = ClipTrainer(network, clips, features, _CURRICULA[trunk], plan)
+
+    train_through_clips(
+        network=network,
+        trainer=trainer,
+        validation_clips=validation_clips,
+        plan=plan,
+        folder=folder,
+        on_step=on_step,
+    )
+    return network
+
+
+def train_through_clips(
+    *,
+    network: SAM2Base,
+    trainer: ClipTrainer,
+    validation_clips: Sequence[LabelledClip],
+    plan: TrainingPlan,
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+) -> None:
+    """Train what of a network requires gradients; an unfinished run in the folder goes on.
+
+    Args:
+        network: what is trained; is in evaluation mode afterwards.
+        trainer: computes its losses.
+        validation_clips: clips to measure on now and then, if there are any.
+        plan: how long and how fast.
+        folder: receives the checkpoint, the losses and the scores.
+        on_step: is called after each step with its number and the losses.
+    """
 
     def validate() -> dict[str, float]:
         scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
-        prepare_to_train(network)
+        _prepare_to_train(network)
         return scores
 
+    _prepare_to_train(network)
     train(
         model=network,
         plan=plan,
         losses_of_step=trainer.losses_of_step,
         folder=folder,
         on_step=on_step,
-        validate=validate,
+        validate=validate if validation_clips else None,
     )
-    return network.eval()
+    network.eval()
 
 
-def prepare_to_train(network: SAM2Base) -> None:
-    """Bring a network into training mode, but for its trunk."""
+def _prepare_to_train(network: SAM2Base) -> None:
     network.train()
     # Its batch norm keeps ImageNet's statistics: those of a few frames are too rough.
     network.image_encoder.trunk.eval()
