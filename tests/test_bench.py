@@ -178,7 +178,7 @@ def test_the_official_predictor_is_given_the_same_prompts_and_agrees(network, tr
     for prompt in prompts:
         share = np.count_nonzero(prompt.mask) / prompt.mask.size
         assert official.prompt_areas[prompt.track_id] == pytest.approx(share * side**2, rel=0.05)
-    ours = Sam2Tracker(network, torch.device("cpu"), memory_rule=EVERY_FRAME)
+    ours = Sam2Tracker(network, torch.device("cpu"), memory_rule=EVERY_FRAME, views="one")
     assert mask_agreement(follow_with_tracker(ours, images, prompts), streamed) > 0.99
     whole = follow_with_predictor(predictor_like(network), images, prompts)
     assert len(whole) == len(images)

@@ -8,6 +8,7 @@ import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 import tracking
+from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
 from tracking.drawn_prompts import DrawnPromptSam2
@@ -74,7 +75,7 @@ def official_logits(predictor: SAM2VideoPredictor, frames: np.ndarray, **prompt)
 
 
 def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
-    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME)
+    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME, views="one")
     logits = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -336,3 +337,25 @@ def test_what_was_encoded_ahead_is_forgotten_with_the_video(trained):
     fresh.prompt([mask_prompt(0, 1, masks[0])])
     fresh.track(1, images[1])
     assert np.array_equal(tracker.result().masks, fresh.result().masks)
+
+
+def test_a_box_is_seen_in_several_views_of_the_frame(trained):
+    """As it is, mirrored, and both from near: four encodings besides the frame's own."""
+    images, masks = first_object(frame_count=1)
+    box = boxes_of_masks(masks[0][None])[0].astype(np.float32)
+    prompt = Prompt(frame_index=0, track_id=4, class_id=1, reason=PromptReason.HUMAN, box=box)
+    encoded = []
+    for views in ("one", "several"):
+        tracker = Sam2Tracker(trained, CPU, views=views)
+        encode, counted = trained.forward_image, []
+        trained.forward_image = lambda images, e=encode, c=counted: (
+            c.append(len(images)) or e(images)
+        )
+        tracker.track(0, images[0])
+        tracker.prompt([prompt])
+        del trained.forward_image
+        encoded.append(sum(counted))
+        found = tracker.result()
+        assert found.track_ids.tolist() == [4]
+        assert (found.masks[0] & masks[0]).sum() / (found.masks[0] | masks[0]).sum() > 0.6
+    assert encoded == [1, 5]

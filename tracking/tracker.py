@@ -7,7 +7,8 @@ other and replaces a track's memory when it is prompted again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +18,14 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
+from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
 from tracking.mask_heads import follow_heads
 from tracking.memory import FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import attend_to_memories, lay_out_memories
-from tracking.prompt_inputs import mask_input, point_inputs
+from tracking.place_heads import place_heads, without_memory
+from tracking.prompt_inputs import mask_input
+from tracking.prompt_views import mask_from_views
 from tracking.sam2_model import normalize_images
 from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
@@ -31,6 +35,8 @@ from tracking.tracker_state import (
     restored_bank,
     restored_outputs,
 )
+
+Views = Literal["one", "several"]
 
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
@@ -47,6 +53,9 @@ class Sam2Tracker:
         device: where it runs.
         look_back: how many frames before the current one are kept for `back_fill`.
         memory_rule: which tracked frames are worth remembering.
+        views: in how many views of the frame a box or points for a new track are asked: `one`,
+            as SAM-2 does, or `several`, which small networks gain from; those of Scopeline's own
+            configuration if None.
     """
 
     def __init__(
@@ -55,14 +64,17 @@ class Sam2Tracker:
         device: torch.device,
         look_back: int = _LOOK_BACK_FRAMES,
         memory_rule: MemoryRule | None = None,
+        views: Views | None = None,
     ) -> None:
         self._memory_rule = memory_rule or MemoryRule()
+        self._views = views or ("several" if isinstance(network, DrawnPromptSam2) else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
         self._bank = MemoryBank()
         self._frame_index = -1
         self._frame_size = (0, 0)
+        self._image: NDArray[np.uint8] | None = None
         self._features: FrameFeatures | None = None
         self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
@@ -126,6 +138,7 @@ class Sam2Tracker:
             )
         self._frame_index = frame_index
         self._frame_size = (image.shape[0], image.shape[1])
+        self._image = image
         ahead = self._encoded_ahead.pop(frame_index, None)
         self._features = ahead or self._encode(image[None])[0]
         self._outputs = {}
@@ -148,7 +161,7 @@ class Sam2Tracker:
             self._prompt_masks(with_mask)
         for prompt in prompts:
             if prompt.mask is None:
-                self._prompt_points(prompt)
+                self._prompt_place(prompt)
 
     @torch.inference_mode()
     def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
@@ -196,6 +209,7 @@ class Sam2Tracker:
         """Forget everything, to begin another video."""
         self._bank.clear()
         self._frame_index = -1
+        self._image = None
         self._features = None
         self._encoded_ahead = {}
         self._outputs = {}
@@ -321,26 +335,46 @@ class Sam2Tracker:
         _, _, _, low_res, _, pointers, presence = heads
         self._store_prompted(prompts, low_res, pointers, presence, [p.score for p in prompts])
 
-    def _prompt_points(self, prompt: Prompt) -> None:
-        network = self._network
+    def _prompt_place(self, prompt: Prompt) -> None:
+        """Take a prompt by a box or points."""
         features = self._current_features()
-        inputs = point_inputs(prompt, self._frame_size, network.image_size, self._device)
         is_new = prompt.track_id not in self._bank
-        if is_new:
-            conditioned = features.coarse(1) + network.no_mem_embed.view(1, -1, 1, 1)
-        else:
+        if not is_new:
             conditioned = self._condition_on_memory(
                 features, self._bank, [prompt.track_id], self._frame_index
             )
-        heads = network._forward_sam_heads(
-            backbone_features=conditioned,
-            point_inputs=inputs,
-            high_res_features=features.high_resolution(1),
-            multimask_output=network._use_multimask(is_new, inputs),
+        else:
+            seen = self._seen_in_views(prompt)
+            if seen is not None:
+                self._prompt_masks([seen])
+                return
+            conditioned = without_memory(self._network, features)
+        answer = place_heads(
+            self._network, prompt, self._frame_size, conditioned, features, is_new=is_new
         )
-        _, _, ious, low_res, _, pointers, presence = heads
-        quality = [float(ious.amax().clamp(0, 1))]
-        self._store_prompted([prompt], low_res, pointers, presence, quality)
+        self._store_prompted(
+            [prompt], answer.logits, answer.pointers, answer.presence, [answer.quality]
+        )
+
+    def _seen_in_views(self, prompt: Prompt) -> Prompt | None:
+        """Return a prompt by the mask that several views agree on, if they see any."""
+        if self._views == "one" or self._image is None:
+            return None
+        seen = mask_from_views(self._answer_alone, self._image, prompt)
+        if not seen.mask.any():
+            return None
+        return replace(prompt, mask=seen.mask, box=None, points=None, score=seen.quality)
+
+    def _answer_alone(
+        self, image: NDArray[np.uint8], prompt: Prompt
+    ) -> tuple[NDArray[np.float32], float]:
+        """Answer a box or points in a picture of its own; nothing is remembered."""
+        (features,) = self._encode(image[None])
+        size = (image.shape[0], image.shape[1])
+        conditioned = without_memory(self._network, features)
+        answer = place_heads(self._network, prompt, size, conditioned, features, is_new=True)
+        logits = answer.logits[0, 0].float().cpu().numpy()
+        return np.asarray(logits, np.float32), answer.quality
 
     def _store_prompted(
         self,
