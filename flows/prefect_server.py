@@ -14,7 +14,13 @@ import httpx
 import uvicorn
 from filelock import FileLock, Timeout
 from prefect.context import refresh_global_settings_context
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_UI_ENABLED, temporary_settings
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_UI_ENABLED,
+    temporary_settings,
+)
 
 from pipeline.errors import OutputError
 
@@ -106,7 +112,8 @@ def _wait_for(url: str, server: SpawnProcess) -> None:
 
 def _serve(port: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with temporary_settings({PREFECT_UI_ENABLED: False}):
+    # Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
+    with temporary_settings({PREFECT_UI_ENABLED: False, PREFECT_SERVER_ANALYTICS_ENABLED: False}):
         uvicorn.run(
             "prefect.server.api.server:create_app",
             factory=True,
