@@ -8,13 +8,12 @@ import torch
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
 from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
+from pipeline.checkpoints import WEIGHTS
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
-from tracking.adapted_weights import describe_base, load_tracker
+from tracking.adapted_weights import SHIPPED, describe_base, load_tracker
 from tracking.tracker import Sam2Tracker
 from tracking.weights import sha256_of
-
-SHIPPED = "scopeline"
 
 
 def choose_device(name: str) -> torch.device:
@@ -108,7 +107,7 @@ def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
     else:
         _refuse_weights(name, weights)
         folder = overseer_folder(name)
-        path = folder / "weights.safetensors" if folder.is_dir() else folder
+        path = folder / WEIGHTS if folder.is_dir() else folder
     if not path.is_file():
         raise ModelError(f"{path} does not exist; check the model's name or path")
     return {"name": name, "sha256": sha256_of(path)}

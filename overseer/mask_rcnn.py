@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from overseer.networks import (
@@ -21,12 +19,10 @@ from overseer.networks import (
     is_counter,
     own_names,
 )
-from pipeline.checkpoints import check_fits, read_checkpoint
+from pipeline.checkpoints import WEIGHTS, check_fits, read_checkpoint, write_model
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
 from pipeline.records import Detections
-
-_WEIGHTS = "weights.safetensors"
 
 
 class MaskRCNNOverseer:
@@ -97,22 +93,13 @@ class MaskRCNNOverseer:
             folder: is made if need be; files in it are replaced.
             card: the model card, Markdown.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        weights = {
-            name: value.half().contiguous() if value.is_floating_point() else value
-            for name, value in self.network.state_dict().items()
-        }
-        draft = folder / f".weights-{os.getpid()}.tmp"
-        save_file(weights, draft)
-        draft.replace(folder / _WEIGHTS)
-        document = {
+        description = {
             "kind": "overseer",
             "backend": backend_of(self.config),
             "network": asdict(self.config),
             "labels": self.label_set.to_json(),
         }
-        (folder / "model.json").write_text(json.dumps(document, indent=2) + "\n")
-        (folder / "README.md").write_text(card)
+        write_model(folder, self.network.state_dict(), description, card)
 
 
 def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
@@ -123,7 +110,7 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     """
     config, label_set = _read_description(folder)
     network = build_network(config, len(label_set.foreground))
-    path = folder / _WEIGHTS
+    path = folder / WEIGHTS
     state = read_checkpoint(path)
     check_fits(path, state, network, "what model.json describes")
     network.load_state_dict(state)
@@ -147,7 +134,7 @@ def copy_weights(source: Path, network: Network) -> None:
     """
     if source.is_dir():
         _read_description(source)
-        weights = read_checkpoint(source / _WEIGHTS)
+        weights = read_checkpoint(source / WEIGHTS)
     else:
         weights = own_names(read_checkpoint(source))
     own = network.state_dict()

@@ -1,23 +1,49 @@
-"""Checkpoint files of other makers: tensors and nothing else, checked one by one.
+"""Checkpoint files of other makers, tensors and nothing else, checked one by one; model folders.
 
 They live on the ground floor because the overseer and the tracker, which do not know each other,
-are both loaded from such files.
+are both loaded from such files and written into such folders.
 """
 
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ModelError
 
+WEIGHTS = "weights.safetensors"
 # Where training scripts put the state within the file, and what wrappers put before its names.
 _PLACES = ("model", "state_dict", "model_state_dict", "model_state", "net", "weights", "ema")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "sam2_model.", "sam2.", "sam.")
+
+
+def write_model(
+    folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any], card: str
+) -> None:
+    """Write a model into a folder: weights in half precision, description and card.
+
+    Args:
+        folder: is made if need be; files in it are replaced.
+        weights: tensors by name.
+        description: the content of `model.json`.
+        card: the model card, Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    halved = {
+        name: value.half().contiguous() if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
+    draft = folder / f".weights-{os.getpid()}.tmp"
+    save_file(halved, draft)
+    draft.replace(folder / WEIGHTS)
+    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
+    (folder / "README.md").write_text(card)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

@@ -1,21 +1,18 @@
 """Fine-tuned trackers as small files beside the weights that they were made from."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from safetensors.torch import save_file
 from sam2.modeling.sam2_base import SAM2Base
 
-from pipeline.checkpoints import read_checkpoint
+from pipeline.checkpoints import WEIGHTS, read_checkpoint, write_model
 from pipeline.errors import ModelError
 from tracking.adapters import Adaptation, adapted_weights, merge_low_rank, prepare_to_adapt
 from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
 
 SHIPPED = "scopeline"
-WEIGHTS = "weights.safetensors"
 _KIND = "adapted tracker"
 
 
@@ -104,14 +101,8 @@ def save_adaptation(
         folder: is made.
         card: Markdown.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = adapted_weights(network)
-    draft = folder / f".weights-{os.getpid()}.tmp"
-    save_file({name: value.half().contiguous() for name, value in trained.items()}, draft)
-    draft.replace(folder / WEIGHTS)
     description = {"kind": _KIND, "base": asdict(base), "adaptation": asdict(adaptation)}
-    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    (folder / "README.md").write_text(card)
+    write_model(folder, adapted_weights(network), description, card)
 
 
 def _read_description(path: Path) -> tuple[Base, Adaptation] | None:

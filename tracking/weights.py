@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from safetensors.torch import save_file
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.checkpoints import misfits, read_checkpoint
+from pipeline.checkpoints import WEIGHTS, misfits, read_checkpoint, write_model
 from pipeline.errors import ModelError, OutputError
 from tracking.sam2_model import OFFICIAL_CONFIGS, build_network, config_names
 
@@ -223,21 +222,12 @@ def load_network(source: str | Path) -> SAM2Base:
 
 def save_network(network: SAM2Base, config_name: str, folder: Path, card: str) -> None:
     """Write a network into a folder: weights in half precision, configuration and card."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: value.half().contiguous() if value.is_floating_point() else value
-        for name, value in network.state_dict().items()
-    }
-    draft = folder / f".weights-{os.getpid()}.tmp"
-    save_file(weights, draft)
-    draft.replace(folder / "weights.safetensors")
     description = {"kind": "tracker", "config": config_name}
-    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    (folder / "README.md").write_text(card)
+    write_model(folder, network.state_dict(), description, card)
 
 
 def _load_folder(folder: Path) -> SAM2Base:
-    path = folder / "weights.safetensors"
+    path = folder / WEIGHTS
     try:
         description = json.loads((folder / "model.json").read_text())
         config_name = description["config"] if description["kind"] == "tracker" else None
