@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from rich.progress import Progress
 from rich.table import Table
 
-from flows.model_card import model_card
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
     check_validation,
@@ -179,11 +178,7 @@ def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size:
     options = {"network": asdict(config), "batch_size": batch_size, "labels": len(part.clips)}
     claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
-        overseer = learn_overseer(job, part, config, batch_size, progress)
-    details = f"- network: Mask R-CNN, {config}\n"
-    details += f"- learned from {len(part.clips)} frames of the data\n"
-    options_text = f"--backbone {config.backbone} --batch-size {batch_size} "
-    overseer.save(job.out, model_card("overseer", job, details, options_text, config.backbone))
+        learn_overseer(job, part, config, batch_size, progress)
 
 
 def _fine_tune(

@@ -17,7 +17,6 @@ from flows.training_material import (
     step_reporter,
     theatre_material,
 )
-from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.networks import OverseerConfig
 from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
 from overseer.train import train_overseer
@@ -56,9 +55,34 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
-        overseer = learn_overseer(job, material, config, batch_size, progress)
+        learn_overseer(job, material, config, batch_size, progress)
+    return job.out
+
+
+def learn_overseer(
+    job: TrainingJob,
+    material: Material,
+    config: OverseerConfig,
+    batch_size: int,
+    progress: Progress,
+) -> None:
+    """Train an overseer on material that has been read, and write its model folder."""
+    overseer = train_overseer(
+        clips=material.clips,
+        validation_clips=material.validation_clips,
+        label_set=material.label_set,
+        config=config,
+        plan=job.plan,
+        batch_size=batch_size,
+        folder=run_folder(job),
+        start_from=None if job.start_from is None else overseer_folder(job.start_from),
+        pseudo_labels=_pseudo_labels(job, material.label_set, config),
+        on_step=step_reporter(job, progress),
+    )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
     details += f"- labels: {overseer.label_set.name}'s classes\n"
+    if job.data != THEATRE:
+        details += f"- learned from {len(material.clips)} frames of the data\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
     options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
     overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
@@ -71,29 +95,6 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         job.out / REPORT,
         title=job.out.name,
         learned_from=not is_measured,
-    )
-    return job.out
-
-
-def learn_overseer(
-    job: TrainingJob,
-    material: Material,
-    config: OverseerConfig,
-    batch_size: int,
-    progress: Progress,
-) -> MaskRCNNOverseer:
-    """Train an overseer on material that has been read; an unfinished run goes on."""
-    return train_overseer(
-        clips=material.clips,
-        validation_clips=material.validation_clips,
-        label_set=material.label_set,
-        config=config,
-        plan=job.plan,
-        batch_size=batch_size,
-        folder=run_folder(job),
-        start_from=None if job.start_from is None else overseer_folder(job.start_from),
-        pseudo_labels=_pseudo_labels(job, material.label_set, config),
-        on_step=step_reporter(job, progress),
     )
 
 
