@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from prefect import flow, task
 
-from flows.retrying import RETRY_DELAYS_S, may_pass
+from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
 from flows.stopping import busy, passing_signals_on
 from flows.video_job import BATCH_FRAMES, VideoJob, annotate_job, existing_set, manifest_of
@@ -121,9 +121,7 @@ def annotate_segments(parts: Sequence[VideoJob], name: str) -> list[Path]:
 @task(
     name="annotate segment",
     task_run_name="annotate frames from {job.segment.start}",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=may_pass,
+    **RETRYING,
 )
 def annotate_segment(job: VideoJob) -> Path:
     """Annotate one segment into a set of its own; returns its path."""

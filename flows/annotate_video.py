@@ -12,7 +12,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from flows.retrying import RETRY_DELAYS_S, may_pass
+from flows.retrying import RETRYING, may_pass
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
@@ -32,9 +32,7 @@ def probe_video(video: Path) -> dict[str, Any]:
 
 @task(
     name="annotate",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=may_pass,
+    **RETRYING,
 )
 def write_annotations(job: VideoJob) -> Path:
     """Annotate a video, with a progress artifact; returns the path of its set."""

@@ -24,3 +24,11 @@ def may_pass(task: Any, run: Any, state: Any) -> bool:
     """
     del task, run
     return not is_for_good(state.result(raise_on_failure=False))
+
+
+# How tasks that do much work are tried again, as arguments of Prefect's `task`.
+RETRYING: dict[str, Any] = {
+    "retries": len(RETRY_DELAYS_S),
+    "retry_delay_seconds": RETRY_DELAYS_S,
+    "retry_condition_fn": may_pass,
+}
