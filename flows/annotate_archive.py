@@ -20,7 +20,7 @@ from prefect.runtime import task_run
 from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
 from flows.event_log import EventLog
-from flows.retrying import RETRY_DELAYS_S, is_for_good, may_pass
+from flows.retrying import RETRY_DELAYS_S, RETRYING, is_for_good
 from flows.runners import RunnerName, task_runner
 from flows.settings import AnnotateSettings
 from flows.stage_counters import StageCounters
@@ -101,9 +101,7 @@ def set_path(out: Path, name: str) -> Path:
 @task(
     name="annotate video of archive",
     task_run_name="annotate {name}",
-    retries=len(RETRY_DELAYS_S),
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=may_pass,
+    **RETRYING,
 )
 def annotate_entry(job: ArchiveJob, name: str) -> str:
     """Annotate one video of an archive, unless another process does; returns its state."""
@@ -113,9 +111,9 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
     entry = ledger.claim(name, owner)
     if entry is None:
         return EntryState.RUNNING
-    log.add("began", name, address=entry.address, tries=entry.tries)
     try:
-        _annotate(job, entry, ledger, owner)
+        log.add("began", name, address=entry.address, tries=entry.tries)
+        _annotate(job, entry, ledger, log, owner)
     except AnnotationStoppedError:
         ledger.settle(name, owner, EntryState.WAITING)
         log.add("stopped", name)
@@ -134,9 +132,9 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
     return EntryState.DONE
 
 
-def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, owner: str) -> None:
+def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owner: str) -> None:
     told, logged = 0.0, time.monotonic()
-    log, counters = EventLog(job.out), StageCounters()
+    counters = StageCounters()
 
     def tell(done: int, total: int) -> None:
         nonlocal told, logged
