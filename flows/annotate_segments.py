@@ -78,13 +78,14 @@ def annotate_in_segments(
             written.
     """
     video = open_video(job.video, job.whole.settings.on_bad_frame)
-    segments = _plan(job, video)
-    manifest = manifest_of(video.info, job.whole.settings, segments)
+    # Where they are follows from their count; to look for cuts is left to who needs them.
+    manifest = manifest_of(video.info, job.whole.settings, {"segments": job.count})
     existing = existing_set(job.whole, manifest)
     folder = job.whole.out / f".{job.set_path.stem}.segments"
     if existing is not None and existing.is_complete:
         shutil.rmtree(folder, ignore_errors=True)
         return existing
+    segments = _plan(job, video)
     parts = [
         replace(job.whole, out=folder / f"{number:04}", segment=segment)
         for number, segment in enumerate(segments)

@@ -1,7 +1,7 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -112,7 +112,8 @@ def annotate_job(
         AnnotationStoppedError: it was asked to stop; the same job goes on from there.
     """
     video = open_video(job.video, job.settings.on_bad_frame)
-    manifest = manifest_of(video.info, job.settings, [job.segment] if job.segment else [])
+    part = {} if job.segment is None else {"segment": asdict(job.segment)}
+    manifest = manifest_of(video.info, job.settings, part)
     existing = existing_set(job, manifest)
     if existing is not None and existing.is_complete:
         tidy(existing)
@@ -201,21 +202,20 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
 
 
 def manifest_of(
-    info: VideoInfo, settings: AnnotateSettings, segments: Sequence[Segment] = ()
+    info: VideoInfo, settings: AnnotateSettings, parts: Mapping[str, Any] | None = None
 ) -> Manifest:
     """Return the manifest of a set that is to be made.
 
     Args:
         info: the video.
         settings: how it is annotated.
-        segments: in which parts, if not as a whole; identities may differ at their joints.
+        parts: more settings, of a video that is not annotated as a whole.
 
     Raises:
         ModelError: a model is unknown or is not on this machine.
     """
     identity = job_identity(settings)
-    if segments:
-        identity["settings"]["segments"] = [asdict(segment) for segment in segments]
+    identity["settings"] |= parts or {}
     software = {name: version(name) for name in _SOFTWARE}
     return new_manifest(info, _label_set(settings), software=software, **identity)
 
