@@ -4,7 +4,7 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
@@ -170,40 +170,6 @@ def serve(
         schedule,
         lambda: screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True),
     )
-
-
-def run_in_segments(
-    whole: Sequence[tuple[Path, Path, Any, bool]],
-    count: int,
-    workers: int,
-    runner: RunnerChoice,
-    run: Callable[[Any, Callable[..., Any]], dict[str, Any]],
-) -> list[dict[str, Any]]:
-    """Annotate videos one after the other, each in segments beside each other.
-
-    Args:
-        whole: video, folder of the set, settings and whether to resume, of each.
-        count: segments of each.
-        workers: segments at the same time.
-        runner: where they run.
-        run: does a job and returns its result.
-    """
-    quiet_prefect()
-    from flows.annotate_segments import SegmentsJob, annotate_in_segments
-    from flows.prefect_server import prefect_api
-    from flows.video_job import VideoJob
-
-    jobs = [
-        SegmentsJob(
-            whole=VideoJob(video=video, out=out, settings=settings, resume=resume),
-            count=count,
-            workers=workers,
-            runner=runner.value,
-        )
-        for video, out, settings, resume in whole
-    ]
-    with prefect_api():
-        return [run(job, annotate_in_segments) for job in jobs]
 
 
 def status(

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.model_commands import LAYOUT_HELP, CheckedSplitOption, JsonOption, screen
+from flows.model_commands import CheckedSplitOption, JsonOption, LayoutOption, screen
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def data() -> None:
 )
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set.")],
-    layout: Annotated[str, typer.Option(help=LAYOUT_HELP)] = "masks",
+    layout: LayoutOption = "masks",
     labels: Annotated[Path | None, typer.Option(help="JSON file: what the labels mean.")] = None,
     sheet: Annotated[
         Path, typer.Option(help="Picture to write, of frames with their labels.")

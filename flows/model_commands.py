@@ -15,7 +15,7 @@ weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=
 
 screen = Console(stderr=True)
 
-LAYOUT_HELP = (
+_LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
     "cvat, cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis17 "
     "(endovis17-parts), endovis18, endoscapes, cholecinstanceseg or autolaparo."
@@ -108,7 +108,7 @@ ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw cl
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
 ]
-LayoutOption = Annotated[str, typer.Option(help=LAYOUT_HELP)]
+LayoutOption = Annotated[str, typer.Option(help=_LAYOUT_HELP)]
 LabelsOption = Annotated[
     Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
 ]
