@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from overseer.datasets.annotation_sets import find_sets, spaced_frames
 from overseer.datasets.labelled_frames import Instance, clip_of_instances
 from overseer.mask_rcnn import MaskRCNNOverseer
+from overseer.validation import agreement
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
-from pipeline.records import Detections, FrameAnnotation
+from pipeline.records import FrameAnnotation
 
 # Of a track that the tracker doubts so much, nothing is learned, neither that it is there nor that
 # it is not.
@@ -84,31 +85,6 @@ def read_pseudo_labels(
             "learn from it; leave out --pseudo-labels"
         )
     return PseudoLabels(clips=clips, weights=np.array(weights), videos=videos)
-
-
-def agreement(frame: FrameAnnotation, detections: Detections) -> float:
-    """Return how far an overseer finds what a frame's tracks hold.
-
-    Args:
-        frame: has tracks.
-        detections: of the overseer on the same frame.
-
-    Returns:
-        The mean IoU over the classes that either has, 0..1.
-    """
-    tracked: dict[int, NDArray[np.bool_]] = {}
-    for track in frame.tracks:
-        mask = decode_mask(track.rle)
-        known = tracked.get(track.class_id)
-        tracked[track.class_id] = mask if known is None else known | mask
-    found = set(detections.class_ids.tolist())
-    ious = []
-    for class_id in sorted(found | tracked.keys()):
-        seen = detections.masks[detections.class_ids == class_id].any(0)
-        held = tracked.get(class_id, np.zeros_like(seen))
-        common, either = int((seen & held).sum()), int((seen | held).sum())
-        ious.append(common / max(either, 1))
-    return float(np.mean(ious))
 
 
 def _sets(paths: Sequence[Path]) -> list[Path]:

@@ -1,12 +1,10 @@
 """One self-contained HTML page about a trained overseer: what it finds, mixes up and misses."""
 
-import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import jinja2
 import numpy as np
 import supervision as sv
@@ -16,12 +14,13 @@ from pycocotools.cocoeval import COCOeval
 from supervision.metrics import MetricTarget
 
 from overseer.mask_rcnn import MaskRCNNOverseer
-from overseer.validation import JudgedFrame, coco_evaluation, judge
+from overseer.validation import JudgedFrame, agreement, coco_evaluation, judge
 from pipeline.exports.output import replaced_file
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import boxes_of_masks, encode_mask
 from pipeline.overlay import OverlayPainter
+from pipeline.page_pictures import jpeg_url
 from pipeline.records import Detections, FrameAnnotation, Origin, TrackAnnotation
 
 _MOST_FRAMES = 200
@@ -192,53 +191,42 @@ def _true(frame: JudgedFrame, rows: dict[int, int]) -> sv.Detections:
 def _worst_frames(
     judged: Sequence[JudgedFrame], names: Sequence[str], label_set: LabelSet
 ) -> list[_WorstFrame]:
-    ious = [_mean_iou(frame) for frame in judged]
+    pairs = [(frame.clip.annotation(frame.frame), _sure(frame.detections)) for frame in judged]
+    ious = [agreement(labels, sure) for labels, sure in pairs]
     return [
         _WorstFrame(
-            name=names[number], iou=ious[number], url=_side_by_side(judged[number], label_set)
+            name=names[number],
+            iou=ious[number],
+            url=_side_by_side(judged[number].image, pairs[number], label_set),
         )
         for number in np.argsort(ious, kind="stable")[:_WORST_FRAMES].tolist()
     ]
 
 
-def _mean_iou(frame: JudgedFrame) -> float:
-    """Return the mean IoU over the classes that the labels or the overseer have; 1 if none."""
-    detections, clip = frame.detections, frame.clip
-    track_map = clip.track_maps[frame.frame]
-    ious = []
-    for class_id in sorted({*clip.class_of_track.values(), *detections.class_ids.tolist()}):
-        tracks = [track for track, of in clip.class_of_track.items() if of == class_id]
-        true = np.isin(track_map, tracks)
-        sure = (detections.class_ids == class_id) & (detections.scores >= _SURE_SCORE)
-        found = detections.masks[sure].any(0)
-        either = int((true | found).sum())
-        if either:
-            ious.append(int((true & found).sum()) / either)
-    return float(np.mean(ious)) if ious else 1.0
+def _sure(detections: Detections) -> Detections:
+    return detections.rows(np.flatnonzero(detections.scores >= _SURE_SCORE))
 
 
-def _side_by_side(frame: JudgedFrame, label_set: LabelSet) -> str:
+def _side_by_side(
+    image: NDArray[np.uint8], pair: tuple[FrameAnnotation, Detections], label_set: LabelSet
+) -> str:
     """Paint labels on the left and what was found on the right; returns a JPEG as data URL."""
-    image = frame.clip.images[frame.frame]
+    labels, sure = pair
     painter = OverlayPainter(label_set, image.shape[0])
     tracks = [
         TrackAnnotation(
             track_id=number + 1,
-            class_id=int(frame.detections.class_ids[number]),
-            rle=encode_mask(frame.detections.masks[number]),
-            quality=float(frame.detections.scores[number]),
+            class_id=int(sure.class_ids[number]),
+            rle=encode_mask(sure.masks[number]),
+            quality=float(sure.scores[number]),
             presence=1.0,
             origin=Origin.PROMPT,
         )
-        for number in np.flatnonzero(frame.detections.scores >= _SURE_SCORE).tolist()
+        for number in range(len(sure))
     ]
     found = FrameAnnotation(index=0, time_s=0.0, tracks=tuple(tracks))
-    sides = [painter.paint(image, part) for part in (frame.clip.annotation(frame.frame), found)]
-    picture = np.hstack(sides)
-    scale = min(1.0, 2 * _PICTURE_WIDTH / picture.shape[1])
-    shrunk = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", shrunk[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
+    picture = np.hstack([painter.paint(image, part) for part in (labels, found)])
+    return jpeg_url(picture, min(picture.shape[1], 2 * _PICTURE_WIDTH), _JPEG_QUALITY)
 
 
 def _svg(figure: Figure) -> str:

@@ -14,8 +14,8 @@ from pycocotools.cocoeval import COCOeval
 from overseer.mask_rcnn import MaskRCNNOverseer
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
-from pipeline.masks import RLE, encode_mask, rle_area, rle_box
-from pipeline.records import Detections
+from pipeline.masks import RLE, decode_mask, encode_mask, rle_area, rle_box
+from pipeline.records import Detections, FrameAnnotation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,12 @@ class JudgedFrame:
     clip: LabelledClip
     frame: int
     detections: Detections
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The frame's picture uint8[H, W, 3], RGB."""
+        image: NDArray[np.uint8] = self.clip.images[self.frame]
+        return image
 
 
 def judge(
@@ -48,6 +54,31 @@ def judge(
         seen = overseer.detect(np.ascontiguousarray(clip.images[frames]))
         for frame, detections in zip(frames, seen, strict=True):
             yield JudgedFrame(clip=clip, frame=frame, detections=detections)
+
+
+def agreement(frame: FrameAnnotation, detections: Detections) -> float:
+    """Return how far an overseer finds what a frame's tracks hold.
+
+    Args:
+        frame: tracks or labels.
+        detections: of the overseer on the same frame.
+
+    Returns:
+        The mean IoU over the classes that either has, 0..1; 1 if neither has any.
+    """
+    tracked: dict[int, NDArray[np.bool_]] = {}
+    for track in frame.tracks:
+        mask = decode_mask(track.rle)
+        known = tracked.get(track.class_id)
+        tracked[track.class_id] = mask if known is None else known | mask
+    found = set(detections.class_ids.tolist())
+    ious = []
+    for class_id in sorted(found | tracked.keys()):
+        seen = detections.masks[detections.class_ids == class_id].any(0)
+        held = tracked.get(class_id, np.zeros_like(seen))
+        common, either = int((seen & held).sum()), int((seen | held).sum())
+        ious.append(common / max(either, 1))
+    return float(np.mean(ious)) if ious else 1.0
 
 
 def mask_precision(

@@ -1,16 +1,13 @@
 """One self-contained HTML page about an annotation set, to open from disk without a network."""
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import jinja2
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.doubts import Doubt, worth_labelling
@@ -18,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.exports.output import whole_file
 from pipeline.exports.selection import OutOfBody, Selection
 from pipeline.overlay import OverlayPainter
+from pipeline.page_pictures import jpeg_url
 from pipeline.set_summary import SetSummary, TrackSummary, summarize
 
 # Evenly spaced pictures with their overlays; with those of special moments they stay far below
@@ -80,7 +78,7 @@ def _pictures(annotated: AnnotationSet, wanted: set[int], out_of_body: OutOfBody
     try:
         return _Pictures(
             {
-                frame.index: _data_url(painter.paint(image, frame))
+                frame.index: jpeg_url(painter.paint(image, frame), _PICTURE_WIDTH, _JPEG_QUALITY)
                 for frame, image in selection.frames_with_pictures()
                 if frame.index in wanted
             }
@@ -88,15 +86,6 @@ def _pictures(annotated: AnnotationSet, wanted: set[int], out_of_body: OutOfBody
     except InputError as error:
         # Everything but the pictures is in the set itself.
         return _Pictures({}, missing=str(error))
-
-
-def _data_url(image: NDArray[np.uint8]) -> str:
-    height, width = image.shape[:2]
-    size = (_PICTURE_WIDTH, round(height * _PICTURE_WIDTH / width))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
-    return "data:image/jpeg;base64," + base64.b64encode(content.tobytes()).decode("ascii")
 
 
 def _render(

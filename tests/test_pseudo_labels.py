@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from overseer.pseudo_labels import agreement, read_pseudo_labels
+from overseer.pseudo_labels import read_pseudo_labels
+from overseer.validation import agreement
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError
 from pipeline.frames import open_video
