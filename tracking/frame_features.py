@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
+
+from tracking.sam2_model import normalize_images
 
 _VISIBLE_PRESENCE = 0.5
 
@@ -30,6 +36,34 @@ class FrameFeatures:
         """Return the coarsest level as a map: float32[count, C, h, w]."""
         level = self.vision[-1].permute(1, 2, 0).reshape(1, -1, *self.sizes[-1])
         return level.expand(count, -1, -1, -1)
+
+
+def encode_frames(
+    network: SAM2Base,
+    images: NDArray[np.uint8],
+    device: torch.device,
+    positions: list[Tensor] | None,
+) -> list[FrameFeatures]:
+    """Return the features of each of N frames uint8[N, H, W, 3], RGB.
+
+    Args:
+        network: a SAM-2 network.
+        images: the frames.
+        device: where the network is.
+        positions: the position encodings of an earlier frame, if there was one: they are the same
+            for every frame, and need not be kept for each.
+    """
+    # Made small before they go to the device, so that a hundredth has to be moved.
+    small = normalize_images(torch.from_numpy(np.ascontiguousarray(images)), network.image_size)
+    backbone = network.forward_image(small.to(device))
+    _, vision, encoded, sizes = network._prepare_backbone_features(backbone)
+    shared = positions or [level[:, :1] for level in encoded]
+    return [
+        FrameFeatures(
+            vision=[level[:, row : row + 1] for level in vision], positions=shared, sizes=sizes
+        )
+        for row in range(len(images))
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

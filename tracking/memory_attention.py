@@ -17,6 +17,15 @@ from tracking.memory import GatheredMemories
 _POINTER_AGE_SCALE = 15
 
 
+def spatial_memory_position(network: SAM2Base, device: torch.device) -> Tensor:
+    """Return the spatial position encoding of a memory, float32[hw, M]; always the same."""
+    side = network.sam_image_embedding_size
+    dummy = torch.zeros(1, network.mem_dim, side, side, device=device)
+    with torch.inference_mode():
+        encoded: Tensor = network.memory_encoder.position_encoding(dummy)
+    return encoded[0].flatten(1).T
+
+
 def lay_out_memories(
     network: SAM2Base, gathered: GatheredMemories, spatial_position: Tensor
 ) -> tuple[Tensor, Tensor, int, Tensor]:

@@ -19,14 +19,17 @@ from torch import Tensor
 
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
-from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput
+from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput, encode_frames
 from tracking.mask_heads import follow_heads
 from tracking.memory import FrameMemory, MemoryBank, MemoryRule
-from tracking.memory_attention import attend_to_memories, lay_out_memories
+from tracking.memory_attention import (
+    attend_to_memories,
+    lay_out_memories,
+    spatial_memory_position,
+)
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import mask_from_views
-from tracking.sam2_model import normalize_images
 from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
@@ -79,7 +82,7 @@ class Sam2Tracker:
         self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
         self._past: deque[PastFrame] = deque(maxlen=look_back)
-        self._memory_position = self._constant_memory_position()
+        self._memory_position = spatial_memory_position(self._network, device)
 
     @property
     def network(self) -> SAM2Base:
@@ -254,33 +257,10 @@ class Sam2Tracker:
         """
         return masks_of_outputs(self._outputs, self._frame_size)
 
-    def _constant_memory_position(self) -> Tensor:
-        """Return the spatial position encoding of a memory, float32[hw, M]; always the same."""
-        side = self._network.sam_image_embedding_size
-        dummy = torch.zeros(1, self._network.mem_dim, side, side, device=self._device)
-        with torch.inference_mode():
-            encoded: Tensor = self._network.memory_encoder.position_encoding(dummy)
-        return encoded[0].flatten(1).T
-
     def _encode(self, images: NDArray[np.uint8]) -> list[FrameFeatures]:
         """Return the features of each of N frames uint8[N, H, W, 3]."""
-        # Made small before they go to the device, so that a hundredth has to be moved.
-        small = normalize_images(
-            torch.from_numpy(np.ascontiguousarray(images)), self._network.image_size
-        )
-        backbone = self._network.forward_image(small.to(self._device))
-        _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
-        # They are the same for every frame, and need not be kept for each.
-        first = [level[:, :1] for level in positions]
-        positions = first if self._features is None else self._features.positions
-        return [
-            FrameFeatures(
-                vision=[level[:, row : row + 1] for level in vision],
-                positions=positions,
-                sizes=sizes,
-            )
-            for row in range(len(images))
-        ]
+        positions = None if self._features is None else self._features.positions
+        return encode_frames(self._network, images, self._device, positions)
 
     def _follow(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
@@ -337,18 +317,19 @@ class Sam2Tracker:
 
     def _prompt_place(self, prompt: Prompt) -> None:
         """Take a prompt by a box or points."""
-        features = self._current_features()
         is_new = prompt.track_id not in self._bank
-        if not is_new:
-            conditioned = self._condition_on_memory(
+        seen = self._seen_in_views(prompt) if is_new else None
+        if seen is not None:
+            self._prompt_masks([seen])
+            return
+        features = self._current_features()
+        conditioned = (
+            without_memory(self._network, features)
+            if is_new
+            else self._condition_on_memory(
                 features, self._bank, [prompt.track_id], self._frame_index
             )
-        else:
-            seen = self._seen_in_views(prompt)
-            if seen is not None:
-                self._prompt_masks([seen])
-                return
-            conditioned = without_memory(self._network, features)
+        )
         answer = place_heads(
             self._network, prompt, self._frame_size, conditioned, features, is_new=is_new
         )
