@@ -9,6 +9,7 @@ first mask rose from 0.57 to 0.61 with a box, and from 0.61 to 0.67 with 5 point
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
 
+Views = Literal["one", "several"]
 Ask = Callable[[NDArray[np.uint8], Prompt], tuple[NDArray[np.float32], float]]
 """From a picture uint8[H, W, 3] and a prompt in its pixels to logits float32[h, w] of any size, and
 the predicted IoU."""

@@ -8,7 +8,7 @@ other and replaces a track's memory when it is prompted again.
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from tracking.memory_attention import (
 )
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
-from tracking.prompt_views import mask_from_views
+from tracking.prompt_views import Views, mask_from_views
 from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
@@ -38,8 +38,6 @@ from tracking.tracker_state import (
     restored_bank,
     restored_outputs,
 )
-
-Views = Literal["one", "several"]
 
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
@@ -323,13 +321,12 @@ class Sam2Tracker:
             self._prompt_masks([seen])
             return
         features = self._current_features()
-        conditioned = (
-            without_memory(self._network, features)
-            if is_new
-            else self._condition_on_memory(
+        if is_new:
+            conditioned = without_memory(self._network, features)
+        else:
+            conditioned = self._condition_on_memory(
                 features, self._bank, [prompt.track_id], self._frame_index
             )
-        )
         answer = place_heads(
             self._network, prompt, self._frame_size, conditioned, features, is_new=is_new
         )
