@@ -22,7 +22,6 @@ from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
 from overseer.train import train_overseer
 from overseer.training_report import write_training_report
 from pipeline.errors import UsageError
-from pipeline.labels import LabelSet
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
 from tracking.adapted_weights import (
@@ -76,7 +75,7 @@ def learn_overseer(
         batch_size=batch_size,
         folder=run_folder(job),
         start_from=None if job.start_from is None else overseer_folder(job.start_from),
-        pseudo_labels=_pseudo_labels(job, material.label_set, config),
+        pseudo_labels=_pseudo_labels(job, material, config),
         on_step=step_reporter(job, progress),
     )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
@@ -99,17 +98,22 @@ def learn_overseer(
 
 
 def _pseudo_labels(
-    job: TrainingJob, label_set: LabelSet, config: OverseerConfig
+    job: TrainingJob, material: Material, config: OverseerConfig
 ) -> PseudoLabels | None:
     if not job.pseudo_labels:
         return None
     device = choose_device("auto")
     labels = read_pseudo_labels(
         job.pseudo_labels,
-        label_set,
+        material.label_set,
         cache(partial(open_overseer, device=device)),
         side_to_vary(config),
+        set(material.validation_videos),
     )
+    for path in labels.left_out:
+        screen.print(
+            f"left out: {path}, whose video is measured on", soft_wrap=True, highlight=False
+        )
     screen.print(
         f"{len(labels.clips)} frames with pseudo-labels, trusted by {labels.weights.mean():.2f} "
         "in the mean",

@@ -5,7 +5,7 @@ tracker found together on the frame as it is, an overseer learns to find on the 
 read. A frame counts by how sure the tracker was and how far an overseer agrees with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +36,12 @@ class PseudoLabels:
     Attributes:
         clips: the frames, each a clip of its own; what is doubtful in them is ignored.
         weights: float64[N], how far each is trusted, 0..1.
-        videos: the video of each.
+        left_out: sets that nothing is learned from, since their videos are measured on.
     """
 
     clips: Sequence[LabelledClip]
     weights: NDArray[np.float64]
-    videos: Sequence[str]
+    left_out: Sequence[Path]
 
 
 def read_pseudo_labels(
@@ -49,6 +49,7 @@ def read_pseudo_labels(
     label_set: LabelSet,
     open_overseer: Callable[[str], MaskRCNNOverseer],
     longest_side: int,
+    measured_videos: Collection[str],
 ) -> PseudoLabels:
     """Read frames of annotation sets with the masks in them, evenly spaced.
 
@@ -57,6 +58,8 @@ def read_pseudo_labels(
         label_set: the classes that are learned; those of the sets are matched by their names.
         open_overseer: opens the overseer that a set was made with, whose agreement counts.
         longest_side: larger pictures are shrunk to this many pixels.
+        measured_videos: names of videos that the training is measured on; their sets are left
+            out, since frames that were learned from would flatter it.
 
     Raises:
         InputError: there is no set, it is damaged or has other classes, its video is not there,
@@ -64,9 +67,12 @@ def read_pseudo_labels(
     """
     clips: list[LabelledClip] = []
     weights: list[float] = []
-    videos: list[str] = []
+    left_out: list[Path] = []
     for path in _sets(paths):
         annotated = AnnotationSet(path)
+        if annotated.manifest.video.name in measured_videos:
+            left_out.append(path)
+            continue
         own_class = _classes(annotated, label_set)
         overseer = open_overseer(_overseer_name(annotated))
         for frame, image in spaced_frames(annotated):
@@ -78,13 +84,17 @@ def read_pseudo_labels(
                 continue
             clips.append(clip_of_instances(image, _instances(frame, own_class), longest_side))
             weights.append(weight)
-            videos.append(annotated.manifest.video.name)
+    if not clips and left_out:
+        raise InputError(
+            f"{', '.join(map(str, paths))}: the videos of all these sets are measured on; give "
+            "--pseudo-labels sets of other videos"
+        )
     if not clips:
         raise InputError(
             f"{', '.join(map(str, paths))}: overseer and tracker agree on no frame well enough to "
             "learn from it; leave out --pseudo-labels"
         )
-    return PseudoLabels(clips=clips, weights=np.array(weights), videos=videos)
+    return PseudoLabels(clips=clips, weights=np.array(weights), left_out=left_out)
 
 
 def _sets(paths: Sequence[Path]) -> list[Path]:

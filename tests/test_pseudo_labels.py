@@ -1,5 +1,6 @@
 """Learning from annotation sets: what is trusted, what is ignored, and what is refused."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -56,8 +57,8 @@ def sure_frame(index, **masks):
     return replace(frame, tracks=tuple(replace(track, quality=0.9) for track in frame.tracks))
 
 
-def read(paths, labels, eyes):
-    return read_pseudo_labels(paths, labels, eyes.open, longest_side=96)
+def read(paths, labels, eyes, measured_videos=()):
+    return read_pseudo_labels(paths, labels, eyes.open, 96, measured_videos)
 
 
 def test_agreement_is_the_mean_iou_over_the_classes_of_either():
@@ -77,7 +78,7 @@ def test_frames_count_by_quality_and_agreement(tmp_path, small_video, labels):
     # The third is where the overseer sees nothing; the fourth has nothing to learn.
     assert found.weights.tolist() == pytest.approx([0.9, 0.5])
     assert [round(clip.images.mean() / 20) for clip in found.clips] == [0, 1]
-    assert found.videos == ["small", "small"]
+    assert not found.left_out
     assert eyes.opened == ["eyes"]
     assert path.exists()
 
@@ -96,6 +97,19 @@ def test_what_the_tracker_doubts_is_neither_object_nor_background(tmp_path, smal
     assert clip.class_of_track == {1: 1}
     assert clip.track_maps[0][20, 20] == 1
     assert clip.track_maps[0][20, 75] == IGNORED
+
+
+def test_videos_that_are_measured_on_are_not_learned_from(tmp_path, small_video, labels):
+    other_video = small_video.rename(tmp_path / "other.mp4")
+    frames = [sure_frame(0, t1_c1=LEFT)]
+    other = write_set(tmp_path / "other.annset", other_video, labels, frames)
+    shutil.copy(other_video, small_video)
+    write_set(tmp_path / "small.annset", small_video, labels, frames)
+    found = read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {"other"})
+    assert len(found.clips) == 1
+    assert found.left_out == [other]
+    with pytest.raises(InputError, match="all these sets are measured on"):
+        read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {"other", "small"})
 
 
 def test_classes_are_matched_by_their_names(tmp_path, small_video, labels):

@@ -244,7 +244,7 @@ def test_every_second_frame_is_one_without_labels_drawn_by_its_weight():
         )
         for class_id in (1, 2, 3)
     ]
-    pseudo = PseudoLabels(clips=marked[1:], weights=np.array([0.0, 0.6]), videos=["other", "other"])
+    pseudo = PseudoLabels(clips=marked[1:], weights=np.array([0.0, 0.6]), left_out=())
     trainer = FrameTrainer(None, marked[:1], CHOLECSEG8K, 4, 0, pseudo)
     random = np.random.default_rng(0)
     drawn = [trainer._drawn(random, place)[2] for place in range(6)]
