@@ -1,10 +1,11 @@
 """Measure Scopeline on this machine: `scopeline bench`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from flows.bench_flow import measure_flow
 from flows.bench_machine import describe_machine
 from flows.bench_processes import measure_memory, measure_startup
 from flows.bench_stages import measure_annotate
@@ -21,7 +22,17 @@ from samples.theatre.render import render
 _SEED = 7
 _SMALL_CLIP = (480, 270)
 _SMALL_FRAMES = 50
-PARTS = ("annotate", "objects", "official", "sasvi", "memory", "decoders", "storage", "startup")
+PARTS = (
+    "annotate",
+    "objects",
+    "official",
+    "sasvi",
+    "memory",
+    "flow",
+    "decoders",
+    "storage",
+    "startup",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +47,8 @@ class Benchmark:
         height: of the clip in pixels, even.
         frames: of the clip.
         rounds: each variant is measured so many times, in turns.
-        memory_frames: peak memory is compared after so many frames; the clip is repeated.
+        memory_frames: peak memory is compared after so many frames, and the flow annotates the
+            larger number; the clip is repeated.
 
     Raises:
         UsageError: a part is unknown, or a number is not usable.
@@ -108,6 +120,9 @@ def _measures(benchmark: Benchmark, video: Path) -> dict[str, Callable[[], dict[
         "sasvi": lambda: measure_sasvi(job, rounds),
         "memory": lambda: measure_memory(
             _small_clip(benchmark), out, benchmark.memory_frames, benchmark.models
+        ),
+        "flow": lambda: measure_flow(
+            replace(job, video=_small_clip(benchmark)), benchmark.memory_frames[1], rounds
         ),
         "decoders": lambda: measure_decoders(video, out / "frames", rounds),
         "storage": lambda: measure_storage(truth, out, rounds),

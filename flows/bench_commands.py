@@ -19,7 +19,7 @@ def bench(
         str | None,
         typer.Option(
             metavar="PART,...",
-            help="annotate, objects, official, sasvi, memory, decoders, storage, startup.",
+            help="annotate, objects, official, sasvi, memory, flow, decoders, storage, startup.",
         ),
     ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the clip.")] = "1920x1080",
@@ -28,7 +28,11 @@ def bench(
         int, typer.Option(min=1, help="Each variant is measured N times, in turns.")
     ] = 3,
     memory_frames: Annotated[
-        str, typer.Option(metavar="N,M", help="Peak memory is compared after N and M frames.")
+        str,
+        typer.Option(
+            metavar="N,M",
+            help="Peak memory is compared after N and M frames; the flow annotates M.",
+        ),
     ] = "200,1000",
     overseer: Annotated[str, typer.Option(help="Name or model folder.")] = "scopeline",
     tracker: Annotated[

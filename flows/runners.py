@@ -1,5 +1,6 @@
 """Where tasks run: processes of this machine, or a cluster."""
 
+import os
 from typing import Any, Literal
 
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
@@ -31,9 +32,12 @@ def task_runner(name: RunnerName, workers: int) -> "TaskRunner[Any]":
         else:
             from prefect_ray import RayTaskRunner
 
-            runner = RayTaskRunner(init_kwargs={"num_cpus": workers})
+            # Ray tells its makers how it is used, unless asked not to.
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            cluster = {"num_cpus": workers, "include_dashboard": False}
+            runner = RayTaskRunner(init_kwargs=cluster)
     except ImportError as error:
         raise UsageError(
-            f"--runner {name} needs the package prefect-{name}; install it beside scopeline"
+            f"--runner {name} needs the package prefect-{name}; install scopeline[{name}]"
         ) from error
     return runner

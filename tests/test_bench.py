@@ -77,6 +77,8 @@ def test_the_command_reports_every_part_as_json(scopeline):
     }  # fmt: skip
     assert report["memory"]["frames"] == [2, 6]
     assert report["memory"]["peak_mb"][1] >= report["memory"]["peak_mb"][0] > 0
+    assert report["flow"]["frames"] == 6
+    assert min(report["flow"]["seconds"].values()) > 0
     assert report["storage"]["mb_per_hour"] > 0
     assert report["startup"]["help_s"] > 0
     rates = [

@@ -1,0 +1,59 @@
+"""What a flow costs beside the plain functions that it calls."""
+
+import time
+from collections.abc import Callable
+from shutil import rmtree
+from typing import Any
+
+from flows.annotate_video import annotate_video
+from flows.bench_clock import in_turns, seconds_of
+from flows.bench_processes import repeat_video
+from flows.prefect_server import prefect_api
+from flows.video_job import VideoJob, annotate_job
+from pipeline.exports import Selection, export
+from pipeline.report import write_report
+
+
+def measure_flow(job: VideoJob, frame_count: int, rounds: int) -> dict[str, Any]:
+    """Annotate a long video through the Prefect flow and by the functions in it, in turns.
+
+    Both write set, overlay and report. The server is started before, and what that takes is given
+    apart: a flow that reports to a server of the group's own does not start one.
+
+    Args:
+        job: names a clip, which is repeated.
+        frame_count: of the long video.
+        rounds: each is measured so many times, in turns.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    video = job.out / "flow.mp4"
+    repeat_video(job.video, frame_count, video)
+    settings = job.settings.model_copy(update={"max_frames": frame_count})
+    sets = job.out / "flow"
+
+    def through_the_flow() -> None:
+        annotate_video(video, sets, settings)
+
+    def plainly() -> None:
+        annotated = annotate_job(VideoJob(video=video, out=sets, settings=settings))
+        export(Selection(annotation_set=annotated), "mp4", annotated.path.with_suffix(".mp4"))
+        write_report(annotated, annotated.path.with_suffix(".html"), "keep")
+
+    def afresh(action: Callable[[], None]) -> Callable[[], float]:
+        def measure() -> float:
+            rmtree(sets, ignore_errors=True)
+            return seconds_of(action)
+
+        return measure
+
+    started = time.perf_counter()
+    with prefect_api():
+        server_start_s = time.perf_counter() - started
+        variants = {"plain": afresh(plainly), "flow": afresh(through_the_flow)}
+        seconds = in_turns(variants, rounds)
+    return {
+        "frames": frame_count,
+        "seconds": seconds,
+        "own_cost": seconds["flow"] / seconds["plain"] - 1,
+        "server_start_s": server_start_s,
+    }
