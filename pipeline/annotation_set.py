@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pipeline.annotation_rows import SCHEMAS, part_name, prompt_of_row, track_of_row
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.manifest import FORMAT_VERSION, Manifest
+from pipeline.manifest import FORMAT_VERSION, Manifest, ManifestVersion
 from pipeline.records import FrameAnnotation, PromptRecord
 
 SUFFIX = ".annset"
@@ -37,17 +37,7 @@ class AnnotationSet:
                 f"{path} is not an annotation set: it has no manifest.json; give a folder that "
                 "`scopeline annotate` wrote"
             )
-        try:
-            self.manifest = Manifest.model_validate_json(manifest_path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise InputError(
-                f"{manifest_path} is damaged or of another version; annotate the video again"
-            ) from error
-        if self.manifest.format_version != FORMAT_VERSION:
-            raise InputError(
-                f"{path} has format version {self.manifest.format_version}, this Scopeline reads "
-                f"{FORMAT_VERSION}; read it with the Scopeline that wrote it"
-            )
+        self.manifest = _read_manifest(manifest_path)
         self.label_set = LabelSet.from_json(self.manifest.labels, str(manifest_path))
 
     @property
@@ -95,6 +85,25 @@ class AnnotationSet:
             raise InputError(
                 f"{path} is missing or damaged; annotate the video again with --no-resume"
             ) from error
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        content = path.read_bytes()
+        version = ManifestVersion.model_validate_json(content).format_version
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{path.parent} has format version {version}, this Scopeline reads "
+                f"{FORMAT_VERSION}; read it with the Scopeline that wrote it"
+            )
+        return Manifest.model_validate_json(content)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; copy the set again") from error
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InputError(
+            f"{path} is damaged ({reason}); annotate the video again with --no-resume"
+        ) from error
 
 
 def _by_frame(rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

@@ -1,8 +1,9 @@
 """The manifest of an annotation set: what it is of, how it was made, which parts it has."""
 
-from typing import Any, Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = 1
 
@@ -11,10 +12,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ManifestVersion(BaseModel):
+    """What of a manifest can be read in every version."""
+
+    format_version: int = FORMAT_VERSION
+
+
+def _plain_name(name: str) -> str:
+    """Refuse a name that would lead elsewhere, since exports name files and folders by it."""
+    if PurePath(name).name != name or name in ("", "..") or "\0" in name:
+        raise ValueError(f"{name!r} is not the plain name of a video")
+    return name
+
+
 class VideoEntry(_Strict):
     """The video that a set annotates."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_plain_name)]
     path: str
     sha256: str
     width: int

@@ -121,6 +121,28 @@ def test_damage_is_named(tmp_path, clip_info, labels):
         AnnotationSet(found.path)
 
 
+@pytest.mark.parametrize("name", ["../clip", "/tmp/clip", "..", "", "a/b", "nul\0"])
+def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path, clip_info, labels, name):
+    found = write(tmp_path / "clip.annset", clip_info, labels)
+    change_manifest(found, lambda manifest: manifest["video"].update(name=name))
+    with pytest.raises(InputError, match=r"manifest\.json is damaged .*not the plain name"):
+        AnnotationSet(found.path)
+
+
+def test_a_set_of_a_newer_scopeline_is_said_to_be_one(tmp_path, clip_info, labels):
+    found = write(tmp_path / "clip.annset", clip_info, labels)
+    change_manifest(found, lambda manifest: manifest.update(format_version=2, depth="metres"))
+    with pytest.raises(InputError, match="has format version 2, this Scopeline reads 1"):
+        AnnotationSet(found.path)
+
+
+def change_manifest(annotated, change):
+    path = annotated.path / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+
 def test_a_folder_that_is_no_set_is_named(tmp_path):
     with pytest.raises(InputError, match="not an annotation set"):
         AnnotationSet(tmp_path)

@@ -114,6 +114,26 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
         export(annotated, "coco", tmp_path / "y", classes=("Spleen",))
 
 
+@pytest.mark.parametrize("damage", ["truncated", "missing", "newer"])
+def test_a_damaged_set_is_one_sentence_and_leaves_nothing(scopeline, annotated, tmp_path, damage):
+    part = annotated.path / "masks" / "part-000000.parquet"
+    if damage == "truncated":
+        part.write_bytes(part.read_bytes()[:50])
+    elif damage == "missing":
+        part.unlink()
+    else:
+        manifest = annotated.path / "manifest.json"
+        text = manifest.read_text().replace('"format_version": 1', '"format_version": 9')
+        manifest.write_text(text)
+    out = tmp_path / "exported" / "out"
+    out.parent.mkdir()
+    code, _, err = scopeline("export", annotated.path, "--format", "davis", "--out", out)
+    assert code == 1
+    assert str(annotated.path) in err
+    assert len(err.strip().splitlines()) == 1
+    assert list(out.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "name",
     [
