@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prefect import Flow
+from prefect.client.schemas.objects import ConcurrencyLimitConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,6 +25,15 @@ def test_a_deployment_names_a_flow_and_its_parameters(deployment):
     required = set(flow.parameters.required) - set(deployment["parameters"])
     # What is missing is asked for when the run is started, so nothing scheduled may miss any.
     assert not (required and deployment.get("schedules"))
+
+
+def test_a_scheduled_run_is_alone_and_a_worker_takes_one_run_at_a_time():
+    limits = [d.get("concurrency_limit") for d in deployments() if d.get("schedules")]
+    assert limits
+    for limit in limits:
+        assert ConcurrencyLimitConfig(**limit).limit == 1
+    command = (ROOT / "deploy" / "Dockerfile").read_text().splitlines()[-1]
+    assert '"--limit", "1"' in command
 
 
 def test_the_worker_image_holds_all_packages_that_are_imported():
