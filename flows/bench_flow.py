@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from shutil import rmtree
 from typing import Any
 
@@ -26,30 +27,17 @@ def measure_flow(job: VideoJob, frame_count: int, rounds: int) -> dict[str, Any]
         rounds: each is measured so many times, in turns.
     """
     job.out.mkdir(parents=True, exist_ok=True)
-    video = job.out / "flow.mp4"
-    repeat_video(job.video, frame_count, video)
-    settings = job.settings.model_copy(update={"max_frames": frame_count})
-    sets = job.out / "flow"
-
-    def through_the_flow() -> None:
-        annotate_video(video, sets, settings)
-
-    def plainly() -> None:
-        annotated = annotate_job(VideoJob(video=video, out=sets, settings=settings))
-        export(Selection(annotation_set=annotated), "mp4", annotated.path.with_suffix(".mp4"))
-        write_report(annotated, annotated.path.with_suffix(".html"), "keep")
-
-    def afresh(action: Callable[[], None]) -> Callable[[], float]:
-        def measure() -> float:
-            rmtree(sets, ignore_errors=True)
-            return seconds_of(action)
-
-        return measure
-
+    long = replace(
+        job,
+        video=job.out / "flow.mp4",
+        out=job.out / "flow",
+        settings=job.settings.model_copy(update={"max_frames": frame_count}),
+    )
+    repeat_video(job.video, frame_count, long.video)
     started = time.perf_counter()
     with prefect_api():
         server_start_s = time.perf_counter() - started
-        variants = {"plain": afresh(plainly), "flow": afresh(through_the_flow)}
+        variants = {"plain": _afresh(_annotate_plainly, long), "flow": _afresh(_run_flow, long)}
         seconds = in_turns(variants, rounds)
     return {
         "frames": frame_count,
@@ -57,3 +45,23 @@ def measure_flow(job: VideoJob, frame_count: int, rounds: int) -> dict[str, Any]
         "own_cost": seconds["flow"] / seconds["plain"] - 1,
         "server_start_s": server_start_s,
     }
+
+
+def _afresh(annotate: Callable[[VideoJob], None], job: VideoJob) -> Callable[[], float]:
+    """Return what removes the results of the last turn and measures another one."""
+
+    def measure() -> float:
+        rmtree(job.out, ignore_errors=True)
+        return seconds_of(lambda: annotate(job))
+
+    return measure
+
+
+def _run_flow(job: VideoJob) -> None:
+    annotate_video(job.video, job.out, job.settings)
+
+
+def _annotate_plainly(job: VideoJob) -> None:
+    annotated = annotate_job(job)
+    export(Selection(annotation_set=annotated), "mp4", annotated.path.with_suffix(".mp4"))
+    write_report(annotated, annotated.path.with_suffix(".html"), "keep")
