@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from rich.progress import Progress
 from rich.table import Table
 
@@ -24,10 +25,10 @@ from flows.training_job import THEATRE, TrainingJob, claim_run_folder
 from flows.training_material import Material, labelled_material, screen
 from flows.video_job import VideoJob, annotate_job
 from overseer.networks import OverseerConfig
-from pipeline.class_regions import merge_by_class
+from pipeline.class_regions import merge_by_class, without_regions
 from pipeline.errors import UsageError
 from pipeline.exports.output import replaced_file
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
@@ -59,10 +60,17 @@ class BudgetPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MeasuredVideo:
-    """A video as a folder of pictures, and the truth on the frames that are measured."""
+    """A video as a folder of pictures, and the truth on the frames that are measured.
+
+    Attributes:
+        folder: holds the pictures.
+        truth: the frames that are measured.
+        ignored: where the labels of a frame are open, bool[H, W], by its index.
+    """
 
     folder: Path
     truth: tuple[FrameAnnotation, ...]
+    ignored: dict[int, NDArray[np.bool_]]
 
 
 def parse_budgets(text: str) -> tuple[int, ...]:
@@ -216,8 +224,14 @@ def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterat
         )
         if truth:
             place = folder / name.replace("/", "-")
-            _write_pictures([clips[number] for number in numbers], place)
-            yield _MeasuredVideo(folder=place, truth=truth)
+            own = [clips[number] for number in numbers]
+            _write_pictures(own, place)
+            ignored = {
+                index: clip.track_maps[0] == IGNORED
+                for index, clip in enumerate(own)
+                if (clip.track_maps[0] == IGNORED).any()
+            }
+            yield _MeasuredVideo(folder=place, truth=truth, ignored=ignored)
 
 
 def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
@@ -234,7 +248,7 @@ def _score(
     for video in videos:
         out = model / settings.policy
         job = VideoJob(video=video.folder, out=out, settings=settings, resume=False)
-        found = merge_by_class(annotate_job(job).frames())
+        found = without_regions(merge_by_class(annotate_job(job).frames()), video.ignored.get)
         true = list(merge_by_class(iter(video.truth)))
         scores.append(evaluate(found, true, label_set).miou)
         frames.append(len(true))

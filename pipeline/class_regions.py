@@ -1,22 +1,57 @@
-"""Annotations without instances: one region for each class, as plain masks have them."""
+"""Annotations as plain masks have them: one region for each class, nothing where they are open."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.mask_folder import MaskFolder
-from pipeline.masks import RLE
+from pipeline.masks import RLE, decode_mask, encode_mask
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 
 def comparable_frames(
     frames: Iterable[FrameAnnotation], truth: AnnotationSet | MaskFolder
 ) -> Iterator[FrameAnnotation]:
-    """Return frames with their instances, or without where the truth does not tell them apart."""
-    return merge_by_class(frames) if isinstance(truth, MaskFolder) else iter(frames)
+    """Return frames as the truth can judge them.
+
+    Where it does not tell instances apart, each class is one region; what it leaves open counts
+    neither for nor against anything.
+    """
+    if not isinstance(truth, MaskFolder):
+        return iter(frames)
+    return without_regions(merge_by_class(frames), truth.ignored_region)
+
+
+def without_regions(
+    frames: Iterable[FrameAnnotation], region_of: Callable[[int], NDArray[np.bool_] | None]
+) -> Iterator[FrameAnnotation]:
+    """Yield frames whose masks have nothing in a region of the frame.
+
+    Args:
+        frames: in any order.
+        region_of: from a frame's index to its region bool[H, W], or None where it has none.
+    """
+    for frame in frames:
+        region = region_of(frame.index)
+        if region is None:
+            yield frame
+        else:
+            yield replace(frame, tracks=tuple(_outside(frame.tracks, region)))
+
+
+def _outside(
+    tracks: Iterable[TrackAnnotation], region: NDArray[np.bool_]
+) -> Iterator[TrackAnnotation]:
+    for track in tracks:
+        if track.rle.size != region.shape:
+            # Whoever compares masks of different sizes says so, and can name both.
+            yield track
+        elif (left := decode_mask(track.rle) & ~region).any():
+            yield replace(track, rle=encode_mask(left))
 
 
 def merge_by_class(frames: Iterable[FrameAnnotation]) -> Iterator[FrameAnnotation]:

@@ -54,6 +54,20 @@ class MaskFolder:
         for index, file in enumerate(self._files):
             yield FrameAnnotation(index=index, time_s=float(index), tracks=self._tracks(file))
 
+    def ignored_region(self, index: int) -> NDArray[np.bool_] | None:
+        """Return where the mask of a frame is left open, bool[H, W], or None where nowhere.
+
+        The value 0 is nothing there rather than open, since most masks have it as background.
+
+        Raises:
+            InputError: the PNG is damaged.
+        """
+        values = set(self.label_set.ignored_values) - {0}
+        if not values or index >= len(self._files):
+            return None
+        region = np.isin(read_mask_values(self._files[index]), list(values))
+        return region if region.any() else None
+
     def _tracks(self, file: Path) -> tuple[TrackAnnotation, ...]:
         return tuple(
             TrackAnnotation(

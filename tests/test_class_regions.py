@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.class_regions import merge_by_class
+from pipeline.class_regions import merge_by_class, without_regions
 from pipeline.masks import decode_mask
 from tests.conftest import annotated_frame, rectangle
 
@@ -20,3 +20,13 @@ def test_the_tracks_of_a_class_become_one():
 
 def test_a_frame_without_tracks_stays_empty():
     assert [frame.tracks for frame in merge_by_class([annotated_frame(0)])] == [()]
+
+
+def test_what_lies_in_a_region_is_taken_out_and_the_rest_stays():
+    frames = [annotated_frame(index, t7_c1=LEFT, t8_c1=RIGHT) for index in (0, 1)]
+    region = rectangle(0, 0, 25, 32)
+    plain, cut = without_regions(frames, {1: region}.get)
+    assert plain == frames[0]
+    (track,) = cut.tracks
+    assert track.track_id == 8
+    assert np.array_equal(decode_mask(track.rle), RIGHT & ~region)

@@ -76,6 +76,20 @@ def test_the_truth_evaluates_as_perfect(scopeline, scene):
     assert "j 1.000" in scopeline("evaluate", truth, "--truth", truth)[1]
 
 
+def test_what_the_labels_leave_open_counts_neither_way(scopeline, scene, tmp_path):
+    truth = AnnotationSet(scene / "truth.annset")
+    for frame in truth.frames():
+        values = np.zeros((truth.manifest.video.height, truth.manifest.video.width), np.uint8)
+        for track in frame.tracks:
+            values[decode_mask(track.rle)] = truth.label_set[track.class_id].value
+        # CholecSeg8k's ignored value, over objects and what is around them.
+        values[:, :80] = 255
+        Image.fromarray(values).save(tmp_path / f"{frame.index}.png")
+    code, out, err = scopeline("evaluate", truth.path, "--truth", tmp_path, "--json")
+    assert code == 0, err
+    assert json.loads(out)["miou"] == 1.0
+
+
 def test_the_same_job_again_changes_nothing(scopeline, scene, tmp_path):
     job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--policy", "first-frame")
     assert scopeline(*job, "--max-frames", 4)[0] == 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,6 +37,17 @@ def test_labels_give_values_a_meaning(tmp_path, labels):
     save(tmp_path / "0.png", values)
     (frame,) = MaskFolder(tmp_path, labels).frames()
     assert {track.class_id: track.rle for track in frame.tracks}.keys() == {1, 2}
+
+
+def test_what_labels_leave_open_is_a_region_of_its_own(tmp_path, labels):
+    open_labels = replace(labels, ignored_values=(0, 200))
+    save(tmp_path / "0.png", square(255))
+    save(tmp_path / "1.png", square(200))
+    folder = MaskFolder(tmp_path, open_labels)
+    assert folder.ignored_region(0) is None
+    assert np.array_equal(folder.ignored_region(1), square(200) > 0)
+    assert folder.ignored_region(2) is None
+    assert [frame.tracks for frame in folder.frames()][1] == ()
 
 
 def test_indexed_grey_and_rgb_pictures(tmp_path):
