@@ -43,8 +43,9 @@ $(VENV)/.detectron2: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python -m flows.demo
 
+# A module's tests stay in one process, which makes what they share once.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # What the README says of the models that ship; takes about half an hour.
 figures: $(STAMP)
