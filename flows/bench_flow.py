@@ -6,12 +6,11 @@ from dataclasses import replace
 from shutil import rmtree
 from typing import Any
 
-from flows.annotate_video import annotate_video
+from flows.annotate_video import annotate_video, export_overlay
 from flows.bench_clock import in_turns, seconds_of
 from flows.bench_processes import repeat_video
 from flows.prefect_server import prefect_api
 from flows.video_job import VideoJob, annotate_job
-from pipeline.exports import Selection, export
 from pipeline.report import write_report
 
 
@@ -63,5 +62,5 @@ def _run_flow(job: VideoJob) -> None:
 
 def _annotate_plainly(job: VideoJob) -> None:
     annotated = annotate_job(job)
-    export(Selection(annotation_set=annotated), "mp4", annotated.path.with_suffix(".mp4"))
+    export_overlay.fn(annotated.path)
     write_report(annotated, annotated.path.with_suffix(".html"), "keep")

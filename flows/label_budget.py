@@ -226,12 +226,13 @@ def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterat
             place = folder / name.replace("/", "-")
             own = [clips[number] for number in numbers]
             _write_pictures(own, place)
-            ignored = {
-                index: clip.track_maps[0] == IGNORED
-                for index, clip in enumerate(own)
-                if (clip.track_maps[0] == IGNORED).any()
-            }
-            yield _MeasuredVideo(folder=place, truth=truth, ignored=ignored)
+            yield _MeasuredVideo(folder=place, truth=truth, ignored=_open_regions(own))
+
+
+def _open_regions(clips: Sequence[LabelledClip]) -> dict[int, NDArray[np.bool_]]:
+    """Return where the labels of a frame are open, by its index; a frame that is not has none."""
+    regions = ((index, clip.track_maps[0] == IGNORED) for index, clip in enumerate(clips))
+    return {index: region for index, region in regions if region.any()}
 
 
 def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
