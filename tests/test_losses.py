@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from overseer.networks import OverseerConfig, build_network, training_losses
+from pipeline.training import flushed_denormals
 from tests.conftest import BACKENDS
 
 
@@ -114,14 +115,7 @@ def box_predictor(network):
     )
 
 
-@pytest.fixture
-def flushed_denormals():
-    torch.set_flush_denormal(True)
-    yield
-    torch.set_flush_denormal(False)
-
-
-@pytest.mark.usefixtures("flushed_denormals")
+@flushed_denormals()
 @pytest.mark.parametrize("backbone", BACKENDS)
 def test_following_them_the_network_learns_a_picture(backbone):
     torch.manual_seed(0)

@@ -60,6 +60,31 @@ def fit_a_line(folder, steps, stop_after=None):
     return model, seen
 
 
+def test_a_training_leaves_the_processor_as_it_found_it(tmp_path):
+    """Numbers below the normal range are zero while it runs alone; others count on them."""
+    small = torch.tensor(1e-40)
+    seen = []
+    model = nn.Linear(1, 1)
+
+    def losses_of_step(step):
+        seen.append(float(small * 1))
+        if step == 1:
+            raise FloatingPointError("stopped")
+        return {"loss": model(torch.ones(1, 1)).sum()}
+
+    plan = TrainingPlan(steps=2, learning_rate=1e-3)
+    with pytest.raises(FloatingPointError):
+        train(
+            model=model,
+            plan=plan,
+            losses_of_step=losses_of_step,
+            folder=tmp_path,
+            on_step=lambda *_: None,
+        )
+    assert seen == [0, 0]
+    assert float(small * 1) > 0
+
+
 def test_training_learns(tmp_path):
     model, _ = fit_a_line(tmp_path, 150)
     assert model.weight.item() == pytest.approx(3, abs=0.1)
