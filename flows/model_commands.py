@@ -36,6 +36,13 @@ class Backbone(StrEnum):
     detectron2_resnet101 = "detectron2_resnet101"
 
 
+class AugmentationChoice(StrEnum):
+    """How the labelled frames that an overseer learns from are varied."""
+
+    usual = "usual"
+    wide = "wide"
+
+
 class TrunkChoice(StrEnum):
     """What the tracker's image trunk does while the rest is trained."""
 
@@ -160,6 +167,13 @@ def train_overseer(
         ),
     ] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
+    augmentation: Annotated[
+        AugmentationChoice,
+        typer.Option(
+            help="How frames are varied. usual: place, light, smoke, blur; wide: more of it, and "
+            "other colours and textures, for data of another kind than your videos."
+        ),
+    ] = AugmentationChoice.usual,
     pseudo_labels: Annotated[
         list[Path] | None,
         typer.Option(
@@ -210,6 +224,7 @@ def train_overseer(
         validation_data=validation_data,
         validation_split=validation_split,
         pseudo_labels=tuple(pseudo_labels or ()),
+        augmentation=augmentation.value,
         plan=TrainingPlan(
             steps=steps,
             learning_rate=learning_rate,

@@ -76,6 +76,7 @@ def learn_overseer(
         folder=run_folder(job),
         start_from=None if job.start_from is None else overseer_folder(job.start_from),
         pseudo_labels=_pseudo_labels(job, material, config),
+        augmentation=job.augmentation,
         on_step=step_reporter(job, progress),
     )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
@@ -83,6 +84,7 @@ def learn_overseer(
     if job.data != THEATRE:
         details += f"- learned from {len(material.clips)} frames of the data\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
+    options += f"--augmentation {job.augmentation} "
     options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
     overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
     draw_training(run_folder(job), job.out / CURVES, {})

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from overseer.augmentation import Augmentation
 from pipeline.errors import UsageError
 from pipeline.training import TrainingPlan
 from samples.theatre.looks import Scenery
@@ -38,6 +39,7 @@ class TrainingJob:
         validation_split: share of the data set's frames to measure on instead, by video, 0..1.
         pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
             besides.
+        augmentation: how an overseer's labelled frames are varied.
     """
 
     data: str
@@ -53,6 +55,7 @@ class TrainingJob:
     validation_data: Path | None = None
     validation_split: float | None = None
     pseudo_labels: tuple[Path, ...] = ()
+    augmentation: Augmentation = "usual"
 
 
 def run_folder(job: TrainingJob) -> Path:
@@ -82,6 +85,7 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "start_from": job.start_from,
         "validation_split": job.validation_split,
         "pseudo_labels": [str(path) for path in job.pseudo_labels],
+        "augmentation": job.augmentation,
         "plan": asdict(job.plan),
         **options,
     }

@@ -5,7 +5,8 @@ picture and track map together. Smoke and motion blur, which torchvision does no
 that leaves the track map alone are transforms of the same kind.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -115,6 +116,50 @@ class Patch(v2.Transform):
         return tv_tensors.wrap(hidden, like=inpt)
 
 
+class Repaint(v2.Transform):
+    """Give the tracks of a picture float32[3, H, W] other colours and textures, each its own.
+
+    What is learned from drawn scenes shall not hang on how they were painted (domain
+    randomisation, arXiv 1703.06907).
+
+    Args:
+        share: of the tracks, and of what is none, that are repainted, 0..1.
+        tint: standard deviation of the logarithm of each channel's gain.
+        roughest: how much lighter or darker than its surroundings a texture may be, 0..1.
+    """
+
+    def __init__(self, share: float, tint: float, roughest: float) -> None:
+        super().__init__()
+        self._share = share
+        self._tint = tint
+        self._roughest = roughest
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw the gain of each pixel, float32[3, H, W]."""
+        track_map = next(part for part in flat_inputs if isinstance(part, tv_tensors.Mask))
+        gains = torch.ones(3, *track_map.shape)
+        for track_id in track_map.unique():
+            if float(torch.rand(1)) < self._share:
+                inside = track_map == track_id
+                paint = self._texture(track_map.shape[-2:]) * self._colour()
+                gains[:, inside] = paint[:, inside]
+        return {"gains": gains}
+
+    def _colour(self) -> Tensor:
+        return (self._tint * torch.randn(3, 1, 1)).exp()
+
+    def _texture(self, size: torch.Size) -> Tensor:
+        cells = [int(torch.randint(4, max(length // 2, 5), (1,))) for length in size]
+        noise = nn.functional.interpolate(torch.rand(1, 1, *cells), size, mode="bilinear")[0]
+        return 1 + self._roughest * torch.rand(1) * (2 * noise - 1)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Repaint a picture; a track map stays."""
+        if isinstance(inpt, tv_tensors.Mask):
+            return inpt
+        return tv_tensors.wrap((inpt * params["gains"]).clamp(0, 1), like=inpt)
+
+
 _GEOMETRY = (
     v2.RandomHorizontalFlip(0.5),
     v2.RandomVerticalFlip(0.3),
@@ -146,7 +191,17 @@ _HARD_LOOK = (
     v2.RandomApply([MotionBlur(longest=15)], p=0.2),
     v2.RandomApply([Patch(largest=0.3)], p=0.5),
 )
+_WIDE_LOOK = (
+    v2.ToDtype(torch.float32, scale=True),
+    v2.RandomApply([Repaint(share=0.5, tint=0.25, roughest=0.4)], p=0.6),
+    v2.ColorJitter(brightness=(0.6, 1.45), contrast=(0.6, 1.4), saturation=(0.4, 1.6), hue=0.08),
+    v2.RandomGrayscale(0.05),
+    v2.RandomApply([Smoke(densest=0.7)], p=0.2),
+    v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.5))], p=0.15),
+    v2.RandomApply([MotionBlur(longest=13)], p=0.15),
+)
 _TRANSFORM = v2.Compose([*_GEOMETRY, *_LOOK])
+_WIDE_TRANSFORM = v2.Compose([*_GEOMETRY, *_WIDE_LOOK])
 _HARD_TRANSFORM = v2.Compose([*_GEOMETRY, *_HARD_LOOK])
 
 
@@ -165,6 +220,24 @@ def vary_frame(
         from outside the frame is black and no track.
     """
     return _varied(_TRANSFORM, seed, image, track_map)
+
+
+def vary_frame_widely(
+    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Vary a frame as `vary_frame` does, and repaint what is in it.
+
+    For training on pictures of another kind than those that are annotated later.
+
+    Args:
+        seed: everything random follows from it.
+        image: uint8[H, W, 3], RGB.
+        track_map: uint8[H, W], the track id at each pixel.
+
+    Returns:
+        The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape.
+    """
+    return _varied(_WIDE_TRANSFORM, seed, image, track_map)
 
 
 def make_hard(
@@ -195,3 +268,12 @@ def _varied(
         torch.manual_seed(seed)
         varied, varied_tracks = transform(picture, tracks)
     return varied.as_subclass(Tensor).clamp(0, 1), np.asarray(varied_tracks.numpy(), np.uint8)
+
+
+# What varies labelled frames, by name: `usual` for data of the kind that is annotated later,
+# `wide` for data of another kind.
+Augmentation = Literal["usual", "wide"]
+AUGMENTATIONS: dict[Augmentation, Callable[..., tuple[Tensor, NDArray[np.uint8]]]] = {
+    "usual": vary_frame,
+    "wide": vary_frame_widely,
+}

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
-from overseer.augmentation import make_hard, vary_frame
+from overseer.augmentation import AUGMENTATIONS, Augmentation, make_hard
 from overseer.class_balance import balanced_chances
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
 from overseer.networks import Network, OverseerConfig, build_network, training_losses
@@ -36,6 +36,7 @@ class FrameTrainer:
         seed: of the sampling and the augmentation.
         pseudo_labels: frames that nobody labelled, for every second place of a batch; drawn by
             their weights and made hard to read.
+        augmentation: how labelled frames are varied.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FrameTrainer:
         batch_size: int,
         seed: int,
         pseudo_labels: PseudoLabels | None = None,
+        augmentation: Augmentation = "usual",
     ) -> None:
         self._network = network
         self._clips = clips
@@ -56,6 +58,7 @@ class FrameTrainer:
         self._batch_size = batch_size
         self._seed = seed
         self._pseudo_labels = pseudo_labels
+        self._vary = AUGMENTATIONS[augmentation]
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return Mask R-CNN's losses for a step's batch."""
@@ -81,7 +84,7 @@ class FrameTrainer:
         else:
             clip, vary = (
                 self._clips[int(random.choice(len(self._chances), p=self._chances))],
-                vary_frame,
+                self._vary,
             )
         frame, seed = int(random.integers(len(clip))), int(random.integers(2**31))
         return *vary(seed, clip.images[frame], clip.track_maps[frame]), clip.class_of_track
@@ -123,6 +126,7 @@ def train_overseer(
     folder: Path,
     start_from: Path | None = None,
     pseudo_labels: PseudoLabels | None = None,
+    augmentation: Augmentation = "usual",
     on_step: Callable[[int, dict[str, float]], None],
 ) -> MaskRCNNOverseer:
     """Train an overseer; an unfinished run in the folder goes on.
@@ -141,6 +145,7 @@ def train_overseer(
         folder: receives the checkpoint, the losses and the scores.
         start_from: model folder whose weights the training starts from.
         pseudo_labels: frames that nobody labelled, to learn from besides.
+        augmentation: how labelled frames are varied.
         on_step: is called after each step with its number and the losses.
 
     Raises:
@@ -156,7 +161,9 @@ def train_overseer(
     network = _untrained_network(config, len(label_set.foreground))
     if start_from is not None:
         copy_weights(start_from, network)
-    trainer = FrameTrainer(network, clips, label_set, batch_size, plan.seed, pseudo_labels)
+    trainer = FrameTrainer(
+        network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
+    )
 
     def validate() -> dict[str, float]:
         overseer = MaskRCNNOverseer(network, config, label_set, _CPU)

@@ -4,7 +4,15 @@ import numpy as np
 import torch
 from torchvision import tv_tensors
 
-from overseer.augmentation import MotionBlur, Patch, Smoke, make_hard, vary_frame
+from overseer.augmentation import (
+    MotionBlur,
+    Patch,
+    Repaint,
+    Smoke,
+    make_hard,
+    vary_frame,
+    vary_frame_widely,
+)
 
 
 def bright_square():
@@ -55,6 +63,47 @@ def test_hard_frames_keep_their_track_maps_and_differ_more():
         easy.append(picture.mean().item())
         hard.append(harder.mean().item())
     assert np.std(hard) > np.std(easy)
+
+
+def test_wide_variation_moves_frames_alike_and_changes_what_they_look_like_more():
+    image, track_map = bright_square()
+    image[track_map > 0] = (150, 110, 110)
+    usual, wide = [], []
+    for seed in range(40):
+        picture, tracks = vary_frame(seed, image, track_map)
+        wider, wide_tracks = vary_frame_widely(seed, image, track_map)
+        assert np.array_equal(tracks, wide_tracks)
+        assert 0 <= wider.min() <= wider.max() <= 1
+        usual.append(greenness(picture, tracks))
+        wide.append(greenness(wider, tracks))
+    assert np.std(wide) > 1.5 * np.std(usual)
+
+
+def greenness(picture, tracks):
+    inside = picture[:, tracks == 9]
+    return float(inside[1].mean() / inside[1:].mean())
+
+
+def test_tracks_are_repainted_each_in_its_own_colour():
+    torch.manual_seed(4)
+    picture = tv_tensors.Image(torch.full((3, 40, 60), 0.4))
+    tracks = torch.zeros(40, 60)
+    tracks[:, 20:40], tracks[:, 40:] = 1, 2
+    repainted, kept = Repaint(share=1.0, tint=0.3, roughest=0.0)(picture, tv_tensors.Mask(tracks))
+    colours = {tuple(pixel.tolist()) for pixel in repainted.flatten(1).T}
+    assert len(colours) == 3
+    assert torch.equal(kept, tv_tensors.Mask(tracks))
+    left = Repaint(share=0.0, tint=0.3, roughest=0.5)(picture, tv_tensors.Mask(tracks))[0]
+    assert torch.equal(left, picture)
+
+
+def test_repainted_textures_are_as_rough_as_they_may_be():
+    torch.manual_seed(0)
+    picture = tv_tensors.Image(torch.full((3, 40, 60), 0.5))
+    tracks = tv_tensors.Mask(torch.ones(40, 60))
+    for _ in range(10):
+        rough = Repaint(share=1.0, tint=0.0, roughest=0.4)(picture, tracks)[0]
+        assert 0.3 - 1e-6 <= rough.min() < rough.max() <= 0.7 + 1e-6
 
 
 def test_a_patch_hides_a_part_of_the_picture_and_none_of_the_track_map():
