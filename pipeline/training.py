@@ -3,7 +3,7 @@
 import csv
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from pipeline.early_stopping import BestWeights
 Precision = Literal["float32", "bfloat16"]
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
+# A batch may overflow in bfloat16, which says nothing about the next one.
+_MOST_UNUSABLE_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,8 @@ def train(
             that it trains in.
 
     Raises:
-        FloatingPointError: the loss is no longer a number.
+        FloatingPointError: the loss is no longer a number, several steps in a row; nothing is
+            learned from a single such step.
     """
     folder.mkdir(parents=True, exist_ok=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -99,6 +102,7 @@ def train(
     best = BestWeights(folder / "best.pt", plan.patience)
     first = _load_checkpoint(checkpoint, model, optimizer, best)
     records = _Records(folder, first)
+    unusable = 0
     for step in range(first, plan.steps):
         if best.is_hopeless:
             break
@@ -107,12 +111,13 @@ def train(
         with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"):
             losses = losses_of_step(step)
         total = torch.stack([loss.float() for loss in losses.values()]).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(f"the loss is not a number at step {step}; train more slowly")
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained, plan.clip_norm)
-        optimizer.step()
+        learned = _descend(total, trained, optimizer, plan.clip_norm)
+        unusable = 0 if learned else unusable + 1
+        if unusable > _MOST_UNUSABLE_STEPS:
+            raise FloatingPointError(
+                f"the loss is not a number at step {step} and the {_MOST_UNUSABLE_STEPS} before "
+                "it; train more slowly"
+            )
         values = {name: value.item() for name, value in losses.items()}
         records.add(LOSSES, step, values)
         is_last = step + 1 == plan.steps
@@ -125,6 +130,23 @@ def train(
         on_step(step, values)
     records.close()
     best.restore(model)
+
+
+def _descend(
+    total: Tensor,
+    trained: Sequence[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    clip_norm: float,
+) -> bool:
+    """Take a step down the gradient; returns False, and takes none, where it is not a number."""
+    if not torch.isfinite(total):
+        return False
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()  # type: ignore[no-untyped-call]
+    if not torch.isfinite(nn.utils.clip_grad_norm_(trained, clip_norm)):
+        return False
+    optimizer.step()
+    return True
 
 
 def learning_rate_at(step: int, plan: TrainingPlan) -> float:

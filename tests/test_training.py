@@ -189,16 +189,41 @@ def test_of_a_repeated_step_the_later_counts(tmp_path):
     assert read_record(tmp_path / "losses.csv")["loss"].tolist() == [3, 1.5, 1]
 
 
-def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_stays_no_number_stops_the_run(bad, tmp_path):
     model = nn.Linear(1, 1)
-    with pytest.raises(FloatingPointError, match="step 0"):
+    with pytest.raises(FloatingPointError, match="step 3 and the 3 before it"):
         train(
             model=model,
-            plan=TrainingPlan(steps=5, learning_rate=0.1),
-            losses_of_step=lambda _: {"bad": model.weight.sum() * float("nan")},
+            plan=TrainingPlan(steps=9, learning_rate=0.1),
+            losses_of_step=lambda _: {"bad": model.weight.sum() * bad},
             folder=tmp_path,
             on_step=lambda *_: None,
         )
+
+
+def test_nothing_is_learned_from_a_single_loss_or_gradient_that_is_no_number(tmp_path):
+    model = nn.Linear(1, 1)
+    weights = []
+
+    def losses_of_step(step):
+        weights.append(model.weight.item())
+        if step == 1:
+            return {"bad": model.weight.sum() * float("nan")}
+        if step == 3:
+            # Finite itself, its gradient is not.
+            return {"bad": (model.weight.sum() * 0).sqrt()}
+        return {"good": model(torch.ones(1, 1)).square().sum()}
+
+    train(
+        model=model,
+        plan=TrainingPlan(steps=5, learning_rate=0.1),
+        losses_of_step=losses_of_step,
+        folder=tmp_path,
+        on_step=lambda *_: None,
+    )
+    assert weights[1] == weights[2] and weights[3] == weights[4]
+    assert weights[0] != weights[1] and weights[2] != weights[3]
 
 
 def test_the_learning_rate_warms_up_and_fades():
