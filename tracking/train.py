@@ -57,9 +57,15 @@ CLIPS = (
     Stage(until=0.8, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
+# Weights that know boxes and points already need few single frames more.
+FURTHER_CLIPS = (
+    Stage(until=0.15, frames=1, clips=8, tracks=2),
+    Stage(until=0.4, frames=2, clips=5, tracks=2),
+    Stage(until=0.7, frames=4, clips=3, tracks=2),
+    Stage(until=1.0, frames=8, clips=2, tracks=2),
+)
 # Boxes and points on single frames, where a step with gradients through the trunk is cheap.
 PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2),)
-_CURRICULA = {"frozen": CLIPS, "learning": PICTURES}
 
 Trunk = Literal["frozen", "learning"]
 
@@ -315,7 +321,8 @@ def train_tracker(
         ValueError: there are no clips, or they are too short.
         ModelError: there is no tracker of this shape to start from.
     """
-    longest = max(stage.frames for stage in _CURRICULA[trunk])
+    curriculum = _curriculum(trunk, start_from)
+    longest = max(stage.frames for stage in curriculum)
     if not clips or min(len(clip) for clip in clips) < longest:
         raise ValueError(f"training the tracker needs clips of at least {longest} frames")
     torch.manual_seed(plan.seed)
@@ -330,7 +337,7 @@ def train_tracker(
         features = FeatureCache(network, clips, folder / "features")
     else:
         features = LearningTrunk(network, clips)
-    trainer = ClipTrainer(network, clips, features, _CURRICULA[trunk], plan)
+    trainer = ClipTrainer(network, clips, features, curriculum, plan)
 
     train_through_clips(
         network=network,
@@ -341,6 +348,12 @@ def train_tracker(
         on_step=on_step,
     )
     return network
+
+
+def _curriculum(trunk: Trunk, start_from: Path | None) -> Sequence[Stage]:
+    if trunk == "learning":
+        return PICTURES
+    return CLIPS if start_from is None else FURTHER_CLIPS
 
 
 def train_through_clips(
