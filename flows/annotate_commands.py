@@ -62,6 +62,13 @@ def annotate(
             help="The overseer looks at each Nth frame; adaptive: when something changes.",
         ),
     ] = None,
+    steady: Annotated[
+        float | None,
+        typer.Option(
+            help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
+            "constellation without --prompts.  [default: 0.6]"
+        ),
+    ] = None,
     prompts: Annotated[
         Path | None, typer.Option(help="True masks: an annotation set or a folder of PNGs.")
     ] = None,
@@ -111,6 +118,7 @@ def annotate(
         "tracker": tracker,
         "policy": None if policy is None else policy.value,
         "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
+        "steady": steady,
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
         "prompt_kind": None if prompt_kind is None else prompt_kind.value,

@@ -18,12 +18,15 @@ from flows.bench_clock import (
 )
 from flows.video_job import VideoJob, annotate_job, open_models
 from pipeline import frames
+from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.constellation import Constellation
 from pipeline.drafts import Draft
+from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import encode_mask
+from pipeline.optical_flow import FlowEstimator
 from pipeline.scene_changes import SceneWatch
-from tracking.enlarged_masks import enlarged_masks
+from pipeline.steadied import Steadied
 from tracking.mask_heads import follow_heads
 from tracking.memory_attention import attend_to_memories
 from tracking.sam2_model import normalize_images
@@ -153,6 +156,11 @@ def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any, tracker: 
         (Constellation, "decide", "policy"),
         (Constellation, "doubts", "policy"),
         (Draft, "take", "drafts"),
+        (FlowEstimator, "between", "steadying, optical flow"),
+        (Steadied, "step", "steadying, outlines"),
+        (Steadied, "finish", "steadying, outlines"),
+        (PromptedTracking, "step", "the loop"),
+        (PromptedTracking, "finish", "the loop"),
         (AnnotationSetWriter, "add", "writing"),
         (AnnotationSetWriter, "add_batch", "writing"),
         (AnnotationSetWriter, "__exit__", "writing"),

@@ -26,6 +26,11 @@ from pipeline.temporal import temporal_consistency
 _BATCH_FRAMES = 8
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
 _ADAPTIVE, _WITHOUT = "constellation-adaptive", "constellation-without-"
+# What `constellation-without-` may stand before, and what it means.
+LEFT_OUT: dict[str, dict[str, Any]] = {
+    **{rule.value: {"without": (rule.value,)} for rule in Rule},
+    "steadying": {"steady": 0.0},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,11 +109,11 @@ def _settings_of(policy: str) -> dict[str, Any]:
     if policy == _ADAPTIVE:
         return {"policy": "constellation", "overseer_every": ADAPTIVE}
     rule = policy.removeprefix(_WITHOUT)
-    if rule != policy and rule in [known.value for known in Rule]:
-        return {"policy": "constellation", "without": (rule,)}
+    if rule != policy and rule in LEFT_OUT:
+        return {"policy": "constellation", **LEFT_OUT[rule]}
     raise UsageError(
         f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}, {_ADAPTIVE} and "
-        f"{_WITHOUT}RULE, where RULE is one of {', '.join(Rule)}"
+        f"{_WITHOUT}RULE, where RULE is one of {', '.join(LEFT_OUT)}"
     )
 
 

@@ -15,16 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.compare import Comparison, compare
+from flows.compare import LEFT_OUT, Comparison, compare
 from flows.figures import Figures, means, rendered, start_worker
 from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
-from pipeline.constellation_settings import Rule
 from samples.theatre.looks import Scenery
 
 SEEDS, FRAMES = range(9201, 9213), 300
 POLICIES = ("constellation", "constellation-adaptive", "sasvi", "framewise", "first-frame")
-ABLATION = ("constellation", *(f"constellation-without-{rule}" for rule in Rule))
+ABLATION = ("constellation", *(f"constellation-without-{rule}" for rule in LEFT_OUT))
 _SHOWN = (
     "j_and_f", "miou", "warped_temporal_iou", "flicker", "hota", "idf1", "id_switches",
     "entered_on_time", "overseer_calls", "prompts", "seconds",

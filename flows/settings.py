@@ -28,6 +28,8 @@ class AnnotateSettings(BaseSettings):
         policy: when to prompt.
         overseer_every: the overseer looks at each Nth frame, or when something seems to change.
         without: rules of the constellation policy that are left out.
+        steady: how much of an outline comes from each neighbouring frame, moved along the optical
+            flow; of the constellation policy without given prompts. 0: nothing.
         prompts: annotation set or folder of mask PNGs with true masks to prompt with.
         prompt_frames: the frames of `prompts` that are used, or `first` for each object's first.
         prompt_kind: hint that is made of a mask of `prompts`.
@@ -50,6 +52,7 @@ class AnnotateSettings(BaseSettings):
     policy: PolicyName = "constellation"
     overseer_every: OverseerEvery = EveryNth().frames
     without: tuple[Rule, ...] = ()
+    steady: float = Field(default=0.6, ge=0, le=0.9)
     prompts: Path | None = None
     prompt_frames: PromptFrames = (0,)
     prompt_kind: PromptKind = "mask"

@@ -41,6 +41,7 @@ from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameBatch
 from pipeline.sasvi import Sasvi
 from pipeline.segments import Segment
+from pipeline.steadied import Steadied
 
 BATCH_FRAMES = 8
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
@@ -280,7 +281,10 @@ def _loop(info: VideoInfo, settings: AnnotateSettings) -> AnnotationLoop:
     if settings.policy == "sasvi":
         return Sasvi(overseer=overseer, tracker=tracker)
     policy = _policy(info, settings)
-    return PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
+    loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
+    # The other policies are what is compared with, and given masks stay as they were drawn.
+    own = settings.policy == "constellation" and settings.prompts is None
+    return Steadied(loop, settings.steady) if own and settings.steady else loop
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:

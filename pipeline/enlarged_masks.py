@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,8 +28,11 @@ def enlarged_masks(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArra
     """
     height, width = size
     masks = np.zeros((len(logits), height, width), np.bool_)
+    if logits.shape[1:] == size:
+        _give_pixels(logits, masks, np.arange(len(logits)), slice(None))
+        return masks
     rows = _interpolation(logits.shape[1], height)
-    wide = logits @ _interpolation(logits.shape[2], width).T
+    wide = _widened(logits, width)
     positive_rows = np.any(logits > 0, axis=2)
     for top in range(0, height, _STRIP_ROWS):
         strip = slice(top, top + _STRIP_ROWS)
@@ -39,6 +43,14 @@ def enlarged_masks(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArra
             enlarged = rows[strip, coarse] @ wide[tracks, coarse]
             _give_pixels(enlarged, masks, tracks, strip)
     return masks
+
+
+def _widened(logits: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Enlarge the rows of logits float32[M, h, w]; returns float32[M, h, W]."""
+    tracks, height, coarse = logits.shape
+    flat = np.ascontiguousarray(logits).reshape(tracks * height, coarse)
+    wide = cv2.resize(flat, (width, tracks * height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(wide, np.float32).reshape(tracks, height, width)
 
 
 def _give_pixels(

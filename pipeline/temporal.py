@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import decode_mask
+from pipeline.optical_flow import Flow, FlowEstimator, scale_flow, small_grey, warp
 from pipeline.records import FrameAnnotation
 
 # A class that is gone for longer than this has left, and has not flickered.
@@ -19,7 +20,6 @@ _LONGEST_FLICKER_FRAMES = 5
 _FLOW_LONGER_SIDE_PX = 480
 
 Regions = dict[int, NDArray[np.bool_]]
-Flow = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +92,13 @@ def _pairs(
     present: list[set[int]],
 ) -> Iterator[tuple[Regions, Regions, Flow]]:
     """Yield the regions of neighbouring frames and the flow; collect which classes are there."""
-    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = FlowEstimator()
     last: tuple[Regions, NDArray[np.uint8]] | None = None
     for frame, image in zip(annotated, images, strict=False):
-        regions, small = _regions(frame), _small_grey(image)
+        regions, small = _regions(frame), small_grey(image, _FLOW_LONGER_SIDE_PX)
         present.append(set(regions))
         if last is not None and frame.index not in cuts:
-            came_from = estimator.calc(small, last[1], np.zeros((*small.shape, 2), np.float32))
-            yield last[0], regions, scale_flow(np.asarray(came_from), image.shape[:2])
+            yield last[0], regions, scale_flow(estimator.between(small, last[1]), image.shape[:2])
         last = regions, small
 
 
@@ -112,50 +111,6 @@ def _regions(frame: FrameAnnotation) -> Regions:
         if mask.any():
             regions[track.class_id] = mask
     return regions
-
-
-def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    scale = min(1.0, _FLOW_LONGER_SIDE_PX / max(grey.shape))
-    size = (max(round(grey.shape[1] * scale), 16), max(round(grey.shape[0] * scale), 16))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def scale_flow(flow: Flow, size: tuple[int, int]) -> Flow:
-    """Enlarge a flow field to another size (H, W), its vectors with it.
-
-    Args:
-        flow: float32[h, w, 2], x and y in pixels of its own size.
-        size: (H, W) of the result.
-
-    Returns:
-        float32[H, W, 2], in pixels of the new size.
-    """
-    height, width = flow.shape[:2]
-    enlarged = cv2.resize(flow, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged * (size[1] / width, size[0] / height), np.float32)
-
-
-def warp(mask: NDArray[np.bool_], came_from: Flow) -> NDArray[np.bool_]:
-    """Move a mask of the earlier frame to where it is in the later one.
-
-    Args:
-        mask: bool[H, W], in the earlier frame.
-        came_from: float32[H, W, 2], for each pixel of the later frame the way (x, y) to where
-            it was in the earlier one.
-
-    Returns:
-        bool[H, W], in the later frame.
-    """
-    rows, columns = np.indices(mask.shape, np.float32)
-    moved = cv2.remap(
-        mask.astype(np.float32),
-        columns + came_from[..., 0],
-        rows + came_from[..., 1],
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(moved >= 0.5, np.bool_)
 
 
 class _PairScores:

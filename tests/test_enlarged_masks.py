@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking.enlarged_masks import enlarged_masks
+from pipeline.enlarged_masks import enlarged_masks
 
 
 def by_torch(logits, size):

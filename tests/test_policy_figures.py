@@ -3,6 +3,7 @@
 import pytest
 
 from flows import policy_figures
+from pipeline.constellation_settings import Rule
 
 
 @pytest.fixture(scope="module")
@@ -25,5 +26,9 @@ def test_the_adaptive_overseer_looks_at_fewer_frames(figures):
 
 
 def test_the_ablation_leaves_each_rule_out_once():
-    assert "constellation-without-merged" in policy_figures.ABLATION
-    assert len(policy_figures.ABLATION) == 1 + len(policy_figures.Rule)
+    assert {
+        "constellation",
+        "constellation-without-merged",
+        "constellation-without-steadying",
+    } <= set(policy_figures.ABLATION)
+    assert len(set(policy_figures.ABLATION)) == len(policy_figures.ABLATION) == 2 + len(Rule)

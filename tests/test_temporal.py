@@ -6,9 +6,7 @@ import pytest
 from pipeline.temporal import (
     contour_distance,
     count_flicker,
-    scale_flow,
     temporal_consistency,
-    warp,
 )
 from tests.conftest import annotated_frame, rectangle
 
@@ -103,16 +101,3 @@ def test_contours_that_are_apart_by_a_shift():
     assert contour_distance(first, second) == pytest.approx(expected, abs=1e-4)
     assert contour_distance(first, first) == 0
     assert contour_distance(np.ones(SIZE, bool), np.ones(SIZE, bool)) == 0
-
-
-def test_the_flow_says_where_pixels_came_from():
-    flow = np.zeros((*SIZE, 2), np.float32)
-    flow[..., 0] = -7
-    assert np.array_equal(warp(square(40), flow), square(47))
-
-
-def test_a_flow_grows_with_the_picture():
-    flow = np.full((24, 32, 2), (1.0, 2.0), np.float32)
-    grown = scale_flow(flow, (96, 64))
-    assert grown.shape == (96, 64, 2)
-    assert np.allclose(grown, (2.0, 8.0))

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import iou_matrix
 from pipeline.records import TrackedMasks
-from tracking.enlarged_masks import enlarged_masks
 from tracking.frame_features import TrackOutput
 
 

@@ -1,0 +1,97 @@
+"""Outlines that hold still where the picture does: masks averaged with their neighbours in time.
+
+A network decides about each frame anew, so that outlines tremble even where nothing moves. Here
+the signed distance to a track's outline is averaged with those of the frames before and after,
+each moved along the optical flow: a two-sided exponential filter, whose memory fades by the same
+share with each frame.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.optical_flow import Fetcher, Flow
+
+# Far from an outline, how far does not matter; a jump of an outline then counts for less.
+_FARTHEST_PX = 12
+# Where a moved mask agrees less with the frame's own, the flow or the tracker has lost the object.
+_LEAST_IOU = 0.5
+
+Distances = Mapping[int, NDArray[np.float32]]
+
+
+def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return how far inside a mask bool[H, W] each pixel lies, negative outside, float32[H, W].
+
+    In pixels, from -12 to 12; 0 is on the outline.
+    """
+    result = np.full(mask.shape, -_FARTHEST_PX, np.float32)
+    if not mask.any():
+        return result
+    # Farther away than this from the mask, all is the same.
+    rows, columns = (
+        slice(max(span.start - _FARTHEST_PX - 1, 0), span.stop + _FARTHEST_PX + 1)
+        for span in _spans_of(mask)
+    )
+    inside = mask[rows, columns].astype(np.uint8)
+    # Pixel centres lie half a pixel from the outline, on either side.
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5) - 0.5
+    gap = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5) - 0.5
+    distance = np.where(inside, np.asarray(depth), -np.asarray(gap))
+    result[rows, columns] = distance.clip(-_FARTHEST_PX, _FARTHEST_PX)
+    return result
+
+
+def _spans_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that a mask bool[H, W] with at least one pixel reaches into."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def moved_along(distances: Distances, way: Flow, seen: Distances) -> dict[int, NDArray[np.float32]]:
+    """Move a neighbouring frame's distances into a frame, of tracks that are in both.
+
+    Args:
+        distances: of the neighbour, float32[h, w] by track id.
+        way: float32[h, w, 2], from each pixel of the frame to where it is in the neighbour.
+        seen: of the frame itself.
+
+    Returns:
+        float32[h, w] by track id; without tracks that the flow has not kept on their object.
+    """
+    moved = {}
+    fetcher = Fetcher(way)
+    for track_id in distances.keys() & seen.keys():
+        candidate = fetcher.fetch(distances[track_id])
+        if _agree(candidate > 0, seen[track_id] > 0):
+            moved[track_id] = candidate
+    return moved
+
+
+def _agree(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
+    union = np.count_nonzero(first | second)
+    return bool(np.count_nonzero(first & second) >= _LEAST_IOU * union)
+
+
+def mixed(
+    seen: Distances, neighbours: Sequence[Distances], weight: float
+) -> dict[int, NDArray[np.float32]]:
+    """Average a frame's distances with what its neighbours say of them.
+
+    Args:
+        seen: of the frame itself, float32[h, w] by track id.
+        neighbours: moved into the frame; each may lack tracks.
+        weight: share of each neighbour, 0 .. 1; one that lacks a track leaves its share to the
+            frame itself.
+
+    Returns:
+        float32[h, w] by track id, the average times a constant that is the same for all tracks.
+    """
+    result = {}
+    for track_id, own in seen.items():
+        others = [moved[track_id] for moved in neighbours if track_id in moved]
+        share = 1 - weight + weight * (len(neighbours) - len(others))
+        result[track_id] = share * own + weight * sum(others)
+    return result

@@ -1,0 +1,215 @@
+"""A loop that steadies the outlines of another, on masks that tremble over a moving picture."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.loop_state import LoopState
+from pipeline.masks import decode_mask, encode_mask
+from pipeline.records import FrameBatch
+from pipeline.steadied import Steadied
+from pipeline.temporal import temporal_consistency
+from tests.conftest import annotated_frame, rectangle
+
+SIZE = (96, 128)
+LENGTH = 40
+CUT = 21
+
+
+def image(index):
+    """A pattern that moves to the right by a pixel a frame, and another one after the cut."""
+    pattern = np.random.default_rng(int(index >= CUT)).integers(0, 255, (24, 64)).astype(np.uint8)
+    wide = np.kron(pattern, np.ones((4, 4), np.uint8))
+    return np.repeat(wide[:, 60 - index : 188 - index, None], 3, -1)
+
+
+def true_mask(index):
+    """A square that moves along; after the cut, a little further."""
+    left = 20 + index if index < CUT else 24 + index
+    return rectangle(left, 30, left + 30, 70, SIZE)
+
+
+def trembling(index):
+    """The true mask, larger or smaller by up to three pixels, and a speck beside it."""
+    by = int(np.random.default_rng(index).integers(-3, 4))
+    left = 20 + index if index < CUT else 24 + index
+    mask = rectangle(left - by, 30 - by, left + 30 + by, 70 + by, SIZE)
+    frame = annotated_frame(index, t1_c5=mask, t2_c1=rectangle(4, 4, 6, 5, SIZE))
+    return replace(frame, flags=("cut",) if index == CUT else ())
+
+
+def batches(first=0, end=LENGTH, size=8):
+    for start in range(first, end, size):
+        indices = np.arange(start, min(start + size, end))
+        yield FrameBatch(
+            indices=indices,
+            times=indices / 25,
+            images=np.stack([image(index) for index in indices]),
+        )
+
+
+class Trembles:
+    """A loop that sees the masks of `trembling`, and lets each frame wait for five others."""
+
+    past_frames = 5
+
+    def __init__(self):
+        self._next = 0
+        self._given = 0
+
+    def step(self, batch):
+        self._next = int(batch.indices[-1]) + 1
+        return self._give(self._next - 5)
+
+    def finish(self):
+        return self._give(self._next)
+
+    def _give(self, end):
+        done = [trembling(index) for index in range(self._given, max(end, self._given))]
+        self._given = max(end, self._given)
+        return done
+
+    def class_of(self, track_id):
+        return 7 if track_id == 1 else None
+
+    def state(self):
+        return LoopState(
+            next_frame=self._next,
+            values={"given": self._given},
+            arrays={"inner": np.arange(3)},
+        )
+
+    def restore(self, state, past):
+        assert set(state.arrays) == {"inner"}
+        self._next, self._given = state.next_frame, state.values["given"]
+        next(iter(past))
+
+
+def steadied(weight=0.6, size=8):
+    loop = Steadied(Trembles(), weight)
+    frames = [frame for batch in batches(size=size) for frame in loop.step(batch)]
+    return [*frames, *loop.finish()]
+
+
+def masks(frames, track_id=1):
+    return [
+        next(decode_mask(track.rle) for track in frame.tracks if track.track_id == track_id)
+        for frame in frames
+    ]
+
+
+def error(found):
+    wrong = [mask ^ true_mask(index) for index, mask in enumerate(found)]
+    return np.mean([mask.sum() for mask in wrong])
+
+
+def test_every_frame_comes_out_once_with_all_its_tracks():
+    frames = steadied()
+    assert [frame.index for frame in frames] == list(range(LENGTH))
+    for index, frame in enumerate(frames):
+        raw = trembling(index)
+        assert [track.track_id for track in frame.tracks] == [1, 2]
+        unchanged = [replace(t, rle=r.rle) for t, r in zip(frame.tracks, raw.tracks, strict=True)]
+        assert replace(frame, tracks=tuple(unchanged)) == raw
+
+
+def test_outlines_tremble_less_and_are_nearer_to_the_truth():
+    raw = [trembling(index) for index in range(LENGTH)]
+    frames = steadied()
+    images = [image(index) for index in range(LENGTH)]
+    before, after = (
+        temporal_consistency(found, images, frozenset({CUT})).warped_temporal_iou
+        for found in (raw, frames)
+    )
+    assert after > before + 0.05
+    assert error(masks(frames)) < 0.7 * error(masks(raw))
+
+
+def test_nothing_is_averaged_across_a_cut():
+    """The frames of either picture are the same without the other."""
+    frames = steadied()
+    first = Steadied(Trembles(), 0.6)
+    alone = [frame for batch in batches(end=CUT) for frame in first.step(batch)]
+    assert [*alone, *first.finish()] == frames[:CUT]
+    loop = Steadied(Trembles(), 0.6)
+    loop._loop._given = CUT
+    alone = [frame for batch in batches(first=16) for frame in loop.step(batch)]
+    assert [*alone, *loop.finish()] == frames[CUT:]
+
+
+def test_a_mask_without_an_inside_stays():
+    assert all(mask.sum() == 2 for mask in masks(steadied(), track_id=2))
+
+
+def test_tracks_stay_apart():
+    class Touching(Trembles):
+        def _give(self, end):
+            done = super()._give(end)
+            return [self._with_neighbour(frame) for frame in done]
+
+        def _with_neighbour(self, frame):
+            mask = decode_mask(frame.tracks[0].rle)
+            below = rectangle(0, 60, 128, 96, SIZE) & ~mask
+            return replace(
+                frame, tracks=(frame.tracks[0], replace(frame.tracks[1], rle=encode_mask(below)))
+            )
+
+    loop = Steadied(Touching(), 0.6)
+    frames = [frame for batch in batches() for frame in loop.step(batch)]
+    for frame in frames:
+        assert sum(decode_mask(track.rle) for track in frame.tracks).max() == 1
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_the_size_of_the_batches_does_not_matter(size):
+    assert steadied(size=size) == steadied()
+
+
+@pytest.mark.parametrize("stop", [8, 16, 24, 32])
+def test_a_loop_that_was_stopped_goes_on_to_the_same_frames(stop):
+    loop = Steadied(Trembles(), 0.6)
+    frames = [frame for batch in batches(end=stop) for frame in loop.step(batch)]
+    state = loop.state()
+    again = Steadied(Trembles(), 0.6)
+    again.restore(state, batches(max(stop - again.past_frames, 0) // 8 * 8, stop))
+    frames += [frame for batch in batches(first=stop) for frame in again.step(batch)]
+    assert [*frames, *again.finish()] == steadied()
+
+
+def test_it_remembers_no_more_of_a_longer_video():
+    loop = Steadied(Trembles(), 0.6)
+    held = []
+    for batch in batches():
+        loop.step(batch)
+        held.append((len(loop._greys), len(loop.state().values["pending"])))
+    assert max(greys for greys, _ in held) <= 8 + 6 + 5 + 8
+    assert held[-1] == held[-2]
+
+
+def test_classes_are_those_of_the_loop():
+    loop = Steadied(Trembles(), 0.6)
+    assert (loop.class_of(1), loop.class_of(2)) == (7, None)
+
+
+def test_masks_of_a_large_video_are_drawn_at_its_size():
+    """Outlines are averaged on a small picture; what stands still stays where it was."""
+    size = (540, 960)
+    mask = rectangle(301, 200, 640, 455, size)
+    picture = np.kron(
+        np.random.default_rng(0).integers(0, 255, (54, 96, 3)).astype(np.uint8),
+        np.ones((10, 10, 1), np.uint8),
+    )
+
+    class Still(Trembles):
+        def _give(self, end):
+            return [annotated_frame(frame.index, t1_c5=mask) for frame in super()._give(end)]
+
+    loop = Steadied(Still(), 0.6)
+    indices = np.arange(8)
+    loop.step(
+        FrameBatch(indices=indices, times=indices / 25, images=np.stack([picture] * len(indices)))
+    )
+    for found in masks(loop.finish()):
+        assert found.shape == size
+        assert (found ^ mask).sum() < 0.02 * mask.sum()
