@@ -321,10 +321,12 @@ def job(tmp_path, monkeypatch):
 
 def test_an_overseer_is_trained_on_the_theatre(job):
     config = OverseerConfig(channels=16, image_size=128)
-    folder = train_overseer_job(job, config=config, batch_size=1)
+    wide = replace(job, augmentation="wide")
+    folder = train_overseer_job(wide, config=config, batch_size=1)
     assert load_overseer(folder, torch.device("cpu")).config == config
     card = (folder / "README.md").read_text()
     assert "scopeline train overseer" in card
+    assert "--augmentation wide" in card
     assert re.search(r"MAP 0\.\d+, AP50 0\.\d+", card)
     assert_is_a_drawing(folder / "training.svg")
 
