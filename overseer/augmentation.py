@@ -227,15 +227,8 @@ def vary_frame_widely(
 ) -> tuple[Tensor, NDArray[np.uint8]]:
     """Vary a frame as `vary_frame` does, and repaint what is in it.
 
-    For training on pictures of another kind than those that are annotated later.
-
-    Args:
-        seed: everything random follows from it.
-        image: uint8[H, W, 3], RGB.
-        track_map: uint8[H, W], the track id at each pixel.
-
-    Returns:
-        The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape.
+    For training on pictures of another kind than those that are annotated later. It takes and
+    returns what `vary_frame` does.
     """
     return _varied(_WIDE_TRANSFORM, seed, image, track_map)
 
@@ -246,15 +239,7 @@ def make_hard(
     """Vary a frame as `vary_frame` does, but make it hard to read.
 
     Colours change more, smoke and blur are frequent, and a patch may hide something, whose tracks
-    stay in the map.
-
-    Args:
-        seed: everything random follows from it.
-        image: uint8[H, W, 3], RGB.
-        track_map: uint8[H, W], the track id at each pixel.
-
-    Returns:
-        The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape.
+    stay in the map. It takes and returns what `vary_frame` does.
     """
     return _varied(_HARD_TRANSFORM, seed, image, track_map)
 
