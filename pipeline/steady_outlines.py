@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.masks import boxes_of_masks, iou_matrix
 from pipeline.optical_flow import Fetcher, Flow
 
 # Far from an outline, how far does not matter; a jump of an outline then counts for less.
@@ -30,11 +31,11 @@ def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     result = np.full(mask.shape, -_FARTHEST_PX, np.float32)
     if not mask.any():
         return result
+    left, top, right, bottom = boxes_of_masks(mask[None])[0].astype(int)
     # Farther away than this from the mask, all is the same.
-    rows, columns = (
-        slice(max(span.start - _FARTHEST_PX - 1, 0), span.stop + _FARTHEST_PX + 1)
-        for span in _spans_of(mask)
-    )
+    margin = _FARTHEST_PX + 1
+    rows = slice(max(top - margin, 0), bottom + margin)
+    columns = slice(max(left - margin, 0), right + margin)
     inside = mask[rows, columns].astype(np.uint8)
     # Pixel centres lie half a pixel from the outline, on either side.
     depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5) - 0.5
@@ -42,12 +43,6 @@ def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     distance = np.where(inside, np.asarray(depth), -np.asarray(gap))
     result[rows, columns] = distance.clip(-_FARTHEST_PX, _FARTHEST_PX)
     return result
-
-
-def _spans_of(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the rows and columns that a mask bool[H, W] with at least one pixel reaches into."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def moved_along(distances: Distances, way: Flow, seen: Distances) -> dict[int, NDArray[np.float32]]:
@@ -65,14 +60,9 @@ def moved_along(distances: Distances, way: Flow, seen: Distances) -> dict[int, N
     fetcher = Fetcher(way)
     for track_id in distances.keys() & seen.keys():
         candidate = fetcher.fetch(distances[track_id])
-        if _agree(candidate > 0, seen[track_id] > 0):
+        if iou_matrix(candidate[None] > 0, seen[track_id][None] > 0)[0, 0] >= _LEAST_IOU:
             moved[track_id] = candidate
     return moved
-
-
-def _agree(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> bool:
-    union = np.count_nonzero(first | second)
-    return bool(np.count_nonzero(first & second) >= _LEAST_IOU * union)
 
 
 def mixed(

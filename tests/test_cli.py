@@ -212,6 +212,7 @@ def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_
         (("annotate", "VIDEO", "--out", "OUT", "--prompt-frames", "1,x"), 2, "0,30,60 nor first"),
         (("annotate", "VIDEO", "--out", "OUT", "--device", "tpu"), 2, "unknown device tpu"),
         (("annotate", "VIDEO", "--out", "OUT", "--overseer-every", "0"), 2, "overseer-every"),
+        (("annotate", "VIDEO", "--out", "OUT", "--steady", "1"), 2, "steady"),
         (("annotate", "VIDEO", "VIDEO", "--out", "OUT"), 2, "two videos are named"),
         (("annotate", "VIDEO"), 2, "--out"),
         (("render", "--seed", "1", "--frames", "2", "--size", "5x5", "--out", "OUT"), 2, "5x5"),
