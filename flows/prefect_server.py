@@ -14,6 +14,7 @@ import httpx
 import uvicorn
 from filelock import FileLock, Timeout
 from prefect.context import refresh_global_settings_context
+from prefect.events.worker import EventsWorker
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_HOME,
@@ -27,6 +28,7 @@ from pipeline.errors import OutputError
 SERVER_PROCESS = "prefect-server"
 _API_URL = "PREFECT_API_URL"
 _START_TIMEOUT_S = 120.0
+_DELIVERY_TIMEOUT_S = 30.0
 _NO_START = "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs"
 
 
@@ -53,7 +55,7 @@ def prefect_api() -> Iterator[None]:
         with _alone_with_the_database():
             server.start()
             _wait_for(url, server)
-        with _configured(url):
+        with _configured(url), _all_delivered():
             yield
     finally:
         if server.is_alive():
@@ -91,6 +93,21 @@ def _configured(url: str) -> Iterator[None]:
     finally:
         del os.environ[_API_URL]
         refresh_global_settings_context()
+
+
+@contextmanager
+def _all_delivered() -> Iterator[None]:
+    """Let what a process has to tell its server arrive before the server ends.
+
+    Prefect sends events (task runs are told by these alone) and log lines from queues that a
+    process keeps, each bound to the server that it began with. Left behind, such a queue tries a
+    server that is gone for a minute an event, and swallows those for the next server.
+    """
+    try:
+        yield
+    finally:
+        # The queues of all kinds, not of events alone.
+        EventsWorker.drain_all(timeout=_DELIVERY_TIMEOUT_S, at_exit=False)
 
 
 def _free_port() -> int:

@@ -1,11 +1,11 @@
-"""The Prefect flow, on Prefect's embedded server and a database of its own."""
+"""The Prefect flow, on a server and a database of its own."""
 
 import av
 import pytest
 from prefect import get_client
-from prefect.testing.utilities import prefect_test_harness
 
 from flows.annotate_video import annotate_video
+from flows.prefect_server import prefect_api
 from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
@@ -13,9 +13,11 @@ from samples.theatre.render import render
 
 
 @pytest.fixture(scope="module")
-def prefect_server():
-    with prefect_test_harness(server_startup_timeout=120):
-        yield
+def prefect_server(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
+        with prefect_api():
+            yield
 
 
 def test_the_flow_annotates_and_exports(prefect_server, tmp_path):
