@@ -37,7 +37,7 @@ from samples.theatre.looks import PLAIN_SCENERY
 from tests.conftest import annotated_frame, rectangle
 from tracking.adapted_weights import find_tracker
 from tracking.adapters import Adaptation
-from tracking.train import Stage, mask_losses, sample_batch
+from tracking.train import mask_losses
 from tracking.training_prompts import degrade_mask, make_prompts
 from tracking.weights import load_network
 
@@ -530,36 +530,6 @@ def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
     shipped = load_network(find_tracker("scopeline")).state_dict()
     trained = load_network(folder).state_dict()
     assert all(trained[name].equal(value) for name, value in shipped.items())
-
-
-def moving_square():
-    """Twelve frames of two squares, the second of which is hidden from frame 4 on."""
-    track_maps = np.zeros((12, 64, 96), np.uint8)
-    for frame, track_map in enumerate(track_maps):
-        track_map[10:30, 10 + frame : 30 + frame] = 1
-        if frame < 4:
-            track_map[40:60, 10:30] = 2
-    images = np.repeat(60 * track_maps[..., None], 3, -1)
-    return LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1, 2: 1})
-
-
-class ZeroFeatures:
-    def features(self, clip, frames):
-        return [torch.zeros(len(frames), 1, 2, 2)]
-
-
-def test_runs_of_frames_are_evenly_spaced_and_tracks_that_vanish_come_more_often():
-    random = np.random.default_rng(0)
-    stage = Stage(until=1.0, frames=4, clips=1, tracks=1)
-    vanishing = 0
-    for _ in range(60):
-        batch = sample_batch(random, [moving_square()], ZeroFeatures(), stage, 64)
-        assert batch.targets.shape == (1, 4, 64, 64)
-        shows = batch.targets[0].flatten(1).any(1).tolist()
-        assert shows[0]
-        vanishing += not all(shows)
-    # The square that stays shows in each run, the other in some 40 % of the first frames.
-    assert vanishing > 15
 
 
 def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():

@@ -9,7 +9,8 @@ from sam2.modeling.sam2_base import SAM2Base
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan
 from tracking.adapters import Adaptation, prepare_to_adapt
-from tracking.train import ClipTrainer, Stage, train_through_clips
+from tracking.train import ClipTrainer, train_through_clips
+from tracking.training_batches import Stage
 from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
 
 # The network tracks already; long clips at once, and single frames so that it keeps prompts.

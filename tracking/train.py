@@ -8,15 +8,12 @@ masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 :
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
@@ -24,29 +21,11 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, train
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
+from tracking.training_batches import Stage, TrackBatch, sample_batch
 from tracking.training_prompts import make_prompts
 from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
 from tracking.validation import region_similarity
 from tracking.weights import load_network
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A part of the curriculum.
-
-    Attributes:
-        until: the stage ends at this share of all steps, 0..1.
-        frames: frames in each clip.
-        clips: clips in each step.
-        tracks: tracks followed in each clip; constant, since the CPU kernels are built
-            anew for each new batch size.
-    """
-
-    until: float
-    frames: int
-    clips: int
-    tracks: int
-
 
 # Prompts first, then short motion, then long memory: training on long clips from the
 # start spends most of its time on frames that an untrained network has lost. A step of single
@@ -69,87 +48,13 @@ PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2),)
 
 Trunk = Literal["frozen", "learning"]
 
-_MIN_AREA_SHARE = 0.0008
-# Frames of a clip from one frame of a run to the next.
-_SPACINGS = (1, 1, 2, 3)
-# Most tracks stay in sight; only those that go and return teach to let go and to find again.
-_WEIGHT_OF_VANISHING = 4.0
 # How often each kind of prompt begins a run. On a single frame a mask has nothing to teach.
 _PROMPT_CHANCES = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
 _SINGLE_FRAME_PROMPTS = ("box", "points")
+# A mask may hold more than one thing, such as two instruments that touch: what to follow is what
+# the mask says, not what looks like one object. A box or points cannot say that.
+_GROUP_SHARES = {"mask": 0.4, "rough-mask": 0.2, "box": 0.0, "points": 0.0}
 _CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackBatch:
-    """Tracks of several clips side by side; B = clips * tracks.
-
-    Attributes:
-        features: trunk features of each stride, float32[clips * T, C, h, w].
-        targets: float32[B, T, S, S], true masks at the network's input size.
-        clip_of_row: int64[B], which clip each row follows.
-    """
-
-    features: list[Tensor]
-    targets: Tensor
-    clip_of_row: Tensor
-
-
-def sample_batch(
-    random: np.random.Generator,
-    clips: Sequence[LabelledClip],
-    trunk: TrunkFeatures,
-    stage: Stage,
-    image_size: int,
-) -> TrackBatch:
-    """Draw clips, a run of frames in each, and tracks that are visible in its first frame.
-
-    Small tracks are drawn as often as large ones, those that vanish more often than others.
-    A clip with too few tracks gives the same track twice.
-    """
-    features: list[list[Tensor]] = []
-    targets = []
-    while len(features) < stage.clips:
-        number = int(random.integers(len(clips)))
-        clip = clips[number]
-        frames = _draw_frames(random, len(clip), stage.frames)
-        min_area = int(_MIN_AREA_SHARE * clip.track_maps[0].size)
-        visible = [track_id for track_id, _ in clip.masks(frames[0], min_area)]
-        if not visible:
-            continue
-        chances = _chances(clip, visible, frames)
-        few = len(visible) < stage.tracks
-        chosen = random.choice(visible, stage.tracks, replace=few, p=chances)
-        features.append(trunk.features(number, frames))
-        for track_id in chosen:
-            masks = (clip.track_maps[frames] == track_id).astype(np.float32)
-            targets.append([cv2.resize(mask, (image_size, image_size)) for mask in masks])
-    return TrackBatch(
-        features=[torch.cat(level) for level in zip(*features, strict=True)],
-        targets=(torch.from_numpy(np.array(targets)) >= 0.5).float(),
-        clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
-    )
-
-
-def _draw_frames(random: np.random.Generator, length: int, count: int) -> list[int]:
-    """Draw a run of frames from a clip, evenly spaced, forwards or backwards in time."""
-    widest = (length - 1) // max(count - 1, 1)
-    spacing = min(int(random.choice(_SPACINGS)), widest)
-    start = int(random.integers(0, length - (count - 1) * spacing))
-    frames = list(range(start, start + (count - 1) * spacing + 1, spacing))
-    if random.random() < 0.5:
-        frames.reverse()
-    return frames
-
-
-def _chances(
-    clip: LabelledClip, track_ids: Sequence[int], frames: Sequence[int]
-) -> NDArray[np.float64]:
-    """Return how likely each track is to be drawn."""
-    maps = clip.track_maps[frames]
-    vanishes = [not (maps == track_id).any((1, 2)).all() for track_id in track_ids]
-    weights = np.where(vanishes, _WEIGHT_OF_VANISHING, 1.0)
-    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def mask_losses(
@@ -220,11 +125,18 @@ class ClipTrainer:
         torch.manual_seed(int(random.integers(2**31)))
         progress = step / self._plan.steps
         stage = next(stage for stage in self._curriculum if progress < stage.until)
-        batch = sample_batch(random, self._clips, self._trunk, stage, self._network.image_size)
         if stage.frames == 1:
             kind = str(random.choice(_SINGLE_FRAME_PROMPTS))
         else:
             kind = str(random.choice(list(_PROMPT_CHANCES), p=list(_PROMPT_CHANCES.values())))
+        batch = sample_batch(
+            random,
+            self._clips,
+            self._trunk,
+            stage,
+            self._network.image_size,
+            _GROUP_SHARES[kind],
+        )
         per_frame = self._track(random, batch, kind)
         return {
             name: torch.stack([losses[name] for losses in per_frame]).mean()
