@@ -19,6 +19,7 @@ from pipeline.matching import (
     twin_tracks,
     without_second_classes,
 )
+from pipeline.outlines import midway_mask
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.returns import LeftTrack, LeftTracks, place_of
@@ -240,12 +241,18 @@ class Constellation:
         agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
         sure = detections.scores[number] >= rules.drift_score
         contradicted = sure and agreement < rules.drift_iou
+        close = self._follows(Rule.MIDWAY) and agreement >= rules.midway_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
         if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             track.last_prompt = frame_index
             reason = PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
-            return prompt_from(detections, number, frame_index, track_id, reason)
+            prompt = prompt_from(detections, number, frame_index, track_id, reason)
+            if not close:
+                return prompt
+            # Each errs in its own way: their mean is nearer to the truth than either.
+            between = midway_mask(detections.masks[number], tracked.masks[row])
+            return replace(prompt, mask=between)
         due = frame_index - track.last_prompt >= rules.refresh_every
         if self._follows(Rule.REFRESHED) and sure and due and agreement >= rules.refresh_iou:
             return self._confirm(frame_index, tracked, row, PromptReason.REFRESHED)

@@ -12,6 +12,7 @@ class Rule(StrEnum):
     DRIFTED = "drifted"
     GONE = "gone"
     MERGED = "merged"
+    MIDWAY = "midway"
     REFRESHED = "refreshed"
     RETURNED = "returned"
     SCENE_CUT = "scene-cut"
@@ -41,6 +42,8 @@ class ConstellationSettings:
         drift_iou: an explained detection below this IoU contradicts the track.
         drift_score: only detections this sure can contradict or refresh a track.
         drift_looks: contradictions in a row until the track is prompted again.
+        midway_iou: a correction above this IoU takes the outline half-way between detection and
+            track, which both err a little; below it the track has lost the object.
         refresh_iou: above this IoU overseer and tracker agree.
         refresh_every: frames between two renewals of an agreed track's memory.
         gone_presence: a track below this presence counts as not visible.
@@ -69,6 +72,7 @@ class ConstellationSettings:
     drift_iou: float = 0.8
     drift_score: float = 0.6
     drift_looks: int = 1
+    midway_iou: float = 0.5
     refresh_iou: float = 0.7
     refresh_every: int = 50
     gone_presence: float = 0.5

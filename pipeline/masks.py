@@ -50,7 +50,22 @@ def encode_mask(mask: NDArray[np.bool_]) -> RLE:
 
 def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     """Decode to bool[H, W]."""
-    return np.asarray(coco_mask.decode(rle.to_coco()), np.bool_)
+    decoded: NDArray[np.uint8] = coco_mask.decode(rle.to_coco())
+    return decoded.view(np.bool_)
+
+
+def decode_shrunk(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode to a smaller bool[h, w]: a pixel is inside if at least half of what it covers is.
+
+    Args:
+        rle: the mask.
+        size: (h, w).
+    """
+    # Decoded masks lie column by column; OpenCV would first lay them out anew, row by row.
+    by_columns = decode_mask(rle).T.view(np.uint8)
+    height, width = size
+    covered = cv2.resize(by_columns * np.uint8(255), (height, width), interpolation=cv2.INTER_AREA)
+    return np.asarray(covered.T >= 128, np.bool_)
 
 
 def same_mask(first: RLE, second: RLE) -> bool:

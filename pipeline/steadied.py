@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
@@ -13,10 +12,11 @@ from pydantic import TypeAdapter
 from pipeline.annotate import AnnotationLoop
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.loop_state import LoopState
-from pipeline.masks import decode_mask, encode_mask
+from pipeline.masks import decode_mask, decode_shrunk, encode_mask
 from pipeline.optical_flow import FlowEstimator, shrunk_size, small_grey
+from pipeline.outlines import signed_distance
 from pipeline.records import FrameAnnotation, FrameBatch
-from pipeline.steady_outlines import Distances, mixed, moved_along, signed_distance
+from pipeline.steady_outlines import FARTHEST_PX, Distances, mixed, moved_along
 
 # Frames are given out in such blocks, so that the way back through time is gone once for several.
 _BLOCK_FRAMES = 8
@@ -162,16 +162,8 @@ class Steadied:
 
     def _distances(self, frame: FrameAnnotation) -> Distances:
         """Return the distance to each outline of a frame, at the size that flow is estimated at."""
-        height, width = self._size
         return {
-            track.track_id: signed_distance(
-                cv2.resize(
-                    decode_mask(track.rle).astype(np.float32),
-                    (width, height),
-                    interpolation=cv2.INTER_AREA,
-                )
-                >= 0.5
-            )
+            track.track_id: signed_distance(decode_shrunk(track.rle, self._size), FARTHEST_PX)
             for track in frame.tracks
         }
 

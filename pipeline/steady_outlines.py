@@ -8,41 +8,18 @@ share with each frame.
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.masks import boxes_of_masks, iou_matrix
+from pipeline.masks import iou_matrix
 from pipeline.optical_flow import Fetcher, Flow
 
 # Far from an outline, how far does not matter; a jump of an outline then counts for less.
-_FARTHEST_PX = 12
+FARTHEST_PX = 12
 # Where a moved mask agrees less with the frame's own, the flow or the tracker has lost the object.
 _LEAST_IOU = 0.5
 
 Distances = Mapping[int, NDArray[np.float32]]
-
-
-def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return how far inside a mask bool[H, W] each pixel lies, negative outside, float32[H, W].
-
-    In pixels, from -12 to 12; 0 is on the outline.
-    """
-    result = np.full(mask.shape, -_FARTHEST_PX, np.float32)
-    if not mask.any():
-        return result
-    left, top, right, bottom = boxes_of_masks(mask[None])[0].astype(int)
-    # Farther away than this from the mask, all is the same.
-    margin = _FARTHEST_PX + 1
-    rows = slice(max(top - margin, 0), bottom + margin)
-    columns = slice(max(left - margin, 0), right + margin)
-    inside = mask[rows, columns].astype(np.uint8)
-    # Pixel centres lie half a pixel from the outline, on either side.
-    depth = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5) - 0.5
-    gap = cv2.distanceTransform(1 - inside, cv2.DIST_L2, cv2.DIST_MASK_5) - 0.5
-    distance = np.where(inside, np.asarray(depth), -np.asarray(gap))
-    result[rows, columns] = distance.clip(-_FARTHEST_PX, _FARTHEST_PX)
-    return result
 
 
 def moved_along(distances: Distances, way: Flow, seen: Distances) -> dict[int, NDArray[np.float32]]:

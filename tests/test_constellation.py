@@ -304,3 +304,32 @@ def test_in_the_dark_there_are_no_masks(policy):
     dark = FrameSigns(black=True)
     assert policy.decide(1, None, followed((1, LEFT, 1.0)), dark).out_of_body
     assert not policy.decide(2, None, followed((1, LEFT, 1.0))).out_of_body
+
+
+def corrected(labels, overlap, rules=frozenset(Rule)):
+    """The mask of a correction, where a detection lies this much of a square beside a track."""
+    settings = ConstellationSettings(rules=rules, drift_iou=0.9, drift_looks=1, midway_iou=0.5)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    detected = np.roll(LEFT, overlap, 1)
+    decision = policy.decide(1, seen((GRASPER, detected, 0.9)), followed((1, LEFT, 1.0)))
+    (prompt,) = decision.prompts
+    assert prompt.reason is PromptReason.DRIFTED
+    return prompt.mask, detected
+
+
+def test_a_correction_near_the_track_lies_half_way_between_track_and_detection(labels):
+    mask, _ = corrected(labels, 2)
+    row = int(np.flatnonzero(LEFT.any(1)).mean())
+    assert np.array_equal(mask[row], np.roll(LEFT, 1, 1)[row])
+
+
+def test_a_correction_of_a_lost_track_is_the_detection(labels):
+    width = int(LEFT.any(0).sum())
+    mask, detected = corrected(labels, width // 2)
+    assert np.array_equal(mask, detected)
+
+
+def test_without_its_rule_a_correction_is_the_detection(labels):
+    mask, detected = corrected(labels, 2, rules=frozenset(Rule) - {Rule.MIDWAY})
+    assert np.array_equal(mask, detected)

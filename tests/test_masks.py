@@ -10,6 +10,7 @@ from pipeline.masks import (
     boxes_of_masks,
     containment_matrix,
     decode_mask,
+    decode_shrunk,
     encode_mask,
     iou_matrix,
     points_in_mask,
@@ -28,6 +29,20 @@ def test_encoding_is_lossless_and_pycocotools_agrees(mask):
     assert np.array_equal(decode_mask(rle), mask)
     assert np.array_equal(coco_mask.decode({"size": list(mask.shape), "counts": rle.counts}), mask)
     assert rle_area(rle) == mask.sum()
+
+
+@given(masks, st.integers(1, 4))
+def test_a_mask_drawn_larger_shrinks_to_what_it_was(mask, times):
+    larger = mask.repeat(times, 0).repeat(times, 1)
+    assert np.array_equal(decode_shrunk(encode_mask(larger), mask.shape), mask)
+
+
+def test_a_shrunk_pixel_is_inside_if_at_least_half_of_it_was():
+    mask = np.zeros((4, 8), bool)
+    mask[:2, :4] = True
+    mask[0, 4:] = True
+    mask[3, 6] = True
+    assert decode_shrunk(encode_mask(mask), (1, 2)).tolist() == [[True, False]]
 
 
 @given(masks)
