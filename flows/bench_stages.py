@@ -28,7 +28,7 @@ from pipeline.optical_flow import FlowEstimator
 from pipeline.scene_changes import SceneWatch
 from pipeline.steadied import Steadied
 from tracking.mask_heads import follow_heads
-from tracking.memory_attention import attend_to_memories
+from tracking.memory_attention import attend_to_memories, project_memory
 from tracking.sam2_model import normalize_images
 
 OVERSEER, IMAGES, ATTENTION, DECODER, MEMORIES = (
@@ -140,6 +140,7 @@ def _wrap_networks(
         (network, "_encode_new_memory", MEMORIES),
     ):
         replace_attribute(stack, owner, name, clock.timed(stage, calls))
+    replace_function(stack, project_memory, clock.timed(ATTENTION, calls))
     replace_function(stack, attend_to_memories, clock.timed(ATTENTION, calls))
     replace_function(stack, follow_heads, clock.timed(DECODER, calls))
 

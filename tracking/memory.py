@@ -39,9 +39,9 @@ class MemoryRule:
 EVERY_FRAME = MemoryRule(least_presence=0.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class FrameMemory:
-    """What one frame left behind of one track.
+    """What one frame left behind of one track; itself a key, to what is made of it.
 
     Attributes:
         frame_index: the frame.
@@ -90,24 +90,22 @@ class TrackMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatheredMemories:
-    """The memories of several tracks side by side, padded to equal length.
+    """The memories of several tracks side by side.
 
     Attributes:
-        features: float32[B, S, C, h, w].
-        ages: int64[B, S], 1 for the latest memory of a tracked frame, 2 for the one before,
+        memories: of each of B tracks, those of prompted frames first, then the oldest first.
+        ages: of each of these, 1 for the latest memory of a tracked frame, 2 for the one before,
             and so on; 0 marks a prompted frame.
-        features_valid: bool[B, S], False for padding.
-        pointers: float32[B, P, D].
+        pointers: float32[B, P, D], padded with zeros.
         pointer_ages: int64[B, P], frames since the pointer was made.
-        pointers_valid: bool[B, P], False for padding.
+        pointer_counts: how many of each track's pointers are not padding.
     """
 
-    features: Tensor
-    ages: Tensor
-    features_valid: Tensor
+    memories: list[list[FrameMemory]]
+    ages: list[list[int]]
     pointers: Tensor
     pointer_ages: Tensor
-    pointers_valid: Tensor
+    pointer_counts: list[int]
 
 
 class MemoryBank:
@@ -139,53 +137,30 @@ class MemoryBank:
 
     def gather(self, track_ids: Sequence[int], frame_index: int) -> GatheredMemories:
         """Put the memories of some tracks side by side for a frame that comes after them."""
-        rows = [self._row(self._tracks[track_id], frame_index) for track_id in track_ids]
-        slots = max(len(features) for features, _, _, _ in rows)
-        pointer_slots = max(len(pointers) for _, _, pointers, _ in rows)
-        first_features, _, first_pointers, _ = rows[0]
-        batch = len(rows)
-        features = first_features[0].new_zeros(
-            (batch, slots, *first_features[0].shape), dtype=torch.float32
-        )
-        pointers = first_pointers[0].new_zeros((batch, pointer_slots, len(first_pointers[0])))
-        ages = torch.zeros(batch, slots, dtype=torch.int64, device=features.device)
-        pointer_ages = torch.zeros(batch, pointer_slots, dtype=torch.int64, device=features.device)
-        features_valid = torch.zeros_like(ages, dtype=torch.bool)
-        pointers_valid = torch.zeros_like(pointer_ages, dtype=torch.bool)
-        for number, (row_features, row_ages, row_pointers, row_pointer_ages) in enumerate(rows):
-            count, pointer_count = len(row_features), len(row_pointers)
-            features[number, :count] = torch.stack(row_features)
-            ages[number, :count] = torch.tensor(row_ages)
-            features_valid[number, :count] = True
-            pointers[number, :pointer_count] = torch.stack(row_pointers)
-            pointer_ages[number, :pointer_count] = torch.tensor(row_pointer_ages)
-            pointers_valid[number, :pointer_count] = True
+        tracks = [self._tracks[track_id] for track_id in track_ids]
+        rows = [_pointers(memory, frame_index) for memory in tracks]
+        counts = [len(row) for row in rows]
+        first = rows[0][0][0]
+        pointers = first.new_zeros((len(rows), max(counts), len(first)))
+        ages = torch.zeros(pointers.shape[:2], dtype=torch.int64, device=first.device)
+        for number, row in enumerate(rows):
+            pointers[number, : len(row)] = torch.stack([pointer for pointer, _ in row])
+            ages[number, : len(row)] = torch.tensor([age for _, age in row])
         return GatheredMemories(
-            features=features,
-            ages=ages,
-            features_valid=features_valid,
+            memories=[[*memory.prompted, *memory.recent] for memory in tracks],
+            # By rank and not by time, since frames that are not worth it leave no memory.
+            ages=[
+                [0] * len(memory.prompted) + list(range(len(memory.recent), 0, -1))
+                for memory in tracks
+            ],
             pointers=pointers,
-            pointer_ages=pointer_ages,
-            pointers_valid=pointers_valid,
+            pointer_ages=ages,
+            pointer_counts=counts,
         )
 
-    @staticmethod
-    def _row(
-        memory: TrackMemory, frame_index: int
-    ) -> tuple[list[Tensor], list[int], list[Tensor], list[int]]:
-        recent = list(memory.recent)
-        pointers = [
-            (frame_index - made, pointer)
-            for made, pointer in memory.pointers
-            if 1 <= frame_index - made <= MAX_POINTERS
-        ]
-        features = [kept.features for kept in (*memory.prompted, *recent)]
-        # By rank and not by time, since frames that are not worth it leave no memory.
-        ages = [0] * len(memory.prompted) + list(range(len(recent), 0, -1))
-        all_pointers = [kept.pointer for kept in memory.prompted] + [
-            pointer for _, pointer in pointers
-        ]
-        pointer_ages = [frame_index - kept.frame_index for kept in memory.prompted] + [
-            age for age, _ in pointers
-        ]
-        return features, ages, all_pointers, pointer_ages
+
+def _pointers(memory: TrackMemory, frame_index: int) -> list[tuple[Tensor, int]]:
+    """Return (object pointer, its age in frames) of all that is not out of date."""
+    prompted = [(kept.pointer, frame_index - kept.frame_index) for kept in memory.prompted]
+    tracked = [(pointer, frame_index - made) for made, pointer in memory.pointers]
+    return prompted + [(pointer, age) for pointer, age in tracked if 1 <= age <= MAX_POINTERS]

@@ -22,11 +22,7 @@ from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput, encode_frames
 from tracking.mask_heads import follow_heads
 from tracking.memory import FrameMemory, MemoryBank, MemoryRule
-from tracking.memory_attention import (
-    attend_to_memories,
-    lay_out_memories,
-    spatial_memory_position,
-)
+from tracking.memory_attention import MemoryReader
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, mask_from_views
@@ -80,7 +76,7 @@ class Sam2Tracker:
         self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
         self._past: deque[PastFrame] = deque(maxlen=look_back)
-        self._memory_position = spatial_memory_position(self._network, device)
+        self._reader = MemoryReader(self._network, device)
 
     @property
     def network(self) -> SAM2Base:
@@ -287,20 +283,10 @@ class Sam2Tracker:
     def _condition_on_memory(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> Tensor:
-        batch = len(track_ids)
-        memory, position, pointer_tokens, valid = lay_out_memories(
-            self._network, bank.gather(track_ids, frame_index), self._memory_position
+        conditioned = self._reader.read(
+            features.vision[-1], features.positions[-1], bank.gather(track_ids, frame_index)
         )
-        conditioned = attend_to_memories(
-            self._network.memory_attention,
-            current=features.vision[-1].expand(-1, batch, -1),
-            current_position=features.positions[-1].expand(-1, batch, -1),
-            memory=memory,
-            memory_position=position,
-            pointer_tokens=pointer_tokens,
-            valid=valid,
-        )
-        return conditioned.permute(1, 2, 0).reshape(batch, -1, *features.sizes[-1])
+        return conditioned.permute(1, 2, 0).reshape(len(track_ids), -1, *features.sizes[-1])
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         network = self._network

@@ -1,0 +1,115 @@
+"""Reading memories, against the memory attention of the `sam2` package."""
+
+import gc
+
+import pytest
+import torch
+from sam2.modeling.sam2_utils import get_1d_sine_pe
+
+import tracking.memory_attention
+from tracking.memory import FrameMemory, MemoryBank
+from tracking.memory_attention import MemoryReader
+from tracking.sam2_model import build_network
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    network = build_network("scopeline_small").eval()
+    # What a new network adds for the age of a memory is next to nothing.
+    torch.nn.init.normal_(network.maskmem_tpos_enc)
+    return network
+
+
+def remembered(bank, track_id, tracked_frames, seed=0):
+    """Let a track have a prompt on frame 0 and memories of some frames after it."""
+    random = torch.Generator().manual_seed(seed + track_id)
+    for frame in (0, *tracked_frames):
+        memory = FrameMemory(
+            frame_index=frame,
+            features=torch.randn(64, 16, 16, generator=random).to(torch.bfloat16),
+            pointer=torch.randn(128, generator=random),
+        )
+        if frame:
+            bank[track_id].remember_tracked(memory)
+        else:
+            bank[track_id].remember_prompted(memory)
+
+
+def picture(seed=9):
+    random = torch.Generator().manual_seed(seed)
+    return torch.randn(256, 1, 128, generator=random), torch.randn(256, 1, 128, generator=random)
+
+
+@torch.inference_mode()
+def read_by_the_package(network, bank, track_id, frame_index):
+    """One track's memories, as `SAM2Base._prepare_memory_conditioned_features` lays them out."""
+    memory = bank[track_id]
+    kept = [*memory.prompted, *memory.recent]
+    slots = [network.num_maskmem - 1, *range(len(memory.recent) - 1, -1, -1)]
+    empty = torch.zeros(1, 64, 16, 16)
+    place = network.memory_encoder.position_encoding(empty).flatten(2).permute(2, 0, 1)
+    tokens = [one.features.float().flatten(1).T[:, None] for one in kept]
+    positions = [place + network.maskmem_tpos_enc[slot] for slot in slots]
+    pointers = torch.stack([kept[0].pointer, *(pointer for _, pointer in memory.pointers)])
+    ages = torch.tensor([frame_index, *(frame_index - made for made, _ in memory.pointers)])
+    sine = network.obj_ptr_tpos_proj(get_1d_sine_pe(ages / 15, dim=128))
+    tokens.append(pointers.reshape(-1, 1, 64))
+    positions.append(sine.repeat_interleave(2, 0)[:, None])
+    current, position = picture()
+    return network.memory_attention(
+        curr=current,
+        curr_pos=position,
+        memory=torch.cat(tokens),
+        memory_pos=torch.cat(positions),
+        num_obj_ptr_tokens=2 * len(pointers),
+    )
+
+
+@torch.inference_mode()
+def read(network, bank, frame_index=6):
+    reader = MemoryReader(network, CPU)
+    return reader.read(*picture(), bank.gather(bank.track_ids, frame_index))
+
+
+@pytest.mark.parametrize("most_kept_bytes", [1 << 20, 0])
+def test_tracks_with_unequal_memories_read_what_the_package_reads(
+    network, monkeypatch, most_kept_bytes
+):
+    """Also where keys and values are too large to be kept."""
+    monkeypatch.setattr(tracking.memory_attention, "_MOST_KEPT_BYTES", most_kept_bytes)
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 6))
+    remembered(bank, 2, [])
+    remembered(bank, 3, [2, 4])
+    together = read(network, bank)
+    for row, track_id in enumerate(bank.track_ids):
+        alone = read_by_the_package(network, bank, track_id, 6)[:, 0]
+        assert torch.allclose(together[:, row], alone, atol=2e-5)
+
+
+def test_what_one_frame_read_does_not_reach_the_next(network):
+    bank, fewer = MemoryBank(), MemoryBank()
+    for track_id in (1, 2):
+        remembered(bank, track_id, range(1, 6))
+    remembered(fewer, 3, [4])
+    reader = MemoryReader(network, CPU)
+    with torch.inference_mode():
+        reader.read(*picture(), bank.gather([1, 2], 6))
+        after = reader.read(*picture(), fewer.gather([3], 6))
+    assert torch.equal(after, read(network, fewer))
+
+
+def test_keys_and_values_are_forgotten_with_their_memory(network):
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 6))
+    remembered(bank, 2, range(1, 4))
+    reader = MemoryReader(network, CPU)
+    with torch.inference_mode():
+        reader.read(*picture(), bank.gather([1, 2], 6))
+    assert len(reader._kept) == 10
+    bank.end(1)
+    gc.collect()
+    assert len(reader._kept) == 4
