@@ -91,6 +91,7 @@ def _choices(job: TrainingJob) -> str:
         choices += [f"--validation-data {job.validation_data}"] if job.validation_data else []
         choices += [f"--validation-split {job.validation_split}"] if job.validation_split else []
     choices += [f"--start-from {job.start_from}"] if job.start_from else []
+    choices += [f"--keep-start {job.kept_share}"] if job.kept_share else []
     return " ".join(choices)
 
 

@@ -293,6 +293,14 @@ def train_tracker(
             "single frames, the image trunk with them; then go on from it, frozen."
         ),
     ] = TrunkChoice.frozen,
+    keep_start: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of --start-from's weights in what is saved: forgets less.",
+        ),
+    ] = 0.0,
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
@@ -301,6 +309,7 @@ def train_tracker(
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
     from flows.training import adapt_tracker_job, train_tracker_job
     from flows.training_job import TrainingJob
+    from pipeline.errors import UsageError
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
     from tracking.adapters import default_adaptation
@@ -315,6 +324,7 @@ def train_tracker(
         ),
         photographs=photographs,
         start_from=start_from,
+        kept_share=keep_start,
         layout=layout,
         labels=labels,
         validation_data=validation_data,
@@ -326,6 +336,8 @@ def train_tracker(
     if adapt is None:
         screen.print(str(train_tracker_job(job, trunk=trunk.value)))
         return
+    if keep_start:
+        raise UsageError("--keep-start goes with a whole training, not with --adapt")
     adaptation = default_adaptation(adapt.value)
     if rank is not None:
         adaptation = replace(adaptation, rank=rank)

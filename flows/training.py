@@ -35,6 +35,7 @@ from tracking.adapters import Adaptation, adapted_weights
 from tracking.baselines import FlowMasks, HeldMasks
 from tracking.picture_clips import PictureClips, runs_of_videos
 from tracking.sam2_model import SMALL_CONFIG
+from tracking.tracker import Sam2Tracker
 from tracking.train import Trunk, train_tracker
 from tracking.validation import region_similarity
 from tracking.weights import save_network
@@ -164,8 +165,10 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         trunk: `frozen` or `learning`, see `tracking.train.train_tracker`.
 
     Raises:
-        UsageError: the data is not the theatre.
+        UsageError: the data is not the theatre, or there is nothing to keep a share of.
     """
+    if job.kept_share and job.start_from is None:
+        raise UsageError("--keep-start keeps weights of --start-from; give both or neither")
     if job.data != THEATRE:
         raise UsageError(
             f"--data {job.data}: a tracker is trained from the beginning on the theatre alone; to "
@@ -187,12 +190,21 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
             folder=run_folder(job),
             start_from=None if job.start_from is None else find_tracker(job.start_from),
             trunk=trunk,
+            kept_share=job.kept_share,
             on_step=step_reporter(job, progress),
         )
     details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk {trunk}\n"
     details += "".join(
         f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
     )
+    if job.kept_share:
+        score = region_similarity(
+            Sam2Tracker(network, choose_device("cpu")), material.validation_clips
+        )
+        details += (
+            f"- {job.kept_share:.0%} of the weights that it started from kept in the mean "
+            f"(WiSE-FT, arXiv 2109.01903); with it, same clips: J {score:.3f}\n"
+        )
     save_network(
         network, SMALL_CONFIG, job.out, model_card("tracker", job, details, f"--trunk {trunk} ")
     )

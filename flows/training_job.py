@@ -40,6 +40,8 @@ class TrainingJob:
         pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
             besides.
         augmentation: how an overseer's labelled frames are varied.
+        kept_share: how much of the weights that a tracker's training started from stays in what
+            is saved, 0..1.
     """
 
     data: str
@@ -56,6 +58,7 @@ class TrainingJob:
     validation_split: float | None = None
     pseudo_labels: tuple[Path, ...] = ()
     augmentation: Augmentation = "usual"
+    kept_share: float = 0.0
 
 
 def run_folder(job: TrainingJob) -> Path:

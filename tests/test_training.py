@@ -532,6 +532,28 @@ def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
     assert all(trained[name].equal(value) for name, value in shipped.items())
 
 
+def test_a_tracker_can_keep_a_share_of_the_weights_that_it_started_from(job):
+    plan = TrainingPlan(steps=1, learning_rate=1e-3)
+    weights = {}
+    for share in (0.0, 0.25):
+        out = job.out.with_name(f"kept-{share}")
+        kept = replace(job, out=out, start_from="scopeline", plan=plan, kept_share=share)
+        weights[share] = load_network(train_tracker_job(kept)).state_dict()
+    before = load_network(find_tracker("scopeline")).state_dict()
+    whole, partly = (
+        torch.cat([(weights[share][name].float() - before[name]).flatten() for name in before])
+        for share in (0.0, 0.25)
+    )
+    # Single weights are stored in half precision.
+    assert float(whole @ partly / (whole @ whole)) == pytest.approx(0.75, abs=0.01)
+    assert "--keep-start 0.25" in (job.out.with_name("kept-0.25") / "README.md").read_text()
+
+
+def test_a_share_can_only_be_kept_of_something(job):
+    with pytest.raises(UsageError, match="give both or neither"):
+        train_tracker_job(replace(job, kept_share=0.5))
+
+
 def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
     """Ignored surroundings give the classifier fewer boxes to learn the background from."""
     torch.manual_seed(0)

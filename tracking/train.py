@@ -211,6 +211,7 @@ def train_tracker(
     folder: Path,
     start_from: Path | None = None,
     trunk: Trunk = "frozen",
+    kept_share: float = 0.0,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> SAM2Base:
     """Train Scopeline's small SAM-2, whose trunk begins with ImageNet's weights.
@@ -224,6 +225,8 @@ def train_tracker(
         start_from: model folder whose weights the training starts from.
         trunk: `frozen`, tracking through clips on a trunk that stays as it is, or `learning`,
             single frames with boxes and points, the trunk in other lights each time.
+        kept_share: share of the starting weights in the result, 0..1: the mean of weights before
+            and after a training keeps more of what was known (WiSE-FT, arXiv 2109.01903).
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -259,7 +262,19 @@ def train_tracker(
         folder=folder,
         on_step=on_step,
     )
+    if start_from is not None and kept_share:
+        _keep_start(network, load_network(start_from), kept_share)
     return network
+
+
+def _keep_start(network: SAM2Base, start: SAM2Base, share: float) -> None:
+    """Move weights back towards those that the training started from, in place."""
+    before = start.state_dict()
+    mean = {
+        name: torch.lerp(value, before[name], share) if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    network.load_state_dict(mean)
 
 
 def _curriculum(trunk: Trunk, start_from: Path | None) -> Sequence[Stage]:
