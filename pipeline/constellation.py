@@ -241,22 +241,34 @@ class Constellation:
         agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
         sure = detections.scores[number] >= rules.drift_score
         contradicted = sure and agreement < rules.drift_iou
-        close = self._follows(Rule.MIDWAY) and agreement >= rules.midway_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
         if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             track.last_prompt = frame_index
-            reason = PromptReason.DRIFTED if tracked.masks[row].any() else PromptReason.RETURNED
-            prompt = prompt_from(detections, number, frame_index, track_id, reason)
-            if not close:
-                return prompt
-            # Each errs in its own way: their mean is nearer to the truth than either.
-            between = midway_mask(detections.masks[number], tracked.masks[row])
-            return replace(prompt, mask=between)
+            return self._correction(frame_index, detections, number, tracked, row, agreement)
         due = frame_index - track.last_prompt >= rules.refresh_every
         if self._follows(Rule.REFRESHED) and sure and due and agreement >= rules.refresh_iou:
             return self._confirm(frame_index, tracked, row, PromptReason.REFRESHED)
         return None
+
+    def _correction(
+        self,
+        frame_index: int,
+        detections: Detections,
+        number: int,
+        tracked: TrackedMasks,
+        row: int,
+        agreement: float,
+    ) -> Prompt:
+        """Prompt a contradicted track with the detection, or half-way to it if they are close."""
+        detected, followed = detections.masks[number], tracked.masks[row]
+        track_id = int(tracked.track_ids[row])
+        reason = PromptReason.DRIFTED if followed.any() else PromptReason.RETURNED
+        prompt = prompt_from(detections, number, frame_index, track_id, reason)
+        if not self._follows(Rule.MIDWAY) or agreement < self.settings.midway_iou:
+            return prompt
+        # Each errs in its own way: their mean is nearer to the truth than either.
+        return replace(prompt, mask=midway_mask(detected, followed))
 
     def _confirm(
         self, frame_index: int, tracked: TrackedMasks, row: int, reason: PromptReason
