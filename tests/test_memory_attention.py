@@ -90,6 +90,26 @@ def test_tracks_with_unequal_memories_read_what_the_package_reads(
         assert torch.allclose(together[:, row], alone, atol=2e-5)
 
 
+def test_keys_without_a_position_encoding_are_honoured(network, monkeypatch):
+    for layer in network.memory_attention.layers:
+        monkeypatch.setattr(layer, "pos_enc_at_cross_attn_keys", False)
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 6))
+    alone = read_by_the_package(network, bank, 1, 6)
+    assert torch.allclose(read(network, bank), alone, atol=2e-5)
+
+
+def test_room_is_taken_for_one_layer_at_a_time(network):
+    bank = MemoryBank()
+    for track_id in (1, 2):
+        remembered(bank, track_id, range(1, 6))
+    reader = MemoryReader(network, CPU)
+    with torch.inference_mode():
+        reader.read(*picture(), bank.gather([1, 2], 6))
+    tokens = 6 * 256 + 6 * 2
+    assert reader._room.numel() == 2 * 2 * tokens * 128
+
+
 def test_what_one_frame_read_does_not_reach_the_next(network):
     bank, fewer = MemoryBank(), MemoryBank()
     for track_id in (1, 2):

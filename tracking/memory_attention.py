@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
-from sam2.modeling.memory_attention import MemoryAttention
+from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
 from sam2.modeling.position_encoding import apply_rotary_enc
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
@@ -52,13 +52,13 @@ class MemoryReader:
     def __init__(self, network: SAM2Base, device: torch.device) -> None:
         self._network = network
         self._attention: MemoryAttention = network.memory_attention
+        self._layers: list[MemoryAttentionLayer] = list(self._attention.layers)
         self._position = _spatial_position(network, device)
         self._kept: WeakKeyDictionary[FrameMemory, list[KeysAndValues]] = WeakKeyDictionary()
-        layers = self._attention.layers
-        width = layers[0].cross_attn_image.internal_dim
-        kept_bytes = len(layers) * 2 * len(self._position) * width * 4
+        width = self._layers[0].cross_attn_image.internal_dim
+        kept_bytes = len(self._layers) * 2 * len(self._position) * width * 4
         self._keeps = kept_bytes <= _MOST_KEPT_BYTES
-        self._keys_of_age = self._project_ages()
+        self._kept_ages = [self._project_ages(layer) for layer in self._layers if self._keeps]
         self._room = self._position.new_zeros(0)
 
     def read(self, current: Tensor, position: Tensor, gathered: GatheredMemories) -> Tensor:
@@ -69,51 +69,49 @@ class MemoryReader:
             position: float32[HW, 1, C], their position encoding.
             gathered: the memories of B tracks.
         """
-        return attend_to_memories(
-            self._attention,
-            current,
-            position,
-            self._lay_out(gathered),
-            self._valid(gathered),
-        )
+        output = current + 0.1 * position if self._attention.pos_enc_at_input else current
+        output, position = output.transpose(0, 1), position.transpose(0, 1)
+        valid = self._valid(gathered)
+        for number, layer in enumerate(self._layers):
+            # Layer by layer: with SAM-2's own networks, one takes 60 MB a track.
+            memories = self._lay_out(gathered, number)
+            output = attend_to_memories(layer, output, position, memories, valid)
+        normed: Tensor = self._attention.norm(output)
+        return normed.transpose(0, 1)
 
-    def _lay_out(self, gathered: GatheredMemories) -> list[KeysAndValues]:
-        """Lay out what each layer attends to: spatial memories first, padded, then pointers."""
+    def _lay_out(self, gathered: GatheredMemories, number: int) -> KeysAndValues:
+        """Lay out what a layer attends to: spatial memories first, padded, then pointers.
+
+        It lies where the layer before had its own, and is good until the next one needs the room.
+        """
         tokens = len(self._position)
         spatial = max(len(row) for row in gathered.memories) * tokens
-        pointers = self._project_pointers(gathered)
-        laid_out = self._room_before(pointers, spatial)
+        into = self._room_before(self._project_pointers(gathered, self._layers[number]), spatial)
+        keys_of_age = self._keys_of_age(number)
         for row, (memories, ages) in enumerate(zip(gathered.memories, gathered.ages, strict=True)):
             for slot, (memory, age) in enumerate(zip(memories, ages, strict=True)):
                 place = slice(slot * tokens, (slot + 1) * tokens)
-                layers = zip(
-                    laid_out, self._keys_and_values(memory), self._keys_of_age, strict=True
-                )
-                for into, one, keys_of_age in layers:
-                    torch.add(one.keys, keys_of_age[age], out=into.keys[row, place])
-                    into.values[row, place] = one.values
+                one = self._keys_and_values(memory, number)
+                torch.add(one.keys, keys_of_age[age], out=into.keys[row, place])
+                into.values[row, place] = one.values
             padding = slice(len(memories) * tokens, spatial)
-            for into in laid_out:
-                into.keys[row, padding] = into.values[row, padding] = 0
-        return laid_out
+            into.keys[row, padding] = into.values[row, padding] = 0
+        return into
 
-    def _room_before(self, pointers: list[KeysAndValues], spatial: int) -> list[KeysAndValues]:
+    def _room_before(self, pointers: KeysAndValues, spatial: int) -> KeysAndValues:
         """Return keys and values with room for so many tokens before those of the pointers.
 
         The room is that of the frame before if it is large enough: to ask the system for tens of
         megabytes takes longer than to fill them.
         """
-        batch, pointer_tokens, width = pointers[0].keys.shape
-        shape = (len(pointers), 2, batch, spatial + pointer_tokens, width)
+        batch, pointer_tokens, width = pointers.keys.shape
+        shape = (2, batch, spatial + pointer_tokens, width)
         size = math.prod(shape)
         if self._room.numel() < size:
-            self._room = pointers[0].keys.new_zeros(size)
-        layers = self._room[:size].view(shape)
-        laid_out = []
-        for (keys, values), of_pointers in zip(layers, pointers, strict=True):
-            keys[:, spatial:], values[:, spatial:] = of_pointers.keys, of_pointers.values
-            laid_out.append(KeysAndValues(keys=keys, values=values))
-        return laid_out
+            self._room = pointers.keys.new_zeros(size)
+        keys, values = self._room[:size].view(shape)
+        keys[:, spatial:], values[:, spatial:] = pointers.keys, pointers.values
+        return KeysAndValues(keys=keys, values=values)
 
     def _valid(self, gathered: GatheredMemories) -> Tensor | None:
         """Return bool[B, L], False for padding; None where there is none."""
@@ -131,97 +129,101 @@ class MemoryReader:
             1,
         )
 
-    def _keys_and_values(self, memory: FrameMemory) -> list[KeysAndValues]:
+    def _keys_and_values(self, memory: FrameMemory, number: int) -> KeysAndValues:
+        if not self._keeps:
+            return project_memory(self._layers[number], memory.features, self._position)
         kept = self._kept.get(memory)
         if kept is None:
-            kept = project_memory(self._attention, memory.features, self._position)
-            if self._keeps:
-                self._kept[memory] = kept
-        return kept
+            kept = [
+                project_memory(layer, memory.features, self._position) for layer in self._layers
+            ]
+            self._kept[memory] = kept
+        return kept[number]
 
-    def _project_ages(self) -> list[Tensor]:
-        """Return what each age adds to each layer's keys, float32[ages, HW, C].
+    def _keys_of_age(self, number: int) -> Tensor:
+        return self._kept_ages[number] if self._keeps else self._project_ages(self._layers[number])
+
+    @torch.inference_mode()
+    def _project_ages(self, layer: MemoryAttentionLayer) -> Tensor:
+        """Return what each age adds to a layer's keys, float32[ages, HW, C].
 
         Age 0 marks a prompted frame, which has the last of the temporal encodings.
         """
-        with torch.inference_mode():
-            encodings = self._network.maskmem_tpos_enc[:, 0, 0].roll(1, 0)
-            return [
-                _rotated(
-                    cross,
-                    torch.nn.functional.linear(encodings, cross.k_proj.weight)[:, None].expand(
-                        -1, len(self._position), -1
-                    ),
-                )
-                for cross in _cross_attentions(self._attention)
-            ]
+        cross = layer.cross_attn_image
+        encodings = self._network.maskmem_tpos_enc[:, 0, 0].roll(1, 0)
+        if not layer.pos_enc_at_cross_attn_keys:
+            encodings = torch.zeros_like(encodings)
+        added = torch.nn.functional.linear(encodings, cross.k_proj.weight)
+        return _rotated(cross, added[:, None].expand(-1, len(self._position), -1))
 
-    def _project_pointers(self, gathered: GatheredMemories) -> list[KeysAndValues]:
-        """Return what each layer makes of the object pointers, which have an age but no place."""
+    def _project_pointers(
+        self, gathered: GatheredMemories, layer: MemoryAttentionLayer
+    ) -> KeysAndValues:
+        """Return what a layer makes of the object pointers, which have an age but no place."""
         network = self._network
         batch, slots = gathered.pointer_ages.shape
         pieces = network.hidden_dim // network.mem_dim
         pointers = gathered.pointers.reshape(batch, slots * pieces, network.mem_dim)
         sine = get_1d_sine_pe(gathered.pointer_ages / _POINTER_AGE_SCALE, dim=network.hidden_dim)
         position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
-        return [
-            KeysAndValues(keys=cross.k_proj(pointers + position), values=cross.v_proj(pointers))
-            for cross in _cross_attentions(self._attention)
-        ]
+        cross = layer.cross_attn_image
+        return KeysAndValues(
+            keys=cross.k_proj(_placed(layer, pointers, position)), values=cross.v_proj(pointers)
+        )
 
 
 def project_memory(
-    attention: MemoryAttention, features: Tensor, position: Tensor
-) -> list[KeysAndValues]:
-    """Return what each layer attends to of one memory, but for its age.
+    layer: MemoryAttentionLayer, features: Tensor, position: Tensor
+) -> KeysAndValues:
+    """Return what a layer of the memory attention attends to of one memory, but for its age.
 
     Args:
-        attention: the network's memory attention.
+        layer: of the network's memory attention.
         features: bfloat16[M, h, w], the memory.
         position: float32[hw, M], the position encoding of its places.
     """
     memory = features.float().flatten(1).T
-    return [
-        KeysAndValues(
-            keys=_rotated(cross, cross.k_proj(memory + position)), values=cross.v_proj(memory)
-        )
-        for cross in _cross_attentions(attention)
-    ]
+    cross = layer.cross_attn_image
+    return KeysAndValues(
+        keys=_rotated(cross, cross.k_proj(_placed(layer, memory, position))),
+        values=cross.v_proj(memory),
+    )
 
 
 def attend_to_memories(
-    attention: MemoryAttention,
+    layer: MemoryAttentionLayer,
     current: Tensor,
     position: Tensor,
-    memories: Sequence[KeysAndValues],
+    memories: KeysAndValues,
     valid: Tensor | None,
 ) -> Tensor:
-    """Let tracks attend to their memories, all in one pass.
+    """Let tracks attend to their memories in one layer, all in one pass.
 
     Args:
-        attention: the network's memory attention.
-        current: float32[HW, 1, C], the frame's features.
-        position: float32[HW, 1, C].
-        memories: for each layer the keys and values float32[B, L, C] of B tracks.
+        layer: of the network's memory attention.
+        current: float32[1 or B, HW, C], the frame's features: of one row until the tracks have
+            seen their memories, then of one for each track.
+        position: float32[1, HW, C].
+        memories: the keys and values float32[B, L, C] of B tracks.
         valid: bool[B, L], False for padding; None where there is none.
 
     Returns:
-        float32[HW, B, C].
+        float32[B, HW, C].
     """
-    output = current + 0.1 * position if attention.pos_enc_at_input else current
-    output, position = output.transpose(0, 1), position.transpose(0, 1)
+    output = layer._forward_sa(current, position)
+    queries = layer.norm2(output)
+    if layer.pos_enc_at_cross_attn_queries:
+        queries = queries + position
     mask = None if valid is None else valid[:, None, None]
-    for layer, memory in zip(attention.layers, memories, strict=True):
-        # Of one row until the tracks have seen their memories, then of one for each track.
-        output = layer._forward_sa(output, position)
-        queries = layer.norm2(output)
-        if layer.pos_enc_at_cross_attn_queries:
-            queries = queries + position
-        output = output + _attended(layer.cross_attn_image, queries, memory, mask)
-        hidden = layer.linear1(layer.norm3(output))
-        output = output + layer.linear2(layer.activation(hidden))
-    normed: Tensor = attention.norm(output)
-    return normed.transpose(0, 1)
+    output = output + _attended(layer.cross_attn_image, queries, memories, mask)
+    hidden = layer.linear1(layer.norm3(output))
+    attended: Tensor = output + layer.linear2(layer.activation(hidden))
+    return attended
+
+
+def _placed(layer: MemoryAttentionLayer, tokens: Tensor, position: Tensor) -> Tensor:
+    """Return tokens as a layer's keys are made of them: with their position encoding or without."""
+    return tokens + position if layer.pos_enc_at_cross_attn_keys else tokens
 
 
 def _attended(
@@ -236,10 +238,6 @@ def _attended(
     )
     projected: Tensor = cross.out_proj(cross._recombine_heads(attended))
     return projected
-
-
-def _cross_attentions(attention: MemoryAttention) -> list[RoPEAttention]:
-    return [layer.cross_attn_image for layer in attention.layers]
 
 
 def _rotated(cross: RoPEAttention, tokens: Tensor) -> Tensor:
