@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from flows.archive_commands import RunnerChoice, RunnerOption, quiet_prefect
+from flows.command_options import JsonOption, RuntimeOption, screen
 from flows.complaints import complain, debugging
 from flows.frame_progress import frame_progress
-from flows.model_commands import JsonOption, screen
 from pipeline.errors import ScopelineError, UsageError
 
 
@@ -93,6 +93,7 @@ def annotate(
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    runtime: RuntimeOption = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     on_bad_frame: Annotated[
         BadFrameChoice | None,
@@ -124,6 +125,7 @@ def annotate(
         "prompt_kind": None if prompt_kind is None else prompt_kind.value,
         "labels": labels,
         "device": device,
+        "runtime": None if runtime is None else runtime.value,
         "max_frames": max_frames,
         "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
     }

@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.model_commands import JsonOption, screen
+from flows.command_options import JsonOption, RuntimeOption, screen
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def archive(
     policy: PolicyOption = None,
     overseer_every: EveryOption = None,
     device: DeviceOption = None,
+    runtime: RuntimeOption = None,
     max_frames: MaxFramesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,6 +89,7 @@ def archive(
             policy=policy,
             overseer_every=overseer_every,
             device=device,
+            runtime=None if runtime is None else runtime.value,
             max_frames=max_frames,
         ),
         workers=workers,
@@ -134,6 +136,7 @@ def serve(
     policy: PolicyOption = None,
     overseer_every: EveryOption = None,
     device: DeviceOption = None,
+    runtime: RuntimeOption = None,
     max_frames: MaxFramesOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
@@ -153,6 +156,7 @@ def serve(
             policy=policy,
             overseer_every=overseer_every,
             device=device,
+            runtime=None if runtime is None else runtime.value,
             max_frames=max_frames,
         ),
         workers=workers,

@@ -8,6 +8,7 @@ from typing import Any
 from flows.bench_flow import measure_flow
 from flows.bench_machine import describe_machine
 from flows.bench_processes import measure_memory, measure_startup
+from flows.bench_runtimes import measure_runtimes
 from flows.bench_stages import measure_annotate
 from flows.bench_storage import measure_decoders, measure_storage
 from flows.bench_trackers import measure_objects, measure_official, measure_sasvi
@@ -32,6 +33,7 @@ PARTS = (
     "decoders",
     "storage",
     "startup",
+    "runtimes",
 )
 
 
@@ -41,7 +43,7 @@ class Benchmark:
 
     Attributes:
         folder: receives clips and sets.
-        settings: models and device.
+        settings: models, device and runtime.
         parts: of `PARTS`.
         width: of the clip in pixels, even.
         height: of the clip in pixels, even.
@@ -74,9 +76,10 @@ class Benchmark:
             raise UsageError("--memory-frames needs two numbers, the smaller one first")
 
     @property
-    def models(self) -> tuple[str, str, str]:
-        """Overseer, tracker and device, as another process is told them."""
-        return self.settings.overseer, self.settings.tracker, self.settings.device
+    def models(self) -> tuple[str, str, str, str]:
+        """Overseer, tracker, device and runtime, as another process is told them."""
+        settings = self.settings
+        return settings.overseer, settings.tracker, settings.device, settings.runtime
 
 
 def run_benchmark(
@@ -127,6 +130,7 @@ def _measures(benchmark: Benchmark, video: Path) -> dict[str, Callable[[], dict[
         "decoders": lambda: measure_decoders(video, out / "frames", rounds),
         "storage": lambda: measure_storage(truth, out, rounds),
         "startup": lambda: measure_startup(video, out, rounds, benchmark.models),
+        "runtimes": lambda: measure_runtimes(job, rounds),
     }
 
 

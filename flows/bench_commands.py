@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.model_commands import JsonOption, screen
+from flows.command_options import JsonOption, RuntimeChoice, screen
 from pipeline.errors import UsageError
 
 
@@ -39,6 +39,9 @@ def bench(
         str, typer.Option(help="Name, model folder or official checkpoint.")
     ] = "scopeline",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    runtime: Annotated[
+        RuntimeChoice, typer.Option(help="What computes the models' image trunks.")
+    ] = RuntimeChoice.torch,
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed and memory on a rendered clip, in turns, and print the medians."""
@@ -49,7 +52,9 @@ def bench(
     with TemporaryDirectory(prefix="scopeline-") as folder:
         benchmark = Benchmark(
             folder=Path(folder),
-            settings=AnnotateSettings(overseer=overseer, tracker=tracker, device=device),
+            settings=AnnotateSettings(
+                overseer=overseer, tracker=tracker, device=device, runtime=runtime.value
+            ),
             parts=tuple(only.split(",")) if only else PARTS,
             width=width,
             height=height,

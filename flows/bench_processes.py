@@ -11,12 +11,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import av
 
 from flows.bench_clock import seconds_of
 from pipeline.errors import OutputError
+
+if TYPE_CHECKING:
+    from flows.settings import Runtime
 
 _PROCESS_STATUS = Path("/proc/self/status")
 
@@ -52,7 +55,7 @@ def measure_memory(
         video: a clip, which is repeated.
         out: folder for the long video and its set.
         frame_counts: after how many frames to compare; the first ends the warm-up.
-        models: names or paths of overseer and tracker, and the device.
+        models: names or paths of overseer and tracker, the device and the runtime.
     """
     warm, whole = frame_counts
     long_video = out / "long.mp4"
@@ -116,7 +119,7 @@ def peak_megabytes() -> float:
 
 def main() -> None:
     """Annotate the video that the command line names, and print what it took."""
-    video, out, limit, overseer, tracker, device = sys.argv[1:]
+    video, out, limit, overseer, tracker, device, runtime = sys.argv[1:]
     started = time.perf_counter()
     from flows.settings import AnnotateSettings
     from flows.video_job import VideoJob, annotate_job
@@ -134,7 +137,11 @@ def main() -> None:
             peaks.append((done, peak))
 
     settings = AnnotateSettings(
-        overseer=overseer, tracker=tracker, device=device, max_frames=int(limit)
+        overseer=overseer,
+        tracker=tracker,
+        device=device,
+        runtime=cast("Runtime", runtime),
+        max_frames=int(limit),
     )
     annotate_job(VideoJob(video=Path(video), out=Path(out), settings=settings, resume=False), note)
     report = {

@@ -15,6 +15,7 @@ from flows import (
     measure_commands,
     set_commands,
 )
+from flows.command_options import screen
 from flows.complaints import complain, debugging
 from flows.data_commands import data_app
 from flows.frame_progress import frame_progress
@@ -24,7 +25,6 @@ from flows.model_commands import (
     LookChoice,
     LookOption,
     PhotographsOption,
-    screen,
     train_app,
     weights_app,
 )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.model_commands import screen
+from flows.command_options import screen
 from flows.set_commands import FrameChoice, chosen_frames
 
 

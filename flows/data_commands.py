@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.model_commands import CheckedSplitOption, JsonOption, LayoutOption, screen
+from flows.command_options import JsonOption, screen
+from flows.model_commands import CheckedSplitOption, LayoutOption
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:

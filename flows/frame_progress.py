@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows.model_commands import screen
+from flows.command_options import screen
 
 
 class _FrameRate(ProgressColumn):

@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
+
+from flows.command_options import JsonOption, screen
 
 train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
 weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
-
-screen = Console(stderr=True)
 
 _LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
     "cvat, cholecseg8k, cadis (experiment II; cadis-1, cadis-3), cataract1k, endovis17 "
     "(endovis17-parts), endovis18, endoscapes, cholecinstanceseg or autolaparo."
 )
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
 
 class Backbone(StrEnum):

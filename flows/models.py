@@ -4,13 +4,17 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from torch import nn
 
+from flows.settings import Runtime
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
+from overseer.networks import backbone_of
 from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
 from pipeline.checkpoints import WEIGHTS
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
+from pipeline.openvino_networks import use_openvino
 from tracking.adapted_weights import SHIPPED, describe_base, load_tracker
 from tracking.tracker import Sam2Tracker
 from tracking.weights import sha256_of
@@ -32,24 +36,28 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def open_overseer(name: str, device: torch.device, weights: Path | None = None) -> MaskRCNNOverseer:
+def open_overseer(
+    name: str, device: torch.device, weights: Path | None = None, runtime: Runtime = "torch"
+) -> MaskRCNNOverseer:
     """Load an overseer by name (`scopeline`), from a model folder, or a published one.
 
     Args:
         name: of the overseer, or its folder.
         device: where it runs.
         weights: checkpoint of a published overseer.
+        runtime: what computes its backbone.
 
     Raises:
         ModelError: it is unknown or does not load.
-        UsageError: a published overseer has no weights, or another one has.
+        UsageError: a published overseer has no weights, or another one has; or the runtime is not
+            there.
     """
     if name in PUBLISHED:
         overseer = load_published(name, _weights_of(name, weights), device)
     else:
         _refuse_weights(name, weights)
         overseer = load_overseer(overseer_folder(name), device)
-    prepare_for_inference(overseer.network)
+    _prepare(overseer.network, backbone_of(overseer.network), runtime)
     return overseer
 
 
@@ -80,15 +88,29 @@ def _refuse_weights(name: str, weights: Path | None) -> None:
         )
 
 
-def open_tracker(name: str, device: torch.device) -> Sam2Tracker:
+def open_tracker(name: str, device: torch.device, runtime: Runtime = "torch") -> Sam2Tracker:
     """Load a tracker by name, from a model folder or from an official checkpoint.
+
+    Args:
+        name: of the tracker, its folder or its checkpoint.
+        device: where it runs.
+        runtime: what computes its image encoder.
 
     Raises:
         ModelError: it is unknown or does not load.
+        UsageError: the runtime is not there.
     """
     tracker = Sam2Tracker(load_tracker(name), device)
-    prepare_for_inference(tracker.network)
+    _prepare(tracker.network, tracker.network.image_encoder, runtime)
     return tracker
+
+
+def _prepare(network: nn.Module, encoder: nn.Module, runtime: Runtime) -> None:
+    """Make a network fast; its encoder makes feature maps of pictures."""
+    if runtime == "openvino":
+        use_openvino(encoder)
+    else:
+        prepare_for_inference(network)
 
 
 def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.model_commands import JsonOption, screen
+from flows.command_options import JsonOption, screen
 
 if TYPE_CHECKING:
     from pipeline.annotation_set import AnnotationSet

@@ -15,6 +15,8 @@ from pipeline.looks import EveryNth
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 ADAPTIVE = "adaptive"
+Runtime = Literal["torch", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
 
 
@@ -35,6 +37,8 @@ class AnnotateSettings(BaseSettings):
         prompt_kind: hint that is made of a mask of `prompts`.
         labels: JSON file that says what the values in mask PNGs mean.
         device: auto, cpu or cuda.
+        runtime: what computes the image encoder and the overseer's backbone; openvino is faster
+            on a CPU, and needs the package of that name.
         max_frames: stop after this many frames.
         on_bad_frame: what to do about a frame that cannot be decoded: end there, or go on and
             flag it.
@@ -58,6 +62,7 @@ class AnnotateSettings(BaseSettings):
     prompt_kind: PromptKind = "mask"
     labels: Path | None = None
     device: str = "auto"
+    runtime: Runtime = "torch"
     max_frames: int | None = Field(default=None, ge=1)
     on_bad_frame: OnBadFrame = "stop"
 
@@ -73,8 +78,8 @@ class AnnotateSettings(BaseSettings):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return what determines the result: all but the device."""
-        return self.model_dump(mode="json", exclude={"device"})
+        """Return what determines the result: all but where it is computed, and by what."""
+        return self.model_dump(mode="json", exclude={"device", "runtime"})
 
 
 def settings_of(**given: Any) -> AnnotateSettings:

@@ -18,7 +18,7 @@ from flows.models import (
     open_tracker,
     overseer_labels,
 )
-from flows.settings import AnnotateSettings
+from flows.settings import AnnotateSettings, Runtime
 from flows.stage_counters import StageCounters
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.annotation_set import SUFFIX, AnnotationSet
@@ -244,13 +244,13 @@ def existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
 
 @lru_cache(maxsize=2)
 def _open_models(
-    overseer: str | None, weights: Path | None, tracker: str | None, device: str
+    overseer: str | None, weights: Path | None, tracker: str | None, device: str, runtime: Runtime
 ) -> tuple[Any, Any]:
     """Load models once for all the videos of a process; None is not loaded."""
     place = choose_device(device)
     return (
-        open_overseer(overseer, place, weights) if overseer is not None else None,
-        open_tracker(tracker, place) if tracker is not None else None,
+        open_overseer(overseer, place, weights, runtime) if overseer is not None else None,
+        open_tracker(tracker, place, runtime) if tracker is not None else None,
     )
 
 
@@ -259,11 +259,13 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
 
     Raises:
         ModelError: one is unknown or does not load.
-        UsageError: the device is not there.
+        UsageError: the device or the runtime is not there.
     """
     overseer = None if settings.policy == "given" else settings.overseer
     tracker = None if settings.policy == "framewise" else settings.tracker
-    return _open_models(overseer, settings.overseer_weights, tracker, settings.device)
+    return _open_models(
+        overseer, settings.overseer_weights, tracker, settings.device, settings.runtime
+    )
 
 
 def _label_set(settings: AnnotateSettings) -> LabelSet:

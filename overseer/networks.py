@@ -118,6 +118,12 @@ def backend_of(config: OverseerConfig) -> str:
     return "detectron2" if config.backbone in DETECTRON2_BACKBONES else "torchvision"
 
 
+def backbone_of(network: Network) -> nn.Module:
+    """Return what makes a network's feature pyramid, of either backend."""
+    backbone: nn.Module = (network if isinstance(network, MaskRCNN) else network.detector).backbone
+    return backbone
+
+
 def training_losses(
     network: Network, images: list[Tensor], targets: list[Target]
 ) -> dict[str, Tensor]:

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from overseer.mask_rcnn import copy_weights, load_overseer
-from overseer.networks import build_network, training_config
+from overseer.networks import backbone_of, build_network, training_config
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError
+from pipeline.openvino_networks import use_openvino
 from tests.conftest import needs_detectron2
 from tests.test_training import write_data_set
 
@@ -42,6 +43,20 @@ def test_an_overseer_is_trained_and_annotates(scopeline, tmp_path, small_video):
     annotated = AnnotationSet(tmp_path / "out/small.annset")
     assert annotated.manifest.counts.frames == 2
     assert [label.name for label in annotated.label_set.classes] == ["class 255"]
+
+
+@needs_detectron2
+def test_openvino_computes_its_backbone():
+    torch.manual_seed(0)
+    network = build_network(training_config(R50), 1).eval()
+    pictures = torch.rand(2, 3, 64, 96)
+    with torch.inference_mode():
+        expected = backbone_of(network)(pictures)
+        use_openvino(backbone_of(network))
+        found = backbone_of(network)(pictures)
+    assert list(found) == list(expected)
+    for name, level in found.items():
+        assert torch.allclose(level, expected[name], atol=1e-4 * float(expected[name].abs().max()))
 
 
 @needs_detectron2
