@@ -286,7 +286,9 @@ def _loop(info: VideoInfo, settings: AnnotateSettings) -> AnnotationLoop:
     loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
     # The other policies are what is compared with, and given masks stay as they were drawn.
     own = settings.policy == "constellation" and settings.prompts is None
-    return Steadied(loop, settings.steady) if own and settings.steady else loop
+    if own and settings.steady:
+        return Steadied(loop, settings.steady, BATCH_FRAMES)
+    return loop
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:

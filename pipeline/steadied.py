@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
@@ -31,45 +32,52 @@ _FRAMES = TypeAdapter(list[FrameAnnotation])
 class Steadied:
     """Annotates as another loop does, and averages each outline with those around it in time.
 
-    Nothing is averaged across a cut of the camera.
+    Nothing is averaged across a cut of the camera. While the other loop takes a batch, the frames
+    that it gave before are steadied on another thread.
 
     Args:
         loop: annotates.
         weight: how much of an outline comes from each neighbouring frame, 0 .. 0.9.
+        batch_frames: how many frames come at once, at most.
     """
 
-    def __init__(self, loop: AnnotationLoop, weight: float) -> None:
+    def __init__(self, loop: AnnotationLoop, weight: float, batch_frames: int) -> None:
         self._loop = loop
         self._weight = weight
+        self._batch_frames = batch_frames
+        self._beside = ThreadPoolExecutor(1, "steadying")
         self._flow = FlowEstimator("fast")
         self._greys: dict[int, NDArray[np.uint8]] = {}
         self._frame_size = (0, 0)
         self._size = (0, 0)
         self._pending: deque[FrameAnnotation] = deque()
+        self._done: list[FrameAnnotation] = []
         # The outlines of the last frame that was given out, averaged with those before it.
         self._before: Distances = {}
 
     @property
     def past_frames(self) -> int:
         """How many frames before a state `restore` must see again."""
-        return self._loop.past_frames + _BLOCK_FRAMES + _REACH_FRAMES + 1
+        pending = self._batch_frames + _BLOCK_FRAMES + _REACH_FRAMES
+        return self._loop.past_frames + pending + 1
 
     def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
         """Take the next batch; returns the frames, in order, that nothing can change any more."""
         self._see(batch)
-        self._pending.extend(self._loop.step(batch))
-        done: list[FrameAnnotation] = []
-        while self._pending and len(self._pending) >= self._block_length() + _REACH_FRAMES:
-            done += self._give_block()
-        return done
+        steadying = self._beside.submit(self._steady_blocks)
+        try:
+            arrived = self._loop.step(batch)
+        finally:
+            steadying.result()
+        self._pending.extend(arrived)
+        return self._given_out()
 
     def finish(self) -> list[FrameAnnotation]:
         """Return the frames that are left when no batch follows."""
         self._pending.extend(self._loop.finish())
-        done: list[FrameAnnotation] = []
         while self._pending:
-            done += self._give_block()
-        return done
+            self._done += self._steady_block()
+        return self._given_out()
 
     def class_of(self, track_id: int) -> int | None:
         """Return the class of a track if it may have turned since its first frames were given."""
@@ -114,11 +122,20 @@ class Steadied:
         for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
             self._greys[index] = small_grey(image, _LONGER_SIDE_PX)
 
+    def _given_out(self) -> list[FrameAnnotation]:
+        done, self._done = self._done, []
+        return done
+
+    def _steady_blocks(self) -> None:
+        """Steady the blocks of which enough is known of the frames after them."""
+        while self._pending and len(self._pending) >= self._block_length() + _REACH_FRAMES:
+            self._done += self._steady_block()
+
     def _block_length(self) -> int:
         """Return how many frames are left of the first pending frame's block."""
         return _BLOCK_FRAMES - self._pending[0].index % _BLOCK_FRAMES
 
-    def _give_block(self) -> list[FrameAnnotation]:
+    def _steady_block(self) -> list[FrameAnnotation]:
         """Steady a block of the pending frames with what is known of those after it."""
         count = min(self._block_length(), len(self._pending))
         frames = list(islice(self._pending, count + _REACH_FRAMES))

@@ -1,10 +1,12 @@
 """A loop that steadies the outlines of another, on masks that tremble over a moving picture."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.loop_state import LoopState
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import FrameBatch
@@ -87,7 +89,7 @@ class Trembles:
 
 
 def steadied(weight=0.6, size=8):
-    loop = Steadied(Trembles(), weight)
+    loop = Steadied(Trembles(), weight, batch_frames=size)
     frames = [frame for batch in batches(size=size) for frame in loop.step(batch)]
     return [*frames, *loop.finish()]
 
@@ -129,10 +131,10 @@ def test_outlines_tremble_less_and_are_nearer_to_the_truth():
 def test_nothing_is_averaged_across_a_cut():
     """The frames of either picture are the same without the other."""
     frames = steadied()
-    first = Steadied(Trembles(), 0.6)
+    first = Steadied(Trembles(), 0.6, batch_frames=8)
     alone = [frame for batch in batches(end=CUT) for frame in first.step(batch)]
     assert [*alone, *first.finish()] == frames[:CUT]
-    loop = Steadied(Trembles(), 0.6)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8)
     loop._loop._given = CUT
     alone = [frame for batch in batches(first=16) for frame in loop.step(batch)]
     assert [*alone, *loop.finish()] == frames[CUT:]
@@ -155,7 +157,7 @@ def test_tracks_stay_apart():
                 frame, tracks=(frame.tracks[0], replace(frame.tracks[1], rle=encode_mask(below)))
             )
 
-    loop = Steadied(Touching(), 0.6)
+    loop = Steadied(Touching(), 0.6, batch_frames=8)
     frames = [frame for batch in batches() for frame in loop.step(batch)]
     for frame in frames:
         assert sum(decode_mask(track.rle) for track in frame.tracks).max() == 1
@@ -168,27 +170,67 @@ def test_the_size_of_the_batches_does_not_matter(size):
 
 @pytest.mark.parametrize("stop", [8, 16, 24, 32])
 def test_a_loop_that_was_stopped_goes_on_to_the_same_frames(stop):
-    loop = Steadied(Trembles(), 0.6)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8)
     frames = [frame for batch in batches(end=stop) for frame in loop.step(batch)]
     state = loop.state()
-    again = Steadied(Trembles(), 0.6)
+    again = Steadied(Trembles(), 0.6, batch_frames=8)
     again.restore(state, batches(max(stop - again.past_frames, 0) // 8 * 8, stop))
     frames += [frame for batch in batches(first=stop) for frame in again.step(batch)]
     assert [*frames, *again.finish()] == steadied()
 
 
 def test_it_remembers_no_more_of_a_longer_video():
-    loop = Steadied(Trembles(), 0.6)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8)
     held = []
     for batch in batches():
         loop.step(batch)
         held.append((len(loop._greys), len(loop.state().values["pending"])))
-    assert max(greys for greys, _ in held) <= 8 + 6 + 5 + 8
+    assert max(greys for greys, _ in held) <= 8 + 6 + 5 + 2 * 8
     assert held[-1] == held[-2]
 
 
+def test_outlines_are_steadied_while_the_loop_takes_the_next_batch():
+    """Either waits for the other: the loop for an outline to be moved, that for the loop."""
+    taking, moved = threading.Event(), threading.Event()
+
+    class Waits(Trembles):
+        def step(self, batch):
+            if batch.indices[0] == 24:
+                taking.set()
+                assert moved.wait(10)
+            return super().step(batch)
+
+    loop = Steadied(Waits(), 0.6, batch_frames=8)
+    between = loop._flow.between
+
+    def noted(image, neighbour):
+        assert taking.wait(10)
+        moved.set()
+        return between(image, neighbour)
+
+    loop._flow.between = noted
+    frames = [frame for batch in batches() for frame in loop.step(batch)]
+    assert [*frames, *loop.finish()] == steadied()
+
+
+def test_frames_that_were_steadied_when_the_loop_fails_are_not_lost():
+    class Fails(Trembles):
+        def step(self, batch):
+            if batch.indices[0] == 32:
+                raise InputError("frame 32 is broken")
+            return super().step(batch)
+
+    loop = Steadied(Fails(), 0.6, batch_frames=8)
+    frames = []
+    with pytest.raises(InputError, match="frame 32"):
+        for batch in batches():
+            frames += loop.step(batch)
+    frames += loop.finish()
+    assert [frame.index for frame in frames] == list(range(32))
+
+
 def test_classes_are_those_of_the_loop():
-    loop = Steadied(Trembles(), 0.6)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8)
     assert (loop.class_of(1), loop.class_of(2)) == (7, None)
 
 
@@ -205,7 +247,7 @@ def test_masks_of_a_large_video_are_drawn_at_its_size():
         def _give(self, end):
             return [annotated_frame(frame.index, t1_c5=mask) for frame in super()._give(end)]
 
-    loop = Steadied(Still(), 0.6)
+    loop = Steadied(Still(), 0.6, batch_frames=8)
     indices = np.arange(8)
     loop.step(
         FrameBatch(indices=indices, times=indices / 25, images=np.stack([picture] * len(indices)))
