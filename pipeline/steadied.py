@@ -14,7 +14,7 @@ from pipeline.annotate import AnnotationLoop
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.loop_state import LoopState
 from pipeline.masks import decode_mask, decode_shrunk, encode_mask
-from pipeline.optical_flow import FlowEstimator, shrunk_size, small_grey
+from pipeline.optical_flow import Flow, FlowEstimator, shrunk_size, small_grey
 from pipeline.outlines import signed_distance
 from pipeline.records import FrameAnnotation, FrameBatch
 from pipeline.steady_outlines import FARTHEST_PX, Distances, mixed, moved_along
@@ -48,6 +48,9 @@ class Steadied:
         self._beside = ThreadPoolExecutor(1, "steadying")
         self._flow = FlowEstimator("fast")
         self._greys: dict[int, NDArray[np.uint8]] = {}
+        # Of frames beyond a block's end, which the next block needs as well.
+        self._outlines: dict[int, Distances] = {}
+        self._ways: dict[tuple[int, int], Flow] = {}
         self._frame_size = (0, 0)
         self._size = (0, 0)
         self._pending: deque[FrameAnnotation] = deque()
@@ -149,9 +152,15 @@ class Steadied:
             earlier = self._moved(self._before, frame.index - 1, frame, own)
             done.append(self._redrawn(frame, mixed(own, [earlier, later[place]], self._weight)))
             self._before = mixed(own, [earlier], self._weight)
-        for index in [index for index in self._greys if index < done[-1].index]:
-            del self._greys[index]
+        self._forget_before(done[-1].index)
         return done
+
+    def _forget_before(self, index: int) -> None:
+        for kept in (self._greys, self._outlines):
+            for old in [other for other in kept if other < index]:
+                del kept[old]
+        for pair in [pair for pair in self._ways if min(pair) < index]:
+            del self._ways[pair]
 
     def _moved_back(
         self, frames: Sequence[FrameAnnotation], seen: Sequence[Distances]
@@ -174,15 +183,19 @@ class Steadied:
         """Move a neighbour's outlines into a frame, of tracks that are in both."""
         if not outlines.keys() & seen.keys():
             return {}
-        way = self._flow.between(self._greys[frame.index], self._greys[neighbour])
-        return moved_along(outlines, way, seen)
+        pair = frame.index, neighbour
+        if pair not in self._ways:
+            self._ways[pair] = self._flow.between(*(self._greys[index] for index in pair))
+        return moved_along(outlines, self._ways[pair], seen)
 
     def _distances(self, frame: FrameAnnotation) -> Distances:
         """Return the distance to each outline of a frame, at the size that flow is estimated at."""
-        return {
-            track.track_id: signed_distance(decode_shrunk(track.rle, self._size), FARTHEST_PX)
-            for track in frame.tracks
-        }
+        if frame.index not in self._outlines:
+            self._outlines[frame.index] = {
+                track.track_id: signed_distance(decode_shrunk(track.rle, self._size), FARTHEST_PX)
+                for track in frame.tracks
+            }
+        return self._outlines[frame.index]
 
     def _redrawn(self, frame: FrameAnnotation, distances: Distances) -> FrameAnnotation:
         """Return a frame whose tracks have these outlines; each pixel is the deepest track's."""

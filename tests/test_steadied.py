@@ -184,9 +184,12 @@ def test_it_remembers_no_more_of_a_longer_video():
     held = []
     for batch in batches():
         loop.step(batch)
-        held.append((len(loop._greys), len(loop.state().values["pending"])))
-    assert max(greys for greys, _ in held) <= 8 + 6 + 5 + 2 * 8
-    assert held[-1] == held[-2]
+        pending = loop.state().values["pending"]
+        held.append([len(kept) for kept in (loop._greys, loop._outlines, loop._ways, pending)])
+    assert max(greys for greys, *_ in held) <= 8 + 6 + 5 + 2 * 8
+    assert max(outlines for _, outlines, *_ in held) <= 6 + 1
+    assert max(ways for *_, ways, _ in held) <= 6
+    assert held[-1][-1] == held[-2][-1]
 
 
 def test_outlines_are_steadied_while_the_loop_takes_the_next_batch():
