@@ -4,7 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from flows.settings import Runtime
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
@@ -16,6 +15,7 @@ from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
 from pipeline.openvino_networks import use_openvino
 from tracking.adapted_weights import SHIPPED, describe_base, load_tracker
+from tracking.openvino_encoder import encode_with_openvino
 from tracking.tracker import Sam2Tracker
 from tracking.weights import sha256_of
 
@@ -57,7 +57,10 @@ def open_overseer(
     else:
         _refuse_weights(name, weights)
         overseer = load_overseer(overseer_folder(name), device)
-    _prepare(overseer.network, backbone_of(overseer.network), runtime)
+    if runtime == "openvino":
+        use_openvino(backbone_of(overseer.network))
+    else:
+        prepare_for_inference(overseer.network)
     return overseer
 
 
@@ -101,16 +104,11 @@ def open_tracker(name: str, device: torch.device, runtime: Runtime = "torch") ->
         UsageError: the runtime is not there.
     """
     tracker = Sam2Tracker(load_tracker(name), device)
-    _prepare(tracker.network, tracker.network.image_encoder, runtime)
-    return tracker
-
-
-def _prepare(network: nn.Module, encoder: nn.Module, runtime: Runtime) -> None:
-    """Make a network fast; its encoder makes feature maps of pictures."""
     if runtime == "openvino":
-        use_openvino(encoder)
+        encode_with_openvino(tracker.network)
     else:
-        prepare_for_inference(network)
+        prepare_for_inference(tracker.network)
+    return tracker
 
 
 def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
