@@ -125,6 +125,10 @@ class OfficialTracker:
         del track_ids
         return []
 
+    def appearances(self, masks: NDArray[np.bool_]) -> None:
+        """Return None: nothing is known of how things look."""
+        del masks
+
     def forget_past(self) -> None:
         """Do nothing: no object is followed back."""
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,6 +63,13 @@ class Tracker(Protocol):
 
         Returns:
             (frame index, masks of all tracks) of each frame that changed.
+        """
+
+    def appearances(self, masks: NDArray[np.bool_]) -> NDArray[np.float32] | None:
+        """Return how what lies under masks bool[N, H, W] of the current frame looks, if it can.
+
+        Returns:
+            float32[N, C], at unit length; None if the tracker has no features.
         """
 
     def forget_past(self) -> None:
@@ -229,6 +237,9 @@ class PromptedTracking:
         tracked = tracker.result()
         if self._overseer is not None and detections is None and not signs.black:
             detections = _look_closer(index, image, self._overseer, policy, tracked)
+        if detections is not None:
+            detections = replace(detections, appearances=tracker.appearances(detections.masks))
+            tracked = replace(tracked, appearances=tracker.appearances(tracked.masks))
         decision = policy.decide(index, detections, tracked, signs)
         if decision.prompts or decision.ended or decision.withdrawn:
             tracker.end((*decision.ended, *decision.withdrawn))

@@ -4,14 +4,12 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from pipeline.candidates import Candidates
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
 from pipeline.looks import EveryNth, LookSchedule
-from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix
+from pipeline.masks import iou_matrix
 from pipeline.matching import (
     Matches,
     explain,
@@ -22,7 +20,7 @@ from pipeline.matching import (
 from pipeline.outlines import midway_mask
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
-from pipeline.returns import LeftTrack, LeftTracks, place_of
+from pipeline.returns import Appearance, LeftTrack, LeftTracks, Traces, blended, place_of
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 
 
@@ -41,14 +39,15 @@ class Constellation:
     schedule: LookSchedule = field(default_factory=EveryNth)
     _tracks: dict[int, FollowedTrack] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
-    _candidates: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    _candidates: Candidates = field(init=False)
     _twins: dict[tuple[int, int], int] = field(default_factory=dict)
     _left: LeftTracks = field(init=False)
     _outside: bool = False
 
     def __post_init__(self) -> None:
         """Remember nothing yet."""
-        self._left = LeftTracks(self.settings.return_frames, self.settings.return_distance)
+        self._left = LeftTracks(self.settings)
+        self._candidates = Candidates(self.settings)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return whether the schedule has a look at a frame."""
@@ -72,7 +71,7 @@ class Constellation:
         return {
             "tracks": FOLLOWED.dump_python(self._tracks, mode="json"),
             "classes": list(self._classes.items()),
-            "candidates": [[c, encode_mask(mask).to_json()] for c, mask in self._candidates],
+            "candidates": self._candidates.state(),
             "twins": [[*pair, looks] for pair, looks in self._twins.items()],
             "left": self._left.state(),
             "outside": self._outside,
@@ -83,7 +82,7 @@ class Constellation:
         """Go on from a state."""
         self._tracks = FOLLOWED.validate_python(values["tracks"])
         self._classes = dict(values["classes"])
-        self._candidates = [(c, decode_mask(RLE.from_json(m))) for c, m in values["candidates"]]
+        self._candidates.restore(values["candidates"])
         self._twins = {(older, younger): looks for older, younger, looks in values["twins"]}
         self._left.restore(values["left"])
         self._outside = values["outside"]
@@ -126,7 +125,7 @@ class Constellation:
             detections = without_second_classes(
                 detections, self.label_set, self.settings.distinct_iou
             )
-        self._note_places(frame_index, tracked)
+        self._note_traces(frame_index, tracked)
         if self._follows(Rule.SCENE_CUT) and (signs.cut or was_outside):
             return self._regroup(frame_index, detections, tracked)
         return self._compare(frame_index, detections, tracked)
@@ -134,12 +133,16 @@ class Constellation:
     def _follows(self, rule: Rule) -> bool:
         return rule in self.settings.rules
 
-    def _note_places(self, frame_index: int, tracked: TrackedMasks) -> None:
-        """Remember where each visible track is, for when it leaves and comes back."""
+    def _note_traces(self, frame_index: int, tracked: TrackedMasks) -> None:
+        """Remember where each visible track is, and how it looks, for when it comes back."""
         for row, track_id in enumerate(tracked.track_ids.tolist()):
             if self._is_visible(tracked, row):
                 track = self._tracks[track_id]
-                track.place, track.last_seen = place_of(tracked.masks[row]), frame_index
+                track.last_seen = frame_index
+                track.traces = Traces(
+                    place=place_of(tracked.masks[row]),
+                    appearance=blended(track.traces.appearance, self._appearance_of(tracked, row)),
+                )
 
     def _is_visible(self, tracked: TrackedMasks, row: int) -> bool:
         present = tracked.presence[row] >= self.settings.gone_presence
@@ -298,45 +301,41 @@ class Constellation:
 
     def _enter(self, frame_index: int, detections: Detections, explained: set[int]) -> list[Prompt]:
         """Start tracks for detections that no track explains."""
-        rules = self.settings
-        prompts = []
-        candidates = []
-        for number in range(len(detections)):
-            if number in explained:
-                continue
-            class_id, mask = int(detections.class_ids[number]), detections.masks[number]
-            score = detections.scores[number]
-            seen_before = any(
-                class_id == earlier
-                and iou_matrix(mask[None], shape[None])[0, 0] > rules.confirm_iou
-                for earlier, shape in self._candidates
-            )
-            if score >= rules.enter_score or (score >= rules.confirm_score and seen_before):
-                prompts.append(self._start(frame_index, detections, number))
-            else:
-                candidates.append((class_id, mask))
-        self._candidates = candidates
-        return prompts
+        numbers = [number for number in range(len(detections)) if number not in explained]
+        return [
+            self._start(frame_index, detections, number)
+            for number in self._candidates.confirmed(detections, numbers)
+        ]
 
     def _start(self, frame_index: int, detections: Detections, number: int) -> Prompt:
         """Start a track, or one that was there before: its old id comes back."""
         class_id = int(detections.class_ids[number])
-        track_id = self._returned(frame_index, class_id, detections.masks[number])
+        track_id = self._returned(frame_index, detections, number)
         reason = PromptReason.RETURNED
         if track_id is None:
             reason, track_id = PromptReason.ENTERED, next_track_id(self._classes)
         self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
         return prompt_from(detections, number, frame_index, track_id, reason)
 
-    def _returned(self, frame_index: int, class_id: int, mask: NDArray[np.bool_]) -> int | None:
+    def _returned(self, frame_index: int, detections: Detections, number: int) -> int | None:
         """Return the track that a new object was before; stuff has but one."""
+        class_id = int(detections.class_ids[number])
         if self.label_set.is_stuff(class_id):
             known = [track for track, owner in self._classes.items() if owner == class_id]
             return known[0] if known else None
         if not self._follows(Rule.RETURNED):
             return None
-        left = self._left.claim(class_id, mask, frame_index)
+        back = Traces(
+            place=place_of(detections.masks[number]),
+            appearance=self._appearance_of(detections, number),
+        )
+        left = self._left.claim(class_id, back, frame_index)
         return None if left is None else left.track_id
+
+    def _appearance_of(self, seen: Detections | TrackedMasks, row: int) -> Appearance:
+        if seen.appearances is None or not self._follows(Rule.APPEARANCE):
+            return ()
+        return tuple(seen.appearances[row].tolist())
 
     def _merge(self, tracked: TrackedMasks, explained: Matches) -> set[int]:
         """Find tracks that share one object; returns the rows that end, the older one goes on.
@@ -395,6 +394,6 @@ class Constellation:
                 track_id=track_id,
                 class_id=self._classes[track_id],
                 frame_index=track.last_seen,
-                place=track.place,
+                traces=track.traces,
             )
         )

@@ -7,6 +7,7 @@ from enum import StrEnum
 class Rule(StrEnum):
     """A rule of the constellation policy that can be left out, to see what it is worth."""
 
+    APPEARANCE = "appearance"
     BACK_FILLED = "back-filled"
     DISTINCT = "distinct"
     DRIFTED = "drifted"
@@ -58,6 +59,9 @@ class ConstellationSettings:
         return_frames: a track that left may come back for this long.
         return_distance: it comes back at most this far from where it left, as a share of the
             picture's diagonal.
+        return_likeness: and only if it looks like this: the cosine between the encoder's mean
+            features under its masks before and after. On true masks of held-out scenes 95 % of
+            the same things have 0.66 and more, half of the others of their class 0.71 at most.
     """
 
     rules: frozenset[Rule] = frozenset(Rule)
@@ -84,3 +88,4 @@ class ConstellationSettings:
     merge_looks: int = 2
     return_frames: int = 1500
     return_distance: float = 0.4
+    return_likeness: float = 0.6

@@ -1,10 +1,11 @@
 """What the constellation policy knows of one track."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
 from pipeline.constellation_settings import ConstellationSettings
+from pipeline.returns import Traces
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class FollowedTrack:
         votes: sums of the scores of its detections, by class.
         started: frame of its first prompt.
         last_seen: frame in which it was last visible.
-        place: centre of its mask there, x and y as shares of the picture's diagonal.
+        traces: where it was then, and how it has looked.
         seen_again: whether a look after the first has seen it.
         contradictions: looks in a row that saw it elsewhere than the tracker.
         looks_unseen: looks in a row that neither overseer nor tracker saw it in.
@@ -27,7 +28,7 @@ class FollowedTrack:
     votes: dict[int, float]
     started: int
     last_seen: int
-    place: tuple[float, float] = (0.5, 0.5)
+    traces: Traces = field(default_factory=Traces)
     seen_again: bool = False
     contradictions: int = 0
     looks_unseen: int = 0

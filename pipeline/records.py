@@ -67,6 +67,12 @@ class FrameBatch:
         return len(self.indices)
 
 
+def _require_appearances(appearances: NDArray[np.float32] | None, count: int) -> None:
+    if appearances is not None:
+        fits = appearances.ndim == 2 and len(appearances) == count
+        _require(fits, "appearances must be float32[N, C], one for each mask")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detections:
     """What the overseer sees in one frame.
@@ -76,6 +82,8 @@ class Detections:
         scores: float32[D], 0..1.
         boxes: float32[D, 4], xyxy in pixels.
         masks: bool[D, H, W]; they may overlap.
+        appearances: float32[D, C], how what lies under the masks looks, at unit length; None where
+            it is not known.
 
     Raises:
         ValueError: the shapes or dtypes do not fit together.
@@ -85,10 +93,12 @@ class Detections:
     scores: NDArray[np.float32]
     boxes: NDArray[np.float32]
     masks: NDArray[np.bool_]
+    appearances: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.class_ids)
+        _require_appearances(self.appearances, count)
         _require(self.scores.shape == (count,), "scores must be float32[D]")
         _require(self.boxes.shape == (count, 4), "boxes must be float32[D, 4]")
         _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[D, H, W]")
@@ -117,6 +127,7 @@ class Detections:
             scores=self.scores[numbers],
             boxes=self.boxes[numbers],
             masks=self.masks[numbers],
+            appearances=None if self.appearances is None else self.appearances[numbers],
         )
 
 
@@ -171,6 +182,8 @@ class TrackedMasks:
         presence: float32[M], probability 0..1 that the object is visible.
         claims: float32[M, M], IoU 0..1 of what each two tracks claimed before each pixel went
             to one of them; None where it is not known.
+        appearances: float32[M, C], how what lies under the masks looks, at unit length; None where
+            it is not known.
 
     Raises:
         ValueError: the shapes or dtypes do not fit together.
@@ -181,10 +194,12 @@ class TrackedMasks:
     quality: NDArray[np.float32]
     presence: NDArray[np.float32]
     claims: NDArray[np.float32] | None = None
+    appearances: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.track_ids)
+        _require_appearances(self.appearances, count)
         _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[M, H, W]")
         _require(self.masks.dtype == np.bool_, "masks must be bool")
         _require(self.quality.shape == (count,), "quality must be float32[M]")

@@ -198,6 +198,25 @@ def test_a_thing_that_returns_to_where_it_left_gets_its_id_back(policy):
     ]
 
 
+def looking(record, *appearances):
+    return replace(record, appearances=np.array(appearances, np.float32).reshape(-1, 2))
+
+
+@pytest.mark.parametrize(
+    ("rules", "track_id"), [(frozenset(Rule), 2), (frozenset(Rule) - {Rule.APPEARANCE}, 1)]
+)
+def test_what_shows_where_something_left_but_looks_different_is_new(labels, rules, track_id):
+    policy = Constellation(labels, ConstellationSettings(rules=rules), EveryNth(1))
+    steel, brass = (1, 0), (0, 1)
+    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), steel), followed())
+    here = looking(followed((1, LEFT, 1.0)), steel)
+    policy.decide(1, looking(seen((GRASPER, LEFT, 0.9)), steel), here)
+    for frame in (2, 3, 4):
+        policy.decide(frame, looking(seen()), looking(followed((1, NOTHING, 0.1)), (0, 0)))
+    (prompt,) = policy.decide(9, looking(seen((GRASPER, LEFT, 0.9)), brass), followed()).prompts
+    assert prompt.track_id == track_id
+
+
 def test_one_instrument_seen_as_two_kinds_is_one_track(labels_with_hook):
     policy = Constellation(labels_with_hook)
     detections = seen((GRASPER, LEFT, 0.8), (HOOK, LEFT, 0.9))

@@ -63,6 +63,9 @@ class Holds:
                 mask[rows, columns] = True
             self.masks[prompt.track_id] = mask
 
+    def appearances(self, masks):
+        return None
+
     def forget_past(self):
         pass
 

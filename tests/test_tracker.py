@@ -339,6 +339,23 @@ def test_what_was_encoded_ahead_is_forgotten_with_the_video(trained):
     assert np.array_equal(tracker.result().masks, fresh.result().masks)
 
 
+def test_things_look_like_themselves_and_unlike_others(trained):
+    """Two squares of other colours that change places."""
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[8:40, 8:40], image[24:56, 56:88] = (200, 60, 60), (60, 60, 220)
+    left, right = np.zeros((2, 64, 96), bool)
+    left[8:40, 8:40] = right[24:56, 56:88] = True
+    tracker = Sam2Tracker(trained, torch.device("cpu"))
+    tracker.track(0, image)
+    before = tracker.appearances(np.stack([left, right, np.zeros_like(left)]))
+    tracker.track(1, image[::-1, ::-1])
+    after = tracker.appearances(np.stack([left[::-1, ::-1], right[::-1, ::-1]]))
+    likeness = before @ after.T
+    assert likeness[0, 0] > likeness[0, 1] + 0.1
+    assert likeness[1, 1] > likeness[1, 0] + 0.1
+    assert np.linalg.norm(before, axis=1) == pytest.approx([1, 1, 0], abs=1e-5)
+
+
 def test_a_box_is_seen_in_several_views_of_the_frame(trained):
     """As it is, mirrored, and both from near: four encodings besides the frame's own."""
     images, masks = first_object(frame_count=1)

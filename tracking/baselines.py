@@ -54,6 +54,10 @@ class HeldMasks:
         del track_ids
         return []
 
+    def appearances(self, masks: NDArray[np.bool_]) -> None:
+        """Return None: nothing is known of how things look."""
+        del masks
+
     def forget_past(self) -> None:
         """Do nothing: frames that have passed are not kept."""
 

@@ -191,6 +191,15 @@ class Sam2Tracker:
                 changed.append((past.frame_index, masks_of_outputs(past.outputs, self._frame_size)))
         return changed
 
+    @torch.inference_mode()
+    def appearances(self, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the mean features of the current frame under masks bool[N, H, W].
+
+        Returns:
+            float32[N, C], at unit length; 0 under an empty mask.
+        """
+        return self._current_features().under(masks)
+
     def forget_past(self) -> None:
         """Let no track be followed back beyond the next frame: another picture begins."""
         self._past.clear()
