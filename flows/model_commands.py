@@ -108,6 +108,12 @@ StartFromOption = Annotated[
         "checkpoint, for an overseer of torchvision's or detectron2's, for --adapt of SAM-2's.",
     ),
 ]
+KeepStartOption = Annotated[
+    float,
+    typer.Option(
+        min=0, max=1, help="Share of --start-from's weights in what is saved: forgets less."
+    ),
+]
 ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 ValidationOption = Annotated[
     int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
@@ -151,6 +157,7 @@ def train_overseer(
     families: FamiliesOption = None,
     photographs: PhotographsOption = None,
     start_from: StartFromOption = None,
+    keep_start: KeepStartOption = 0.0,
     steps: StepsOption = 6000,
     measure_every: Annotated[
         int, typer.Option(min=1, help="Steps between two measurements on other frames.")
@@ -216,6 +223,7 @@ def train_overseer(
         scenery=find_scenery([look], families or [FamilyChoice.plain], photographs),
         photographs=photographs,
         start_from=start_from,
+        kept_share=keep_start,
         layout=layout,
         labels=labels,
         validation_data=validation_data,
@@ -290,14 +298,7 @@ def train_tracker(
             "single frames, the image trunk with them; then go on from it, frozen."
         ),
     ] = TrunkChoice.frozen,
-    keep_start: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Share of --start-from's weights in what is saved: forgets less.",
-        ),
-    ] = 0.0,
+    keep_start: KeepStartOption = 0.0,
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,

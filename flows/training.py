@@ -1,5 +1,6 @@
 """Train the two models on the simulated theatre or on a data set."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from flows.training_material import (
 )
 from overseer.networks import OverseerConfig
 from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
-from overseer.train import train_overseer
+from overseer.train import VALIDATION_FRAMES, train_overseer
 from overseer.training_report import write_training_report
+from overseer.validation import mask_precision
 from pipeline.errors import UsageError
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
@@ -52,6 +54,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         UsageError: the folder holds another training, or training and validation share a video.
     """
     check_validation(job)
+    _check_kept_share(job)
     claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
@@ -76,11 +79,17 @@ def learn_overseer(
         batch_size=batch_size,
         folder=run_folder(job),
         start_from=None if job.start_from is None else overseer_folder(job.start_from),
+        kept_share=job.kept_share,
         pseudo_labels=_pseudo_labels(job, material, config),
         augmentation=job.augmentation,
         on_step=step_reporter(job, progress),
     )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
+    if job.kept_share:
+        scores: dict[str, float] = {}
+        if material.validation_clips:
+            scores = mask_precision(overseer, material.validation_clips, VALIDATION_FRAMES)
+        details += _kept_share(job, scores)
     details += f"- labels: {overseer.label_set.name}'s classes\n"
     if job.data != THEATRE:
         details += f"- learned from {len(material.clips)} frames of the data\n"
@@ -167,8 +176,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     Raises:
         UsageError: the data is not the theatre, or there is nothing to keep a share of.
     """
-    if job.kept_share and job.start_from is None:
-        raise UsageError("--keep-start keeps weights of --start-from; give both or neither")
+    _check_kept_share(job)
     if job.data != THEATRE:
         raise UsageError(
             f"--data {job.data}: a tracker is trained from the beginning on the theatre alone; to "
@@ -198,18 +206,27 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
     )
     if job.kept_share:
-        score = region_similarity(
-            Sam2Tracker(network, choose_device("cpu")), material.validation_clips
-        )
-        details += (
-            f"- {job.kept_share:.0%} of the weights that it started from kept in the mean "
-            f"(WiSE-FT, arXiv 2109.01903); with it, same clips: J {score:.3f}\n"
-        )
+        tracker = Sam2Tracker(network, choose_device("cpu"))
+        score = region_similarity(tracker, material.validation_clips)
+        details += _kept_share(job, {"j": score})
     save_network(
         network, SMALL_CONFIG, job.out, model_card("tracker", job, details, f"--trunk {trunk} ")
     )
     draw_training(run_folder(job), job.out / CURVES, baselines)
     return job.out
+
+
+def _check_kept_share(job: TrainingJob) -> None:
+    if job.kept_share and job.start_from is None:
+        raise UsageError("--keep-start keeps weights of --start-from; give both or neither")
+
+
+def _kept_share(job: TrainingJob, scores: Mapping[str, float]) -> str:
+    measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
+    return (
+        f"- {job.kept_share:.0%} of the weights that it started from kept in the mean (WiSE-FT, "
+        f"arXiv 2109.01903); with it, same clips: {measured or 'not measured'}\n"
+    )
 
 
 def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) -> Path:

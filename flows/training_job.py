@@ -40,7 +40,7 @@ class TrainingJob:
         pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
             besides.
         augmentation: how an overseer's labelled frames are varied.
-        kept_share: how much of the weights that a tracker's training started from stays in what
+        kept_share: how much of the weights that the training started from stays in what
             is saved, 0..1.
     """
 

@@ -117,7 +117,7 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     return MaskRCNNOverseer(network, config, label_set, device)
 
 
-def copy_weights(source: Path, network: Network) -> None:
+def copy_weights(source: Path, network: Network) -> list[str]:
     """Copy the weights of a trained network into another one, to train it further.
 
     Weights of another shape stay what they are: those of the heads, where the classes are
@@ -128,6 +128,9 @@ def copy_weights(source: Path, network: Network) -> None:
             Mask R-CNN, such as those trained on COCO, or of a classifier of torchvision's, which
             gives its backbone alone.
         network: receives them.
+
+    Returns:
+        The names of the network's weights that stayed what they were.
 
     Raises:
         ModelError: the source holds no overseer, or one with another backbone.
@@ -151,6 +154,7 @@ def copy_weights(source: Path, network: Network) -> None:
             "is not in it; give the same --backbone, or start from another model"
         )
     network.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting and not is_counter(name)]
 
 
 def read_label_set(folder: Path) -> LabelSet:

@@ -15,13 +15,13 @@ from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
 from overseer.networks import Network, OverseerConfig, build_network, training_losses
 from overseer.pseudo_labels import PseudoLabels
 from overseer.validation import mask_precision
-from pipeline.errors import InputError
+from pipeline.errors import InputError, ModelError
 from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
 from pipeline.labels import LabelSet
-from pipeline.training import TrainingPlan, freeze, train
+from pipeline.training import TrainingPlan, freeze, keep_share, train
 
 _MIN_AREA_SHARE = 0.0004
-_VALIDATION_FRAMES = 3
+VALIDATION_FRAMES = 3
 _CPU = torch.device("cpu")
 
 
@@ -125,6 +125,7 @@ def train_overseer(
     batch_size: int,
     folder: Path,
     start_from: Path | None = None,
+    kept_share: float = 0.0,
     pseudo_labels: PseudoLabels | None = None,
     augmentation: Augmentation = "usual",
     on_step: Callable[[int, dict[str, float]], None],
@@ -144,13 +145,15 @@ def train_overseer(
         batch_size: frames in each step.
         folder: receives the checkpoint, the losses and the scores.
         start_from: model folder whose weights the training starts from.
+        kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         pseudo_labels: frames that nobody labelled, to learn from besides.
         augmentation: how labelled frames are varied.
         on_step: is called after each step with its number and the losses.
 
     Raises:
         InputError: the clips hold no object of the label set's classes.
-        ModelError: there is no overseer with this backbone to start from.
+        ModelError: there is no overseer with this backbone to start from, or it has other classes
+            and a share of its weights is to be kept.
     """
     known = {label.id for label in label_set.foreground}
     if not any(known & set(clip.class_of_track.values()) for clip in clips):
@@ -160,14 +163,20 @@ def train_overseer(
     torch.manual_seed(plan.seed)
     network = _untrained_network(config, len(label_set.foreground))
     if start_from is not None:
-        copy_weights(start_from, network)
+        changed = copy_weights(start_from, network)
+        if kept_share and changed:
+            raise ModelError(
+                f"no share of {start_from} can be kept: its {changed[0]} has another shape, as "
+                "for other classes; leave out --keep-start"
+            )
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
         network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
     )
 
     def validate() -> dict[str, float]:
         overseer = MaskRCNNOverseer(network, config, label_set, _CPU)
-        scores = mask_precision(overseer, validation_clips, _VALIDATION_FRAMES)
+        scores = mask_precision(overseer, validation_clips, VALIDATION_FRAMES)
         _prepare_to_train(network, config)
         return scores
 
@@ -179,6 +188,8 @@ def train_overseer(
         on_step=on_step,
         validate=validate if validation_clips else None,
     )
+    if kept_share:
+        keep_share(network, before, kept_share)
     return MaskRCNNOverseer(network, config, label_set, _CPU)
 
 

@@ -3,7 +3,7 @@
 import csv
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +162,24 @@ def freeze(modules: Iterable[nn.Module]) -> None:
     """Exclude modules from training."""
     for module in modules:
         module.requires_grad_(False)
+
+
+def keep_share(network: nn.Module, before: Mapping[str, Tensor], share: float) -> None:
+    """Move a network's weights back towards those that its training started from, in place.
+
+    The mean of weights before and after a training keeps more of what was known (WiSE-FT, Wortsman
+    et al., arXiv 2109.01903).
+
+    Args:
+        network: has been trained.
+        before: its tensors before that.
+        share: of the weights before in the mean, 0..1.
+    """
+    mean = {
+        name: torch.lerp(value, before[name], share) if value.is_floating_point() else value
+        for name, value in network.state_dict().items()
+    }
+    network.load_state_dict(mean)
 
 
 class _Records:

@@ -18,7 +18,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from pipeline.labelled_clip import LabelledClip
-from pipeline.training import TrainingPlan, freeze, train
+from pipeline.training import TrainingPlan, freeze, keep_share, train
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
 from tracking.training_batches import Stage, TrackBatch, sample_batch
@@ -225,8 +225,7 @@ def train_tracker(
         start_from: model folder whose weights the training starts from.
         trunk: `frozen`, tracking through clips on a trunk that stays as it is, or `learning`,
             single frames with boxes and points, the trunk in other lights each time.
-        kept_share: share of the starting weights in the result, 0..1: the mean of weights before
-            and after a training keeps more of what was known (WiSE-FT, arXiv 2109.01903).
+        kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -263,18 +262,8 @@ def train_tracker(
         on_step=on_step,
     )
     if start_from is not None and kept_share:
-        _keep_start(network, load_network(start_from), kept_share)
+        keep_share(network, load_network(start_from).state_dict(), kept_share)
     return network
-
-
-def _keep_start(network: SAM2Base, start: SAM2Base, share: float) -> None:
-    """Move weights back towards those that the training started from, in place."""
-    before = start.state_dict()
-    mean = {
-        name: torch.lerp(value, before[name], share) if value.is_floating_point() else value
-        for name, value in network.state_dict().items()
-    }
-    network.load_state_dict(mean)
 
 
 def _curriculum(trunk: Trunk, start_from: Path | None) -> Sequence[Stage]:

@@ -1,0 +1,335 @@
+"""Training jobs: what is read, what is refused, and the model folder that they leave."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
+from flows.training_job import TrainingJob
+from overseer.mask_rcnn import (
+    MaskRCNNOverseer,
+    copy_weights,
+    load_overseer,
+    read_label_set,
+)
+from overseer.networks import OverseerConfig, build_network
+from overseer.train import FrameTrainer
+from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.errors import ModelError, UsageError
+from pipeline.frames import open_video
+from pipeline.labelled_clip import IGNORED, LabelledClip
+from pipeline.labels import INSTRUMENTS
+from pipeline.training import TrainingPlan
+from samples.theatre.looks import PLAIN_SCENERY
+from tests.conftest import annotated_frame, rectangle
+from tests.test_training import assert_is_a_drawing
+from tracking.adapted_weights import find_tracker
+from tracking.adapters import Adaptation
+from tracking.weights import load_network
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    plan = TrainingPlan(steps=2, learning_rate=1e-4)
+    return TrainingJob(
+        data="theatre",
+        out=tmp_path / "model",
+        clips=2,
+        validation_clips=1,
+        scenery=PLAIN_SCENERY,
+        plan=plan,
+    )
+
+
+def test_an_overseer_is_trained_on_the_theatre(job):
+    config = OverseerConfig(channels=16, image_size=128)
+    wide = replace(job, augmentation="wide")
+    folder = train_overseer_job(wide, config=config, batch_size=1)
+    assert load_overseer(folder, torch.device("cpu")).config == config
+    card = (folder / "README.md").read_text()
+    assert "scopeline train overseer" in card
+    assert "--augmentation wide" in card
+    assert re.search(r"MAP 0\.\d+, AP50 0\.\d+", card)
+    assert_is_a_drawing(folder / "training.svg")
+
+
+def test_a_tracker_is_trained_on_the_theatre(job):
+    folder = train_tracker_job(job)
+    assert load_network(folder).image_size == 256
+    card = (folder / "README.md").read_text()
+    assert "Apache-2.0" in card
+    for measured in ("mask held still", "mask warped by optical flow", "training.svg"):
+        assert re.search(rf"{measured}.*: J 0\.\d+", card)
+    assert_is_a_drawing(folder / "training.svg")
+
+
+def test_a_tracker_needs_the_theatre(job):
+    with pytest.raises(UsageError, match="theatre"):
+        train_tracker_job(replace(job, data="elsewhere"))
+
+
+TINY = OverseerConfig(channels=16, image_size=128)
+
+
+def write_data_set(folder, frames, brightness=0):
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    for number in range(frames):
+        values = np.zeros((64, 96), np.uint8)
+        values[10:40, 10 + number : 50 + number] = 255
+        picture = np.repeat(np.maximum(values, brightness + number)[..., None], 3, -1)
+        Image.fromarray(picture).save(folder / f"images/{number}.png")
+        Image.fromarray(values).save(folder / f"masks/{number}.png")
+
+
+def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
+    write_data_set(tmp_path / "data", 3)
+    (tmp_path / "data/masks/2.png").write_bytes(b"damaged")
+    (tmp_path / "labels.json").write_text(LABELS)
+    job = replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    assert [label.name for label in read_label_set(folder).classes] == ["Tool"]
+    card = (folder / "README.md").read_text()
+    assert "not measured on other frames" in card
+    assert "--layout masks" in card
+    assert_is_a_drawing(folder / "training.svg")
+    report = (folder / "report.html").read_text()
+    assert "on the frames that it learned from" in report
+    assert "images/1.png: mean IoU" in report
+    said = " ".join(capfd.readouterr().err.split())
+    assert "2.png is not a readable mask PNG" in said
+    assert "data: 2 frames" in said
+
+
+LABELS = '{"name": "tools", "classes": [{"id": 1, "name": "Tool", "value": 255}]}'
+
+
+@pytest.fixture
+def data_job(job, tmp_path):
+    write_data_set(tmp_path / "data", 3)
+    (tmp_path / "labels.json").write_text(LABELS)
+    return replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
+
+
+def test_a_tracker_is_fine_tuned_on_a_data_set(data_job, tmp_path, scopeline):
+    labels = tmp_path / "labels.json"
+    arguments = ("--data", data_job.data, "--labels", labels, "--adapt", "lora", "--steps", 2)
+    model = tmp_path / "model"
+    code, _, err = scopeline("train", "tracker", *arguments, "--clips", 4, "--out", model)
+    assert code == 0, err
+    card = (model / "README.md").read_text()
+    assert "fine-tuned from scopeline" in card
+    assert re.search(r"lora, [\d,]+ parameters trained, [34]\.\d%", card)
+    assert "--adapt lora --rank 4" in card
+    code, _, err = scopeline(
+        *("annotate", f"{data_job.data}/images", "--out", tmp_path, "--policy", "given"),
+        *("--prompts", f"{data_job.data}/masks", "--labels", labels, "--tracker", model),
+    )
+    assert code == 0, err
+    assert AnnotationSet(tmp_path / "images.annset").manifest.counts.masks == 3
+
+
+def test_fine_tuning_is_measured_on_other_videos(data_job, tmp_path):
+    write_data_set(tmp_path / "other", 3, brightness=50)
+    job = replace(data_job, validation_data=tmp_path / "other", clips=2)
+    adaptation = Adaptation(method="decoder", rank=0)
+    folder = adapt_tracker_job(job, adaptation=adaptation, base="scopeline")
+    assert re.search(r"J 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
+    plan = TrainingPlan(steps=80, learning_rate=2e-3)
+    teacher = train_overseer_job(replace(data_job, plan=plan), config=TINY, batch_size=2)
+    write_data_set(tmp_path / "unlabelled", 2)
+    info = open_video(tmp_path / "unlabelled/images").info
+    models = {"overseer": {"name": str(teacher), "sha256": "0" * 64}}
+    manifest = new_manifest(info, read_label_set(teacher), models=models)
+    with AnnotationSetWriter(tmp_path / "images.annset", manifest) as writer:
+        for index in range(2):
+            mask = rectangle(10 + index, 10, 50 + index, 40, size=(64, 96))
+            frame = annotated_frame(index, t1_c1=mask)
+            track = replace(frame.tracks[0], quality=0.95)
+            writer.add(replace(frame, tracks=(track,)))
+    job = replace(data_job, out=tmp_path / "again", pseudo_labels=(tmp_path / "images.annset",))
+    folder = train_overseer_job(job, config=TINY, batch_size=2)
+    assert "2 frames with pseudo-labels, trusted by 0." in " ".join(capfd.readouterr().err.split())
+    assert "--pseudo-labels" in (folder / "README.md").read_text()
+    with pytest.raises(UsageError, match="another pseudo_labels"):
+        train_overseer_job(replace(job, pseudo_labels=()), config=TINY, batch_size=2)
+
+
+def test_a_folder_with_another_training_is_refused(job, tmp_path):
+    write_data_set(tmp_path / "data", 1)
+    train_overseer_job(job, config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="holds a training with another data; choose another"):
+        train_overseer_job(replace(job, data=str(tmp_path / "data")), config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="another batch_size"):
+        train_overseer_job(job, config=TINY, batch_size=2)
+    with pytest.raises(UsageError, match="another kind"):
+        train_tracker_job(job)
+
+
+def test_validation_data_gives_the_curve(job, tmp_path):
+    write_data_set(tmp_path / "data", 2)
+    write_data_set(tmp_path / "other", 2, brightness=50)
+    job = replace(job, data=str(tmp_path / "data"), validation_data=tmp_path / "other")
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    assert re.search(r"other, curve .*AP50 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_validation_data_of_the_same_videos_is_refused(job, tmp_path):
+    write_data_set(tmp_path / "a/op1", 2)
+    write_data_set(tmp_path / "b/op1", 2, brightness=50)
+    write_data_set(tmp_path / "b/op2", 2)
+    job = replace(job, data=str(tmp_path / "a/op1"))
+    with pytest.raises(UsageError, match="both hold frames of op1; keep all frames of a video on"):
+        train_overseer_job(replace(job, validation_data=tmp_path / "b"), config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match=r"op2/images/0.png .* same picture as .*op1/images/0.png"):
+        train_overseer_job(
+            replace(job, validation_data=tmp_path / "b/op2"), config=TINY, batch_size=1
+        )
+
+
+def test_a_data_set_is_divided_by_video(job, tmp_path, capfd):
+    for number in range(3):
+        write_data_set(tmp_path / f"data/op{number}", 2, brightness=50 * number)
+    job = replace(job, data=str(tmp_path / "data"), validation_split=0.3)
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    said = " ".join(capfd.readouterr().err.split())
+    assert re.search(r"measured on 2 frames, those of op\d; 4 frames are learned from", said)
+    card = (folder / "README.md").read_text()
+    assert re.search(
+        r"0.3 of the frames, of videos that it did not learn from, .*AP50 0\.\d+", card
+    )
+    assert "--validation-split 0.3" in card
+
+
+def test_patience_without_measurements_is_wrong_use(job, tmp_path):
+    write_data_set(tmp_path / "data", 2)
+    job = replace(job, data=str(tmp_path / "data"), plan=replace(job.plan, patience=2))
+    with pytest.raises(UsageError, match="--patience needs frames to measure on"):
+        train_overseer_job(job, config=TINY, batch_size=1)
+
+
+def test_a_split_that_cannot_be_is_wrong_use(job, tmp_path):
+    write_data_set(tmp_path / "data", 2)
+    alone = replace(job, data=str(tmp_path / "data"), validation_split=0.5)
+    with pytest.raises(UsageError, match=r"one video only \(data\), which a split never divides"):
+        train_overseer_job(alone, config=TINY, batch_size=1)
+    both = replace(alone, validation_data=tmp_path)
+    with pytest.raises(UsageError, match="one of --validation-data and --validation-split"):
+        train_overseer_job(both, config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="the theatre has --validation-clips"):
+        train_overseer_job(replace(job, validation_split=0.5), config=TINY, batch_size=1)
+
+
+def test_a_training_starts_from_a_trained_overseer(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    write_data_set(tmp_path / "data", 1)
+    still = TrainingPlan(steps=1, learning_rate=0.0)
+    job = replace(
+        job, data=str(tmp_path / "data"), out=tmp_path / "next", start_from=str(first), plan=still
+    )
+    second = train_overseer_job(job, config=TINY, batch_size=1)
+    before = load_file(first / "weights.safetensors")
+    after = load_file(second / "weights.safetensors")
+    same = {name for name in after if after[name].equal(before[name])}
+    assert {name for name in after if name.startswith(("backbone.", "rpn."))} <= same
+    assert after["roi_heads.box_predictor.cls_score.weight"].shape[0] == 2
+
+
+def test_another_backbone_cannot_be_started_from(tmp_path):
+    overseer = MaskRCNNOverseer(build_network(TINY, 1), TINY, INSTRUMENTS, torch.device("cpu"))
+    overseer.save(tmp_path / "lite", "card")
+    other = build_network(replace(TINY, backbone="resnet18"), 1)
+    with pytest.raises(ModelError, match="another backbone"):
+        copy_weights(tmp_path / "lite", other)
+
+
+def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
+    job = replace(job, start_from="scopeline", plan=TrainingPlan(steps=1, learning_rate=0.0))
+    folder = train_tracker_job(job)
+    shipped = load_network(find_tracker("scopeline")).state_dict()
+    trained = load_network(folder).state_dict()
+    assert all(trained[name].equal(value) for name, value in shipped.items())
+
+
+def test_a_tracker_can_keep_a_share_of_the_weights_that_it_started_from(job):
+    plan = TrainingPlan(steps=1, learning_rate=1e-3)
+    weights = {}
+    for share in (0.0, 0.25):
+        out = job.out.with_name(f"kept-{share}")
+        kept = replace(job, out=out, start_from="scopeline", plan=plan, kept_share=share)
+        weights[share] = load_network(train_tracker_job(kept)).state_dict()
+    before = load_network(find_tracker("scopeline")).state_dict()
+    whole, partly = (
+        torch.cat([(weights[share][name].float() - before[name]).flatten() for name in before])
+        for share in (0.0, 0.25)
+    )
+    # Single weights are stored in half precision.
+    assert float(whole @ partly / (whole @ whole)) == pytest.approx(0.75, abs=0.01)
+    assert "--keep-start 0.25" in (job.out.with_name("kept-0.25") / "README.md").read_text()
+
+
+def test_an_overseer_can_keep_a_share_of_the_weights_that_it_started_from(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    further = replace(
+        job,
+        out=tmp_path / "kept",
+        start_from=str(first),
+        plan=TrainingPlan(steps=1, learning_rate=1e-3),
+        kept_share=1.0,
+    )
+    kept = train_overseer_job(further, config=TINY, batch_size=1)
+    before, after = (load_file(folder / "weights.safetensors") for folder in (first, kept))
+    assert all(after[name].equal(value) for name, value in before.items())
+    scores = re.findall(r"MAP (0\.\d+)", (kept / "README.md").read_text())
+    assert len(scores) == 2
+    assert scores[1] in (first / "README.md").read_text()
+
+
+def test_no_share_can_be_kept_of_an_overseer_with_other_classes(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    write_data_set(tmp_path / "data", 1)
+    further = replace(
+        job, data=str(tmp_path / "data"), out=tmp_path / "next", start_from=str(first)
+    )
+    with pytest.raises(ModelError, match="leave out --keep-start"):
+        train_overseer_job(replace(further, kept_share=0.5), config=TINY, batch_size=1)
+
+
+def test_a_share_can_only_be_kept_of_something(job):
+    with pytest.raises(UsageError, match="give both or neither"):
+        train_tracker_job(replace(job, kept_share=0.5))
+    with pytest.raises(UsageError, match="give both or neither"):
+        train_overseer_job(replace(job, kept_share=0.5), config=TINY, batch_size=1)
+
+
+def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
+    """Ignored surroundings give the classifier fewer boxes to learn the background from."""
+    torch.manual_seed(0)
+    network = build_network(TINY, 1).train()
+    shown = []
+    network.roi_heads.box_predictor.register_forward_hook(
+        lambda _module, _inputs, output: shown.append(len(output[0]))
+    )
+    learned_from = []
+    for around in (0, IGNORED):
+        track_maps = np.full((1, 96, 128), around, np.uint8)
+        track_maps[0, 40:56, 56:76] = 1
+        images = np.full((1, 96, 128, 3), 90, np.uint8)
+        clip = LabelledClip(images=images, track_maps=track_maps, class_of_track={1: 1})
+        torch.manual_seed(0)
+        trainer = FrameTrainer(network, [clip], INSTRUMENTS, batch_size=1, seed=5)
+        shown.clear()
+        for step in range(4):
+            trainer.losses_of_step(step)
+        learned_from.append(sum(shown))
+    assert learned_from[1] < learned_from[0]
