@@ -60,8 +60,9 @@ class ConstellationSettings:
         return_distance: it comes back at most this far from where it left, as a share of the
             picture's diagonal.
         return_likeness: and only if it looks like this: the cosine between the encoder's mean
-            features under its masks before and after. On true masks of held-out scenes 95 % of
-            the same things have 0.66 and more, half of the others of their class 0.71 at most.
+            features under its masks before and after. On true masks of held-out scenes the same
+            things have 0.66 and more (95 %), others of their class 0.71 in the median, of other
+            classes 0.36; what has just entered is seen in part, hence so little.
     """
 
     rules: frozenset[Rule] = frozenset(Rule)
@@ -88,4 +89,4 @@ class ConstellationSettings:
     merge_looks: int = 2
     return_frames: int = 1500
     return_distance: float = 0.4
-    return_likeness: float = 0.6
+    return_likeness: float = 0.4
