@@ -235,7 +235,7 @@ class PromptedTracking:
             tracker.forget_past()
         tracker.track(index, image)
         tracked = tracker.result()
-        if self._overseer is not None and detections is None and not signs.black:
+        if self._overseer is not None and detections is None and not signs.unusable:
             detections = _look_closer(index, image, self._overseer, policy, tracked)
         if detections is not None:
             detections = replace(detections, appearances=tracker.appearances(detections.masks))
@@ -252,7 +252,7 @@ class PromptedTracking:
             prompts=self._journal.record(decision.prompts),
             flags=_flags(signs, decision),
         )
-        if not decision.out_of_body:
+        if not (decision.out_of_body or decision.unusable):
             draft.take(tracked, origins_of(decision.prompts), self._journal.last)
         self._waiting.append(draft)
         self._change_earlier(decision)
@@ -271,7 +271,12 @@ class PromptedTracking:
 
 
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:
-    named = {"cut": signs.cut, "black": signs.black, "out_of_body": decision.out_of_body}
+    named = {
+        "cut": signs.cut,
+        "black": signs.black,
+        "blurred": signs.blurred,
+        "out_of_body": decision.out_of_body,
+    }
     return tuple(name for name, holds in named.items() if holds)
 
 

@@ -106,7 +106,7 @@ class Constellation:
     ) -> Decision:
         """Compare what the overseer sees with what the tracker follows."""
         if detections is None:
-            return Decision(out_of_body=self._outside or signs.black)
+            return Decision(out_of_body=self._outside or signs.black, unusable=signs.unusable)
         decision = self._judge(frame_index, detections, tracked, signs)
         waiting = any(track.contradictions for track in self._tracks.values())
         self.schedule.looked(frame_index, settled=not (self._candidates or waiting))

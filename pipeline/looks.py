@@ -42,8 +42,8 @@ class EveryNth:
     frames: int = 5
 
     def wants(self, frame_index: int, signs: FrameSigns) -> bool:
-        """Return True on each Nth frame and after a cut, if there is light."""
-        return not signs.black and (signs.cut or frame_index % self.frames == 0)
+        """Return True on each Nth frame and after a cut, if anything can be seen."""
+        return not signs.unusable and (signs.cut or frame_index % self.frames == 0)
 
     def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
         """Return False: what the tracker sees does not count."""
@@ -105,7 +105,7 @@ class Adaptive:
     def wants(self, frame_index: int, signs: FrameSigns) -> bool:
         """Return True after a cut."""
         del frame_index
-        return signs.cut and not signs.black
+        return signs.cut and not signs.unusable
 
     def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
         """Return whether the last look is long ago, or a track is not as it was then."""

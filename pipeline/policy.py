@@ -22,6 +22,7 @@ class Decision:
             may still change.
         back_filled: prompted tracks to follow back into the frames before.
         out_of_body: the frame shows no body, so it gets no masks; tracks go on unseen.
+        unusable: likewise for a frame in which nothing can be outlined.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -29,6 +30,7 @@ class Decision:
     withdrawn: tuple[int, ...] = ()
     back_filled: tuple[int, ...] = ()
     out_of_body: bool = False
+    unusable: bool = False
 
 
 class Policy(Protocol):

@@ -325,6 +325,15 @@ def test_in_the_dark_there_are_no_masks(policy):
     assert not policy.decide(2, None, followed((1, LEFT, 1.0))).out_of_body
 
 
+def test_in_a_blurred_frame_there_are_no_masks_and_no_look(policy):
+    start(policy)
+    blurred = FrameSigns(blurred=True)
+    assert not policy.wants_overseer(5, blurred)
+    decision = policy.decide(5, None, followed((1, LEFT, 1.0)), blurred)
+    assert (decision.unusable, decision.out_of_body, decision.ended) == (True, False, ())
+    assert not policy.decide(6, None, followed((1, LEFT, 1.0))).unusable
+
+
 def corrected(labels, overlap, rules=frozenset(Rule)):
     """The mask of a correction, where a detection lies this much of a square beside a track."""
     settings = ConstellationSettings(rules=rules, drift_iou=0.9, drift_looks=1, midway_iou=0.5)

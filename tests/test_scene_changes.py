@@ -1,9 +1,12 @@
 """Signs in the picture: cuts are told from motion, light and darkness."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 
+from pipeline.frames import open_video
 from pipeline.scene_changes import FrameSigns, SceneWatch
 from samples.theatre import Theatre
 from samples.theatre.effects import Effects
@@ -60,3 +63,58 @@ def test_the_cuts_of_a_scene_are_found_and_nothing_else(seed):
     truth = [frame.index for frame in frames if "cut" in frame.flags]
     assert truth
     assert cuts([frame.image for frame in frames]) == truth
+
+
+def textured(shift=0):
+    noise = np.random.default_rng(3).uniform(0, 255, (180, 400)).astype(np.float32)
+    wide = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1.2), None, 20, 220, cv2.NORM_MINMAX)
+    return np.repeat(wide[:, shift : shift + 320, None], 3, -1).astype(np.uint8)
+
+
+def smeared(image):
+    return cv2.blur(image, (13, 1))
+
+
+def out_of_focus(image):
+    return cv2.GaussianBlur(image, (0, 0), 3)
+
+
+def blurred(images):
+    watch = SceneWatch()
+    return [index for index, image in enumerate(images) if watch.look(image).blurred]
+
+
+@pytest.mark.parametrize("spoil", [smeared, out_of_focus])
+def test_frames_that_are_smeared_or_out_of_focus_are_blurred(spoil):
+    sharp = [textured(index) for index in range(30)]
+    spoilt = [spoil(image) if 15 <= index < 20 else image for index, image in enumerate(sharp)]
+    assert blurred(spoilt) == [15, 16, 17, 18, 19]
+    assert blurred(sharp) == []
+
+
+def test_a_scene_that_stays_smooth_is_not_blurred_for_ever():
+    frames = [textured(0)] * 12 + [out_of_focus(textured(0))] * 60
+    assert blurred(frames)[-1] < 40
+
+
+def test_smoke_and_haste_leave_frames_usable():
+    effects = Effects(smoke=0.6, exposure_swing=0.4)
+    theatre = Theatre(
+        seed=13, width=320, height=180, frame_count=60, family="training", effects=effects
+    )
+    assert blurred(frame.image for frame in theatre) == []
+
+
+def test_a_real_laparoscopy_without_blur_is_not_blurred(real_video):
+    frames = (image for batch in open_video(real_video).batches(8) for image in batch.images)
+    assert blurred(frames) == []
+
+
+def test_what_it_has_seen_survives_a_restart():
+    frames = [textured(index) for index in range(14)]
+    watch, again = SceneWatch(), SceneWatch()
+    for image in frames:
+        watch.look(image)
+    again.restore(json.loads(json.dumps(watch.state())))
+    assert again.look(smeared(textured(14))) == watch.look(smeared(textured(14)))
+    assert again.state() == watch.state()
