@@ -33,6 +33,9 @@ Network = Any
 BACKBONES = TORCHVISION_BACKBONES + DETECTRON2_BACKBONES
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _LEVELS = 5
+# The pictures of the theatre that it is trained on are as wide; shrunk to 320 pixels they cost a
+# third less, and 5 points of mask precision on scenes that it has never seen.
+_LITE_IMAGE_SIZE = 384
 _DETECTRON2_MARK = "proposal_generator.rpn_head.conv.weight"
 # Names before torchvision 0.12, which its COCO checkpoint of 2019 still has.
 _OLD_NAMES = (
@@ -89,7 +92,7 @@ def training_config(backbone: str, start_from: str | None = None) -> OverseerCon
         start_from: whose weights it starts from, if any.
     """
     if backbone == "efficientnet_lite0":
-        return OverseerConfig(backbone=backbone)
+        return OverseerConfig(backbone=backbone, image_size=_LITE_IMAGE_SIZE)
     norm: Literal["frozen", "batch"] = "batch" if start_from is None else "frozen"
     return OverseerConfig(backbone=backbone, channels=256, norm=norm)
 
