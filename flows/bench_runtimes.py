@@ -12,7 +12,7 @@ from flows.settings import RUNTIMES, Runtime
 from flows.video_job import VideoJob, annotate_job, open_models
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
-from pipeline.masks import decode_mask
+from pipeline.masks import decode_mask, iou_matrix
 
 _BATCH_FRAMES = 8
 
@@ -73,6 +73,6 @@ def set_agreement(first: AnnotationSet, second: AnnotationSet) -> float:
                 overlaps.append(0.0)
                 continue
             mask, its = decode_mask(track.rle), decode_mask(match.rle)
-            overlaps.append(np.count_nonzero(mask & its) / np.count_nonzero(mask | its))
+            overlaps.append(float(iou_matrix(mask[None], its[None])[0, 0]))
         overlaps.extend(0.0 for _ in other)
     return mean_of(overlaps)
