@@ -35,6 +35,13 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
+class PicturesChoice(StrEnum):
+    """At which size `annotate` decodes videos and works with masks."""
+
+    reduced = "reduced"
+    full = "full"
+
+
 class BadFrameChoice(StrEnum):
     """What `annotate` does about a frame that cannot be decoded."""
 
@@ -67,6 +74,13 @@ def annotate(
         typer.Option(
             help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
             "constellation without --prompts.  [default: 0.6]"
+        ),
+    ] = None,
+    pictures: Annotated[
+        PicturesChoice | None,
+        typer.Option(
+            help="Decode to what the networks need, or to the video's size; masks are stored at "
+            "the video's size either way.  [default: reduced]"
         ),
     ] = None,
     prompts: Annotated[
@@ -120,6 +134,7 @@ def annotate(
         "policy": None if policy is None else policy.value,
         "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
         "steady": steady,
+        "pictures": None if pictures is None else pictures.value,
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
         "prompt_kind": None if prompt_kind is None else prompt_kind.value,

@@ -17,6 +17,7 @@ POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 ADAPTIVE = "adaptive"
 Runtime = Literal["torch", "openvino"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+PictureSize = Literal["reduced", "full"]
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
 
 
@@ -32,6 +33,9 @@ class AnnotateSettings(BaseSettings):
         without: rules of the constellation policy that are left out.
         steady: how much of an outline comes from each neighbouring frame, moved along the optical
             flow; of the constellation policy without given prompts. 0: nothing.
+        pictures: the size at which videos are decoded and masks are worked with: `reduced` to what
+            the networks and the steadying of outlines need, where they are steadied, or `full`.
+            Masks are stored at the video's size either way.
         prompts: annotation set or folder of mask PNGs with true masks to prompt with.
         prompt_frames: the frames of `prompts` that are used, or `first` for each object's first.
         prompt_kind: hint that is made of a mask of `prompts`.
@@ -57,6 +61,7 @@ class AnnotateSettings(BaseSettings):
     overseer_every: OverseerEvery = EveryNth().frames
     without: tuple[Rule, ...] = ()
     steady: float = Field(default=0.6, ge=0, le=0.9)
+    pictures: PictureSize = "reduced"
     prompts: Path | None = None
     prompt_frames: PromptFrames = (0,)
     prompt_kind: PromptKind = "mask"

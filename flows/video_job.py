@@ -1,5 +1,6 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -37,13 +38,16 @@ from pipeline.framewise import Framewise
 from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.manifest import Manifest
+from pipeline.optical_flow import shrunk_size
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.records import FrameBatch
 from pipeline.sasvi import Sasvi
 from pipeline.segments import Segment
-from pipeline.steadied import Steadied
+from pipeline.steadied import LONGER_SIDE_PX, Steadied
 
 BATCH_FRAMES = 8
+# Pictures that are hardly larger than what is needed are taken as they are.
+_WORTH_SHRINKING = 0.75
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 
 
@@ -121,6 +125,7 @@ def annotate_job(
         return existing
     saved = None if existing is None else resumable_state(existing, manifest)
     loop = _loop(video.info, job.settings)
+    video = video.shrunk_to(_picture_size(video.info, job.settings))
     start, end = _span(job, video.info)
     if saved is not None:
         start = saved.state.next_frame
@@ -284,11 +289,33 @@ def _loop(info: VideoInfo, settings: AnnotateSettings) -> AnnotationLoop:
         return Sasvi(overseer=overseer, tracker=tracker)
     policy = _policy(info, settings)
     loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
+    if _is_steadied(settings):
+        size = info.height, info.width
+        return Steadied(loop, settings.steady, batch_frames=BATCH_FRAMES, frame_size=size)
+    return loop
+
+
+def _is_steadied(settings: AnnotateSettings) -> bool:
     # The other policies are what is compared with, and given masks stay as they were drawn.
     own = settings.policy == "constellation" and settings.prompts is None
-    if own and settings.steady:
-        return Steadied(loop, settings.steady, BATCH_FRAMES)
-    return loop
+    return own and settings.steady > 0
+
+
+def _picture_size(info: VideoInfo, settings: AnnotateSettings) -> tuple[int, int]:
+    """Return the height and width that pictures are decoded to.
+
+    Steadied outlines are drawn at the video's size from what is known of them at a smaller one;
+    where outlines are not steadied, they are the networks' at the video's size from the beginning.
+    """
+    size = info.height, info.width
+    if settings.pictures == "full" or not _is_steadied(settings):
+        return size
+    overseer, tracker = open_models(settings)
+    needed = (overseer.input_size(*size), tracker.input_size, shrunk_size(size, LONGER_SIDE_PX))
+    share = max(max(height / size[0], width / size[1]) for height, width in needed)
+    if share > _WORTH_SHRINKING:
+        return size
+    return math.ceil(info.height * share), math.ceil(info.width * share)
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:

@@ -57,7 +57,7 @@ class MaskRCNNOverseer:
             One `Detections` for each frame, best score first.
         """
         height, width = images.shape[1:3]
-        size = self._input_size(height, width)
+        size = self.input_size(height, width)
         planes = torch.from_numpy(images).permute(0, 3, 1, 2)
         if size != (height, width):
             # As bytes, which on a CPU is forty times as fast as with floats, and before it goes
@@ -68,7 +68,7 @@ class MaskRCNNOverseer:
         outputs = self.network(list(planes.to(self._device).float() / 255))
         return [self._to_detections(output, height, width) for output in outputs]
 
-    def _input_size(self, height: int, width: int) -> tuple[int, int]:
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size that a frame is brought to: a larger one only costs time later."""
         side = self.config.image_size
         if self.config.aspect == "square":

@@ -11,8 +11,20 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 
 
+def rgb_picture(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a decoded frame as uint8[h, w, 3], RGB, brought to a height and width.
+
+    Shrinking as part of the change from YUV is cheaper than to shrink what it gives.
+    """
+    height, width = size
+    if (frame.height, frame.width) == size:
+        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    return np.asarray(picture, np.uint8)
+
+
 def decode_with_gaps(
-    container: av.container.InputContainer,
+    container: av.container.InputContainer, size: tuple[int, int]
 ) -> Iterator[tuple[float, NDArray[np.uint8] | None]]:
     """Decode what can be decoded, and say where a frame is missing.
 
@@ -22,9 +34,10 @@ def decode_with_gaps(
 
     Args:
         container: an open video file.
+        size: height and width that pictures are brought to.
 
     Yields:
-        For each frame its presentation time in seconds, and its picture uint8[H, W, 3], RGB, or
+        For each frame its presentation time in seconds, and its picture uint8[h, w, 3], RGB, or
         None where it is lost.
 
     Raises:
@@ -47,7 +60,7 @@ def decode_with_gaps(
                 heapq.heappop(expected)
             picture = None
             if not frame.is_corrupt:
-                picture = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                picture = rgb_picture(frame, size)
             decoded = decoded or picture is not None
             yield float(frame.time or 0), picture
     if not decoded:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from av.video.frame import VideoFrame
 from natsort import natsorted
 from numpy.typing import NDArray
 
-from pipeline.damaged_video import decode_with_gaps
+from pipeline.damaged_video import decode_with_gaps, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
 from pipeline.records import FrameBatch
@@ -69,6 +70,9 @@ class VideoSource(Protocol):
             max_frames: end before the frame of this index.
             start: index of the first frame.
         """
+
+    def shrunk_to(self, size: tuple[int, int]) -> "VideoSource":
+        """Return the same video, whose pictures are brought to a height and width when decoded."""
 
 
 def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
@@ -132,6 +136,13 @@ class VideoFile:
             rate=rate,
         )
         self._times = _presentation_times(times)
+        self._size = height, width
+
+    def shrunk_to(self, size: tuple[int, int]) -> "VideoFile":
+        """Return the same video, whose pictures are brought to a height and width when decoded."""
+        shrunk = copy(self)
+        shrunk._size = size
+        return shrunk
 
     def batches(
         self, size: int, max_frames: int | None = None, start: int = 0
@@ -145,9 +156,8 @@ class VideoFile:
         if start >= limit:
             return iter(())
         first = self._first_decoded(start)
-        shape = (self.info.height, self.info.width)
         frames = islice(self._frames(first, limit), limit - first)
-        return _in_batches(frames, size, shape, first, start)
+        return _in_batches(frames, size, self._size, first, start)
 
     def _first_decoded(self, start: int) -> int:
         """Return the frame to decode from: gaps are known only by what comes before them."""
@@ -176,12 +186,12 @@ class VideoFile:
 
     def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
         if self._on_bad_frame == "skip":
-            yield from decode_with_gaps(container)
+            yield from decode_with_gaps(container, self._size)
             return
         container.streams.video[0].thread_type = "AUTO"
         for place, frame in enumerate(self._from(container, first), start=first):
             time_s = place / self.info.rate if frame.time is None else frame.time
-            yield float(time_s), np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            yield float(time_s), rgb_picture(frame, self._size)
 
     def _from(self, container: InputContainer, first: int) -> Iterator[VideoFrame]:
         """Decode from a frame on: from the key frame before it, if its time is known."""
@@ -235,6 +245,13 @@ class FrameFolder:
             frame_count=len(self._files),
             rate=_FOLDER_RATE,
         )
+        self._size = height, width
+
+    def shrunk_to(self, size: tuple[int, int]) -> "FrameFolder":
+        """Return the same video, whose pictures are brought to a height and width when decoded."""
+        shrunk = copy(self)
+        shrunk._size = size
+        return shrunk
 
     def batches(
         self, size: int, max_frames: int | None = None, start: int = 0
@@ -246,8 +263,7 @@ class FrameFolder:
     def decode(self, size: int, limit: int, start: int = 0) -> Iterator[FrameBatch]:
         """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
         first = 0 if self._on_bad_frame == "skip" else start
-        shape = (self.info.height, self.info.width)
-        return _in_batches(self._frames(first, limit), size, shape, first, start)
+        return _in_batches(self._frames(first, limit), size, self._size, first, start)
 
     def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
         for index in range(first, limit):
@@ -265,6 +281,8 @@ class FrameFolder:
                 f"{file} is {image.shape[1]}x{image.shape[0]}, the frames before it are "
                 f"{self.info.width}x{self.info.height}; give frames of one size"
             )
+        if image.shape[:2] != self._size:
+            image = np.asarray(cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_AREA))
         return image
 
 

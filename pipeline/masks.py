@@ -68,6 +68,20 @@ def decode_shrunk(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(covered.T >= 128, np.bool_)
 
 
+def enlarged_mask(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Decode to a larger bool[H, W], whose pixels are those of the mask repeated.
+
+    Args:
+        rle: the mask.
+        size: (H, W).
+    """
+    mask = decode_mask(rle)
+    if mask.shape == size:
+        return mask
+    enlarged = cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(enlarged, np.bool_)
+
+
 def same_mask(first: RLE, second: RLE) -> bool:
     """Return whether two encoded masks have the same pixels, however they were encoded."""
     return first == second or np.array_equal(decode_mask(first), decode_mask(second))

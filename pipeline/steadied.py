@@ -13,9 +13,9 @@ from pydantic import TypeAdapter
 from pipeline.annotate import AnnotationLoop
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.loop_state import LoopState
-from pipeline.masks import decode_mask, decode_shrunk, encode_mask
+from pipeline.masks import decode_shrunk, encode_mask, enlarged_mask
 from pipeline.optical_flow import Flow, FlowEstimator, shrunk_size, small_grey
-from pipeline.outlines import signed_distance
+from pipeline.outlines import signed_distance, smoothed
 from pipeline.records import FrameAnnotation, FrameBatch
 from pipeline.steady_outlines import FARTHEST_PX, Distances, mixed, moved_along
 
@@ -24,7 +24,7 @@ _BLOCK_FRAMES = 8
 # What comes later than this has no weight any more: 0.6 ** 6 is 0.05.
 _REACH_FRAMES = 6
 # At which outlines are averaged. Flow at half of it costs little less, and a third of the gain.
-_LONGER_SIDE_PX = 480
+LONGER_SIDE_PX = 480
 _OUTLINE = "steadied-outline-"
 _FRAMES = TypeAdapter(list[FrameAnnotation])
 
@@ -33,15 +33,24 @@ class Steadied:
     """Annotates as another loop does, and averages each outline with those around it in time.
 
     Nothing is averaged across a cut of the camera. While the other loop takes a batch, the frames
-    that it gave before are steadied on another thread.
+    that it gave before are steadied on another thread. The other loop may see smaller pictures than
+    the video has: the outlines that are given out are those of the video, with smooth edges.
 
     Args:
         loop: annotates.
         weight: how much of an outline comes from each neighbouring frame, 0 .. 0.9.
         batch_frames: how many frames come at once, at most.
+        frame_size: height and width of the video.
     """
 
-    def __init__(self, loop: AnnotationLoop, weight: float, batch_frames: int) -> None:
+    def __init__(
+        self,
+        loop: AnnotationLoop,
+        weight: float,
+        *,
+        batch_frames: int,
+        frame_size: tuple[int, int],
+    ) -> None:
         self._loop = loop
         self._weight = weight
         self._batch_frames = batch_frames
@@ -51,8 +60,8 @@ class Steadied:
         # Of frames beyond a block's end, which the next block needs as well.
         self._outlines: dict[int, Distances] = {}
         self._ways: dict[tuple[int, int], Flow] = {}
-        self._frame_size = (0, 0)
-        self._size = (0, 0)
+        self._frame_size = frame_size
+        self._size = shrunk_size(frame_size, LONGER_SIDE_PX)
         self._pending: deque[FrameAnnotation] = deque()
         self._done: list[FrameAnnotation] = []
         # The outlines of the last frame that was given out, averaged with those before it.
@@ -120,10 +129,8 @@ class Steadied:
             yield batch
 
     def _see(self, batch: FrameBatch) -> None:
-        self._frame_size = (batch.images.shape[1], batch.images.shape[2])
-        self._size = shrunk_size(self._frame_size, _LONGER_SIDE_PX)
         for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
-            self._greys[index] = small_grey(image, _LONGER_SIDE_PX)
+            self._greys[index] = small_grey(image, LONGER_SIDE_PX)
 
     def _given_out(self) -> list[FrameAnnotation]:
         done, self._done = self._done, []
@@ -201,13 +208,15 @@ class Steadied:
         """Return a frame whose tracks have these outlines; each pixel is the deepest track's."""
         if not frame.tracks:
             return frame
-        stack = np.stack([distances[track.track_id] for track in frame.tracks])
-        masks = enlarged_masks(stack, self._frame_size)
+        outlines = [distances[track.track_id] for track in frame.tracks]
+        if self._size != self._frame_size:
+            outlines = [smoothed(outline) for outline in outlines]
+        masks = enlarged_masks(np.stack(outlines), self._frame_size)
         free = ~masks.any(0)
         tracks = []
         for track, mask in zip(frame.tracks, masks, strict=True):
             # What is too small to have an inside keeps what nobody else claims.
-            drawn = mask if mask.any() else decode_mask(track.rle) & free
+            drawn = mask if mask.any() else enlarged_mask(track.rle, self._frame_size) & free
             if drawn.any():
                 tracks.append(replace(track, rle=encode_mask(drawn)))
         return replace(frame, tracks=tuple(tracks))

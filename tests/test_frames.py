@@ -228,3 +228,37 @@ def test_decoding_from_a_frame_of_a_real_video_seeks_to_that_very_frame(real_vid
         found = next(video.batches(4, 100, start))
         assert found.indices[0] == start
         assert np.array_equal(found.images[:, ::8, ::8], whole[start : start + 4])
+
+
+def moving_disc(path, size=(120, 160), count=10):
+    """Write a video of a disc that moves; returns its pictures uint8[N, H, W, 3]."""
+    pictures = np.full((count, *size, 3), 40, np.uint8)
+    for index, picture in enumerate(pictures):
+        cv2.circle(picture, (40 + 5 * index, 60), 30, (200, 80, 60), -1)
+    with VideoWriter(path, rate=25, width=size[1], height=size[0]) as writer:
+        for picture in pictures:
+            writer.add(picture)
+    return pictures
+
+
+def frames_of(folder, pictures):
+    folder.mkdir()
+    for index, picture in enumerate(pictures):
+        cv2.imwrite(str(folder / f"{index}.png"), picture[..., ::-1])
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["file", "file, skipping", "folder"])
+def test_pictures_are_shrunk_as_they_are_decoded(tmp_path, kind):
+    pictures = moving_disc(tmp_path / "disc.mp4")
+    path = frames_of(tmp_path / "disc", pictures) if kind == "folder" else tmp_path / "disc.mp4"
+    video = open_video(path, "skip" if kind == "file, skipping" else "stop")
+    shrunk = video.shrunk_to((45, 61))
+    (batch,) = shrunk.batches(8, start=4)
+    assert batch.indices.tolist() == list(range(4, 10))
+    assert batch.images.shape == (6, 45, 61, 3)
+    expected = [cv2.resize(each, (61, 45), interpolation=cv2.INTER_AREA) for each in pictures[4:]]
+    assert np.abs(batch.images.astype(int) - np.stack(expected)).mean() < 4
+    # What the video says of itself stays, and so does the source that it was made from.
+    assert shrunk.info == video.info
+    assert next(iter(video.batches(8))).images.shape[1:] == (120, 160, 3)

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.loop_state import LoopState
-from pipeline.masks import decode_mask, encode_mask
+from pipeline.masks import decode_mask, decode_shrunk, encode_mask
 from pipeline.records import FrameBatch
 from pipeline.steadied import Steadied
 from pipeline.temporal import temporal_consistency
@@ -89,7 +89,7 @@ class Trembles:
 
 
 def steadied(weight=0.6, size=8):
-    loop = Steadied(Trembles(), weight, batch_frames=size)
+    loop = Steadied(Trembles(), weight, batch_frames=size, frame_size=SIZE)
     frames = [frame for batch in batches(size=size) for frame in loop.step(batch)]
     return [*frames, *loop.finish()]
 
@@ -131,10 +131,10 @@ def test_outlines_tremble_less_and_are_nearer_to_the_truth():
 def test_nothing_is_averaged_across_a_cut():
     """The frames of either picture are the same without the other."""
     frames = steadied()
-    first = Steadied(Trembles(), 0.6, batch_frames=8)
+    first = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     alone = [frame for batch in batches(end=CUT) for frame in first.step(batch)]
     assert [*alone, *first.finish()] == frames[:CUT]
-    loop = Steadied(Trembles(), 0.6, batch_frames=8)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     loop._loop._given = CUT
     alone = [frame for batch in batches(first=16) for frame in loop.step(batch)]
     assert [*alone, *loop.finish()] == frames[CUT:]
@@ -157,7 +157,7 @@ def test_tracks_stay_apart():
                 frame, tracks=(frame.tracks[0], replace(frame.tracks[1], rle=encode_mask(below)))
             )
 
-    loop = Steadied(Touching(), 0.6, batch_frames=8)
+    loop = Steadied(Touching(), 0.6, batch_frames=8, frame_size=SIZE)
     frames = [frame for batch in batches() for frame in loop.step(batch)]
     for frame in frames:
         assert sum(decode_mask(track.rle) for track in frame.tracks).max() == 1
@@ -170,17 +170,17 @@ def test_the_size_of_the_batches_does_not_matter(size):
 
 @pytest.mark.parametrize("stop", [8, 16, 24, 32])
 def test_a_loop_that_was_stopped_goes_on_to_the_same_frames(stop):
-    loop = Steadied(Trembles(), 0.6, batch_frames=8)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     frames = [frame for batch in batches(end=stop) for frame in loop.step(batch)]
     state = loop.state()
-    again = Steadied(Trembles(), 0.6, batch_frames=8)
+    again = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     again.restore(state, batches(max(stop - again.past_frames, 0) // 8 * 8, stop))
     frames += [frame for batch in batches(first=stop) for frame in again.step(batch)]
     assert [*frames, *again.finish()] == steadied()
 
 
 def test_it_remembers_no_more_of_a_longer_video():
-    loop = Steadied(Trembles(), 0.6, batch_frames=8)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     held = []
     for batch in batches():
         loop.step(batch)
@@ -203,7 +203,7 @@ def test_outlines_are_steadied_while_the_loop_takes_the_next_batch():
                 assert moved.wait(10)
             return super().step(batch)
 
-    loop = Steadied(Waits(), 0.6, batch_frames=8)
+    loop = Steadied(Waits(), 0.6, batch_frames=8, frame_size=SIZE)
     between = loop._flow.between
 
     def noted(image, neighbour):
@@ -223,7 +223,7 @@ def test_frames_that_were_steadied_when_the_loop_fails_are_not_lost():
                 raise InputError("frame 32 is broken")
             return super().step(batch)
 
-    loop = Steadied(Fails(), 0.6, batch_frames=8)
+    loop = Steadied(Fails(), 0.6, batch_frames=8, frame_size=SIZE)
     frames = []
     with pytest.raises(InputError, match="frame 32"):
         for batch in batches():
@@ -233,7 +233,7 @@ def test_frames_that_were_steadied_when_the_loop_fails_are_not_lost():
 
 
 def test_classes_are_those_of_the_loop():
-    loop = Steadied(Trembles(), 0.6, batch_frames=8)
+    loop = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
     assert (loop.class_of(1), loop.class_of(2)) == (7, None)
 
 
@@ -250,7 +250,7 @@ def test_masks_of_a_large_video_are_drawn_at_its_size():
         def _give(self, end):
             return [annotated_frame(frame.index, t1_c5=mask) for frame in super()._give(end)]
 
-    loop = Steadied(Still(), 0.6, batch_frames=8)
+    loop = Steadied(Still(), 0.6, batch_frames=8, frame_size=size)
     indices = np.arange(8)
     loop.step(
         FrameBatch(indices=indices, times=indices / 25, images=np.stack([picture] * len(indices)))
@@ -258,3 +258,31 @@ def test_masks_of_a_large_video_are_drawn_at_its_size():
     for found in masks(loop.finish()):
         assert found.shape == size
         assert (found ^ mask).sum() < 0.02 * mask.sum()
+
+
+def test_the_loop_may_see_smaller_pictures_than_the_video_has():
+    size, small = (540, 960), (270, 480)
+    disc = np.hypot(*(np.indices(size) - np.array([[[270]], [[480]]]))) < 150
+
+    class SmallStill(Trembles):
+        def _give(self, end):
+            seen = decode_shrunk(encode_mask(disc), small)
+            speck = rectangle(10, 10, 11, 11, small)
+            return [
+                annotated_frame(frame.index, t1_c5=seen, t2_c1=speck)
+                for frame in super()._give(end)
+            ]
+
+    loop = Steadied(SmallStill(), 0.6, batch_frames=8, frame_size=size)
+    indices = np.arange(8)
+    images = np.zeros((8, *small, 3), np.uint8)
+    loop.step(FrameBatch(indices=indices, times=indices / 25, images=images))
+    found = loop.finish()
+    assert len(found) == 8
+    for frame in found:
+        large, speck = (decode_mask(track.rle) for track in frame.tracks)
+        assert (large ^ disc).sum() < 0.01 * disc.sum()
+        # Smooth, and not the steps of the smaller picture: both pixels of a step would be equal.
+        assert (large[::2] != large[1::2]).any()
+        assert speck.shape == size
+        assert speck[20:22, 20:22].all()

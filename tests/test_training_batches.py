@@ -1,6 +1,9 @@
 """Which frames and tracks of labelled clips a step of training takes."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from pipeline.labelled_clip import LabelledClip
@@ -19,7 +22,7 @@ def moving_square():
 
 
 class ZeroFeatures:
-    def features(self, clip, frames):
+    def features(self, clip, frames, region=None):
         return [torch.zeros(len(frames), 1, 2, 2)]
 
 
@@ -46,3 +49,31 @@ def test_a_target_can_be_two_tracks_at_once():
         areas.add(round(float(batch.targets[0, 0].mean()) * 64 * 96 / 400))
     # Squares of 20 by 20 pixels: one where the second is hidden or drawn to itself, else both.
     assert areas == {1, 2}
+
+
+class PictureSizes:
+    """Remembers how large the pictures were that features were asked of."""
+
+    def __init__(self, clips):
+        self.clips = clips
+        self.seen = []
+
+    def features(self, clip, frames, region=None):
+        images = self.clips[clip].images[list(frames)]
+        self.seen.append(images.shape if region is None else region.cut_from(images).shape)
+        return [torch.zeros(len(frames), 1, 2, 2)]
+
+
+def test_a_view_from_near_shows_the_surroundings_of_a_track_in_picture_and_target():
+    clip = moving_square()
+    alone = replace(clip, track_maps=np.where(clip.track_maps == 1, clip.track_maps, 0))
+    pictures = PictureSizes([alone])
+    stage = Stage(until=1.0, frames=1, clips=1, tracks=1, near_share=1.0)
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        batch = sample_batch(random, [alone], pictures, stage, 64)
+        _, height, width, _ = pictures.seen[-1]
+        # The square of 20 by 20 pixels is whole in each view, and larger than in the picture.
+        assert float(batch.targets.mean()) == pytest.approx(400 / (height * width), rel=0.2)
+        assert height * width < 64 * 96
+    assert len({shape[1:3] for shape in pictures.seen}) > 10

@@ -84,6 +84,11 @@ class Sam2Tracker:
         return self._network
 
     @property
+    def input_size(self) -> tuple[int, int]:
+        """The height and width that frames are brought to."""
+        return self._network.image_size, self._network.image_size
+
+    @property
     def track_ids(self) -> list[int]:
         """The tracks that are being followed, in ascending order."""
         return self._bank.track_ids

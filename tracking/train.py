@@ -36,15 +36,16 @@ CLIPS = (
     Stage(until=0.8, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
-# Weights that know boxes and points already need few single frames more.
+# Weights that know boxes and points already need few single frames more, half of them from near,
+# where the tracker looks besides when it is given a box or points.
 FURTHER_CLIPS = (
-    Stage(until=0.15, frames=1, clips=8, tracks=2),
-    Stage(until=0.4, frames=2, clips=5, tracks=2),
+    Stage(until=0.3, frames=1, clips=8, tracks=2, near_share=0.5),
+    Stage(until=0.5, frames=2, clips=5, tracks=2),
     Stage(until=0.7, frames=4, clips=3, tracks=2),
     Stage(until=1.0, frames=8, clips=2, tracks=2),
 )
 # Boxes and points on single frames, where a step with gradients through the trunk is cheap.
-PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2),)
+PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2, near_share=0.5),)
 
 Trunk = Literal["frozen", "learning"]
 

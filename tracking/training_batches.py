@@ -9,10 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.labelled_clip import LabelledClip
-from tracking.trunk_features import TrunkFeatures
+from pipeline.labelled_clip import LabelledClip, masks_of_map
+from pipeline.masks import boxes_of_masks
+from tracking.trunk_features import Region, TrunkFeatures
 
 _MIN_AREA_SHARE = 0.0008
+# Sides of a view from near, in sides of the box around a track: when it is prompted by a box or
+# points, the tracker looks at 2.2 of them too.
+_NEAR_MARGINS = (1.4, 3.2)
+_SMALLEST_VIEW = 40
 # Frames of a clip from one frame of a run to the next; real instruments jump at times.
 _SPACINGS = (1, 1, 2, 3, 5)
 # Most tracks stay in sight; only those that go and return teach to let go and to find again.
@@ -29,12 +34,14 @@ class Stage:
         clips: clips in each step.
         tracks: tracks followed in each clip; constant, since the CPU kernels are built
             anew for each new batch size.
+        near_share: how often the surroundings of a track are all that a clip shows, 0..1.
     """
 
     until: float
     frames: int
     clips: int
     tracks: int
+    near_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +86,45 @@ def sample_batch(
         number = int(random.integers(len(clips)))
         clip = clips[number]
         frames = _draw_frames(random, len(clip), stage.frames)
-        min_area = int(_MIN_AREA_SHARE * clip.track_maps[0].size)
-        visible = [track_id for track_id, _ in clip.masks(frames[0], min_area)]
+        region = _draw_region(random, clip, frames[0], stage.near_share)
+        maps = clip.track_maps[frames]
+        if region is not None:
+            maps = region.cut_from(maps)
+        min_area = int(_MIN_AREA_SHARE * maps[0].size)
+        visible = [track_id for track_id, _ in masks_of_map(maps[0], clip.class_of_track, min_area)]
         if not visible:
             continue
-        chances = _chances(clip, visible, frames)
         few = len(visible) < stage.tracks
-        chosen = random.choice(visible, stage.tracks, replace=few, p=chances)
-        features.append(trunk.features(number, frames))
-        for track_id in chosen:
-            group = [track_id]
-            if random.random() < group_share:
-                group.append(random.choice(visible))
-            masks = np.isin(clip.track_maps[frames], group).astype(np.float32)
-            targets.append([cv2.resize(mask, (image_size, image_size)) for mask in masks])
+        chosen = random.choice(visible, stage.tracks, replace=few, p=_chances(maps, visible))
+        masks = [
+            _target(random, maps, track_id, visible, group_share, image_size) for track_id in chosen
+        ]
+        if not all(mask[0].any() for mask in masks):
+            # Too thin for the network's input.
+            continue
+        features.append(trunk.features(number, frames, region))
+        targets += masks
     return TrackBatch(
         features=[torch.cat(level) for level in zip(*features, strict=True)],
-        targets=(torch.from_numpy(np.array(targets)) >= 0.5).float(),
+        targets=torch.from_numpy(np.array(targets)).float(),
         clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
     )
+
+
+def _target(
+    random: np.random.Generator,
+    maps: NDArray[np.uint8],
+    track_id: int,
+    visible: Sequence[int],
+    group_share: float,
+    image_size: int,
+) -> NDArray[np.bool_]:
+    """Return the masks bool[T, S, S] of a track, now and then together with another one."""
+    group = [track_id]
+    if random.random() < group_share:
+        group.append(random.choice(visible))
+    masks = np.isin(maps, group).astype(np.float32)
+    return np.stack([cv2.resize(mask, (image_size, image_size)) >= 0.5 for mask in masks])
 
 
 def _draw_frames(random: np.random.Generator, length: int, count: int) -> list[int]:
@@ -111,11 +138,27 @@ def _draw_frames(random: np.random.Generator, length: int, count: int) -> list[i
     return frames
 
 
-def _chances(
-    clip: LabelledClip, track_ids: Sequence[int], frames: Sequence[int]
-) -> NDArray[np.float64]:
-    """Return how likely each track is to be drawn."""
-    maps = clip.track_maps[frames]
+def _draw_region(
+    random: np.random.Generator, clip: LabelledClip, frame: int, near_share: float
+) -> Region | None:
+    """Draw the surroundings of a track of a frame; None where the whole picture is to be seen."""
+    if not near_share or random.random() >= near_share:
+        return None
+    masks = list(clip.masks(frame, int(_MIN_AREA_SHARE * clip.track_maps[0].size)))
+    if not masks:
+        return None
+    _, mask = masks[int(random.integers(len(masks)))]
+    box = boxes_of_masks(mask[None])[0].astype(np.float64)
+    sides = box[2:] - box[:2]
+    reach = np.maximum(sides * random.uniform(*_NEAR_MARGINS), _SMALLEST_VIEW) / 2
+    center = (box[:2] + box[2:]) / 2 + random.uniform(-0.2, 0.2, 2) * sides
+    left, top = np.maximum(center - reach, 0).astype(int).tolist()
+    right, bottom = np.minimum(center + reach, mask.shape[::-1]).astype(int).tolist()
+    return Region(left=left, top=top, right=right, bottom=bottom)
+
+
+def _chances(maps: NDArray[np.uint8], track_ids: Sequence[int]) -> NDArray[np.float64]:
+    """Return how likely each track is to be drawn, from the track maps uint8[T, H, W] of a run."""
     vanishes = [not (maps == track_id).any((1, 2)).all() for track_id in track_ids]
     weights = np.where(vanishes, _WEIGHT_OF_VANISHING, 1.0)
     return np.asarray(weights / weights.sum(), np.float64)

@@ -1,6 +1,7 @@
 """Features of a network's trunk while it is trained: kept from once, or computed anew."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +16,33 @@ from pipeline.labelled_clip import LabelledClip
 from tracking.sam2_model import normalize_images
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """A part of a picture, in pixels; `right` and `bottom` are the first beyond it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def cut_from(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the region of pictures or maps uint8[T, H, W, ...]."""
+        return pictures[:, self.top : self.bottom, self.left : self.right]
+
+
 class TrunkFeatures(Protocol):
     """Gives the trunk's features of labelled clips."""
 
-    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
-        """Return the features float32[T, C, h, w] of each stride for some frames of a clip."""
+    def features(
+        self, clip: int, frames: Sequence[int], region: Region | None = None
+    ) -> list[Tensor]:
+        """Return the features float32[T, C, h, w] of each stride for some frames of a clip.
+
+        Args:
+            clip: its number.
+            frames: T of its frames.
+            region: all that is seen of them; the whole pictures if None.
+        """
         ...
 
 
@@ -50,17 +73,24 @@ class FeatureCache:
             )
         self._known = _memory_map(folder / "known.npy", (len(clips), frames), np.dtype(np.bool_))
 
-    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
-        """Return the features, computing those that are not known yet."""
+    def features(
+        self, clip: int, frames: Sequence[int], region: Region | None = None
+    ) -> list[Tensor]:
+        """Return the features, computing those that are not known yet, and those of regions."""
+        if region is not None:
+            return self._compute(region.cut_from(self._clips[clip].images[list(frames)]))
         missing = [frame for frame in frames if not self._known[clip, frame]]
         if missing:
-            images = torch.from_numpy(self._clips[clip].images[missing].copy())
-            with torch.no_grad():
-                computed = self._trunk(normalize_images(images, self._size))
+            computed = self._compute(self._clips[clip].images[missing])
             for stored, values in zip(self._maps, computed, strict=True):
                 stored[clip, missing] = values.half().numpy()
             self._known[clip, missing] = True
         return [torch.from_numpy(stored[clip, list(frames)]).float() for stored in self._maps]
+
+    @torch.no_grad()
+    def _compute(self, images: NDArray[np.uint8]) -> list[Tensor]:
+        inputs = normalize_images(torch.from_numpy(images.copy()), self._size)
+        return list(self._trunk(inputs))
 
 
 def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
@@ -89,9 +119,13 @@ class LearningTrunk:
             ]
         )
 
-    def features(self, clip: int, frames: Sequence[int]) -> list[Tensor]:
+    def features(
+        self, clip: int, frames: Sequence[int], region: Region | None = None
+    ) -> list[Tensor]:
         """Return the features, with gradients."""
-        images = torch.from_numpy(self._clips[clip].images[list(frames)].copy())
+        pictures = self._clips[clip].images[list(frames)]
+        seen = pictures if region is None else region.cut_from(pictures)
+        images = torch.from_numpy(seen.copy())
         varied = self._vary(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         inputs = normalize_images(varied, self._network.image_size)
         return list(self._network.image_encoder.trunk(inputs))

@@ -1,0 +1,81 @@
+"""A video is annotated at the size that the networks need, and stored at its own."""
+
+import numpy as np
+import pytest
+
+from flows.settings import AnnotateSettings
+from flows.video_job import VideoJob, annotate_job
+from pipeline.annotate import PromptedTracking
+from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.masks import decode_mask
+from samples.theatre.render import render
+
+SIZE = (720, 1280)
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def large_video(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("large")
+    render(seed=11, frame_count=20, width=SIZE[1], height=SIZE[0], folder=folder)
+    return folder / "video.mp4"
+
+
+@pytest.fixture
+def seen_sizes(monkeypatch):
+    """The sizes of the pictures that the loop is given."""
+    sizes = set()
+    step = PromptedTracking.step
+
+    def noted(self, batch):
+        sizes.add(batch.images.shape[1:3])
+        return step(self, batch)
+
+    monkeypatch.setattr(PromptedTracking, "step", noted)
+    return sizes
+
+
+def annotated(video, out, **settings):
+    job = VideoJob(video=video, out=out, settings=AnnotateSettings(device="cpu", **settings))
+    return list(annotate_job(job).frames())
+
+
+def overlap(frames, others):
+    """Return the IoU of all that is annotated in two sets of the same video."""
+    common = union = 0
+    for frame, other in zip(frames, others, strict=True):
+        first, second = (
+            np.any([decode_mask(track.rle) for track in each.tracks], axis=0)
+            for each in (frame, other)
+        )
+        common += (first & second).sum()
+        union += (first | second).sum()
+    return common / union
+
+
+def test_pictures_are_as_small_as_the_networks_allow_and_masks_as_large_as_the_video(
+    large_video, tmp_path, seen_sizes
+):
+    reduced = annotated(large_video, tmp_path / "reduced")
+    assert seen_sizes == {(270, 480)}
+    seen_sizes.clear()
+    full = annotated(large_video, tmp_path / "full", pictures="full")
+    assert seen_sizes == {SIZE}
+    assert all(track.rle.size == SIZE for frame in reduced for track in frame.tracks)
+    assert overlap(reduced, full) > 0.9
+
+
+@pytest.mark.parametrize("settings", [{"steady": 0}, {"policy": "first-frame"}])
+def test_what_is_not_steadied_is_worked_with_at_the_size_of_the_video(
+    large_video, tmp_path, seen_sizes, settings
+):
+    annotated(large_video, tmp_path, max_frames=2, **settings)
+    assert seen_sizes == {SIZE}
+
+
+def test_a_stopped_annotation_of_reduced_pictures_goes_on_to_the_same_set(large_video, tmp_path):
+    settings = AnnotateSettings(device="cpu")
+    job = VideoJob(video=large_video, out=tmp_path / "stopped", settings=settings)
+    with pytest.raises(AnnotationStoppedError):
+        annotate_job(job, should_stop=lambda: True)
+    assert list(annotate_job(job).frames()) == annotated(large_video, tmp_path / "whole")
