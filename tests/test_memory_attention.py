@@ -8,7 +8,12 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 
 import tracking.memory_attention
 from tracking.memory import FrameMemory, MemoryBank
-from tracking.memory_attention import MemoryReader
+from tracking.memory_attention import (
+    KeysAndValues,
+    MemoryReader,
+    attend_to_memories,
+    coarse_places,
+)
 from tracking.sam2_model import build_network
 
 CPU = torch.device("cpu")
@@ -69,8 +74,8 @@ def read_by_the_package(network, bank, track_id, frame_index):
 
 
 @torch.inference_mode()
-def read(network, bank, frame_index=6):
-    reader = MemoryReader(network, CPU)
+def read(network, bank, frame_index=6, in_detail=None):
+    reader = MemoryReader(network, CPU, in_detail)
     return reader.read(*picture(), bank.gather(bank.track_ids, frame_index))
 
 
@@ -133,3 +138,71 @@ def test_keys_and_values_are_forgotten_with_their_memory(network):
     bank.end(1)
     gc.collect()
     assert len(reader._kept) == 4
+
+
+def test_a_coarse_grid_has_the_mean_of_each_four_places():
+    tokens = torch.arange(2 * 16 * 3.0).reshape(2, 16, 3)
+    picture = tokens.reshape(2, 4, 4, 3).permute(0, 3, 1, 2)
+    expected = torch.nn.functional.avg_pool2d(picture, 2).permute(0, 2, 3, 1).reshape(2, 4, 3)
+    assert torch.allclose(coarse_places(tokens), expected)
+
+
+@torch.inference_mode()
+def test_what_is_read_coarsely_weighs_as_much_as_the_places_that_it_stands_for(network):
+    layer = network.memory_attention.layers[0]
+    current, position = (each.transpose(0, 1) for each in picture())
+    random = torch.Generator().manual_seed(4)
+    few = KeysAndValues(
+        keys=torch.randn(2, 64, 128, generator=random),
+        values=torch.randn(2, 64, 128, generator=random),
+    )
+    many = KeysAndValues(
+        keys=few.keys.repeat_interleave(4, 1), values=few.values.repeat_interleave(4, 1)
+    )
+    one = torch.randn(2, 1, 128, generator=random)
+    beside = [
+        KeysAndValues(keys=torch.cat([each.keys, one], 1), values=torch.cat([each.values, one], 1))
+        for each in (few, many)
+    ]
+    weights = torch.cat([torch.full((2, 64), 4.0).log(), torch.zeros(2, 1)], 1)
+    coarsely = attend_to_memories(layer, current, position, beside[0], weights)
+    in_detail = attend_to_memories(layer, current, position, beside[1], None)
+    assert torch.allclose(coarsely, in_detail, atol=1e-5)
+
+
+@pytest.mark.parametrize("most_kept_bytes", [1 << 20, 0])
+def test_older_memories_can_be_read_coarsely(network, monkeypatch, most_kept_bytes):
+    monkeypatch.setattr(tracking.memory_attention, "_MOST_KEPT_BYTES", most_kept_bytes)
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 6))
+    remembered(bank, 2, [])
+    remembered(bank, 3, [4])
+    together = read(network, bank, in_detail=1)
+    for row, track_id in enumerate(bank.track_ids):
+        alone = MemoryBank()
+        alone[track_id].remember_prompted(bank[track_id].prompted[0])
+        for memory in bank[track_id].recent:
+            alone[track_id].remember_tracked(memory)
+        assert torch.allclose(together[:, row], read(network, alone, in_detail=1)[:, 0], atol=2e-5)
+    in_detail = read(network, bank)
+    # Prompts and the latest memory are read place by place; so only the first track differs.
+    assert torch.allclose(together[:, 1:], in_detail[:, 1:], atol=2e-5)
+    assert not torch.allclose(together[:, 0], in_detail[:, 0], atol=1e-3)
+    assert torch.allclose(read(network, bank, in_detail=5), in_detail, atol=2e-5)
+
+
+@torch.inference_mode()
+def test_a_memory_that_is_the_latest_again_is_read_in_detail_again(network):
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 4))
+    reader = MemoryReader(network, CPU, in_detail=1)
+    reader.read(*picture(), bank.gather([1], 4))
+    prompt = FrameMemory(
+        frame_index=3,
+        features=torch.zeros(64, 16, 16, dtype=torch.bfloat16),
+        pointer=torch.zeros(128),
+    )
+    # It takes the place of what was tracked on its frame.
+    bank[1].remember_prompted(prompt)
+    again = reader.read(*picture(), bank.gather([1], 4))
+    assert torch.equal(again, read(network, bank, 4, in_detail=1))

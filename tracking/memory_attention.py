@@ -6,10 +6,13 @@ every memory anew for each frame. What they are does not change as long as a mem
 its age, which enters as an encoding that is added: attention projects and rotates linearly, so that
 keys are those of the memory plus those of its age. And as long as tracks have not looked at their
 memories, they all see the same picture, which is attended to once.
+
+What is farther back can be read coarsely: the mean of each 2 x 2 places of a memory for the four
+of them, after Efficient Track Anything (Xiong et al., arXiv 2411.18933), which does so for all
+memories. A mean has the weight of four places, so that no training is needed for it.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -24,6 +27,8 @@ from torch import Tensor
 from tracking.memory import FrameMemory, GatheredMemories
 
 _POINTER_AGE_SCALE = 15
+# Places along each side of a memory that are read as one where it is read coarsely.
+_COARSE = 2
 # Keys and values of SAM-2's own networks take some 30 MB a memory, too much to keep.
 _MOST_KEPT_BYTES = 1 << 20
 
@@ -40,6 +45,18 @@ class KeysAndValues:
     keys: Tensor
     values: Tensor
 
+    def coarse(self) -> "KeysAndValues":
+        """Return those of the places of a coarser grid."""
+        return KeysAndValues(keys=coarse_places(self.keys), values=coarse_places(self.values))
+
+
+def coarse_places(tokens: Tensor) -> Tensor:
+    """Return the mean of each 2 x 2 places of tokens [..., HW, C] of a square grid."""
+    *others, places, width = tokens.shape
+    side = math.isqrt(places) // _COARSE
+    blocks = tokens.reshape(*others, side, _COARSE, side, _COARSE, width)
+    return blocks.mean((-4, -2)).reshape(*others, side * side, width)
+
 
 class MemoryReader:
     """Conditions a frame's features on what is remembered of tracks.
@@ -47,18 +64,25 @@ class MemoryReader:
     Args:
         network: a SAM-2 network.
         device: where it runs.
+        in_detail: how many of the latest memories are read place by place, besides those of
+            prompted frames; those before them coarsely. None: all.
     """
 
-    def __init__(self, network: SAM2Base, device: torch.device) -> None:
+    def __init__(
+        self, network: SAM2Base, device: torch.device, in_detail: int | None = None
+    ) -> None:
         self._network = network
+        self._in_detail = in_detail
         self._attention: MemoryAttention = network.memory_attention
         self._layers: list[MemoryAttentionLayer] = list(self._attention.layers)
         self._position = _spatial_position(network, device)
         self._kept: WeakKeyDictionary[FrameMemory, list[KeysAndValues]] = WeakKeyDictionary()
+        self._kept_coarse: WeakKeyDictionary[FrameMemory, list[KeysAndValues]] = WeakKeyDictionary()
         width = self._layers[0].cross_attn_image.internal_dim
         kept_bytes = len(self._layers) * 2 * len(self._position) * width * 4
         self._keeps = kept_bytes <= _MOST_KEPT_BYTES
         self._kept_ages = [self._project_ages(layer) for layer in self._layers if self._keeps]
+        self._kept_coarse_ages = [coarse_places(added) for added in self._kept_ages]
         self._room = self._position.new_zeros(0)
 
     def read(self, current: Tensor, position: Tensor, gathered: GatheredMemories) -> Tensor:
@@ -71,31 +95,42 @@ class MemoryReader:
         """
         output = current + 0.1 * position if self._attention.pos_enc_at_input else current
         output, position = output.transpose(0, 1), position.transpose(0, 1)
-        valid = self._valid(gathered)
+        spatial = max(sum(map(self._token_count, ages)) for ages in gathered.ages)
+        weights = self._weights(gathered, spatial)
         for number, layer in enumerate(self._layers):
             # Layer by layer: with SAM-2's own networks, one takes 60 MB a track.
-            memories = self._lay_out(gathered, number)
-            output = attend_to_memories(layer, output, position, memories, valid)
+            memories = self._lay_out(gathered, spatial, number)
+            output = attend_to_memories(layer, output, position, memories, weights)
         normed: Tensor = self._attention.norm(output)
         return normed.transpose(0, 1)
 
-    def _lay_out(self, gathered: GatheredMemories, number: int) -> KeysAndValues:
+    def _is_coarse(self, age: int) -> bool:
+        """Return whether a memory of this age is read coarsely; 0 marks a prompted frame."""
+        return self._in_detail is not None and age > self._in_detail
+
+    def _token_count(self, age: int) -> int:
+        places = len(self._position)
+        return places // _COARSE**2 if self._is_coarse(age) else places
+
+    def _lay_out(self, gathered: GatheredMemories, spatial: int, number: int) -> KeysAndValues:
         """Lay out what a layer attends to: spatial memories first, padded, then pointers.
 
         It lies where the layer before had its own, and is good until the next one needs the room.
         """
-        tokens = len(self._position)
-        spatial = max(len(row) for row in gathered.memories) * tokens
         into = self._room_before(self._project_pointers(gathered, self._layers[number]), spatial)
-        keys_of_age = self._keys_of_age(number)
+        added = self._keys_of_age(number, coarse=False)
+        added_coarse = self._keys_of_age(number, coarse=True)
         for row, (memories, ages) in enumerate(zip(gathered.memories, gathered.ages, strict=True)):
-            for slot, (memory, age) in enumerate(zip(memories, ages, strict=True)):
-                place = slice(slot * tokens, (slot + 1) * tokens)
-                one = self._keys_and_values(memory, number)
-                torch.add(one.keys, keys_of_age[age], out=into.keys[row, place])
+            end = 0
+            for memory, age in zip(memories, ages, strict=True):
+                coarse = self._is_coarse(age)
+                one = self._keys_and_values(memory, number, coarse=coarse)
+                place = slice(end, end + len(one.keys))
+                of_age = added_coarse[age] if coarse else added[age]
+                torch.add(one.keys, of_age, out=into.keys[row, place])
                 into.values[row, place] = one.values
-            padding = slice(len(memories) * tokens, spatial)
-            into.keys[row, padding] = into.values[row, padding] = 0
+                end = place.stop
+            into.keys[row, end:spatial] = into.values[row, end:spatial] = 0
         return into
 
     def _room_before(self, pointers: KeysAndValues, spatial: int) -> KeysAndValues:
@@ -113,35 +148,44 @@ class MemoryReader:
         keys[:, spatial:], values[:, spatial:] = pointers.keys, pointers.values
         return KeysAndValues(keys=keys, values=values)
 
-    def _valid(self, gathered: GatheredMemories) -> Tensor | None:
-        """Return bool[B, L], False for padding; None where there is none."""
-        counts = [len(row) for row in gathered.memories]
-        pointer_counts = gathered.pointer_counts
-        if len(set(counts)) == len(set(pointer_counts)) == 1:
-            return None
-        device = gathered.pointers.device
+    def _weights(self, gathered: GatheredMemories, spatial: int) -> Tensor | None:
+        """Return float32[B, L], the logarithm of how many places each token stands for.
+
+        It is -inf for padding; None where each token stands for itself.
+        """
         pieces = self._network.hidden_dim // self._network.mem_dim
-        return torch.cat(
-            [
-                _first(counts, len(self._position), device),
-                _first(pointer_counts, pieces, device),
-            ],
-            1,
-        )
+        pointers = max(gathered.pointer_counts) * pieces
+        weights = torch.full((len(gathered.ages), spatial + pointers), -math.inf)
+        for row, ages in enumerate(gathered.ages):
+            end = 0
+            for age in ages:
+                place = slice(end, end + self._token_count(age))
+                weights[row, place] = math.log(_COARSE**2) if self._is_coarse(age) else 0.0
+                end = place.stop
+            weights[row, spatial : spatial + gathered.pointer_counts[row] * pieces] = 0.0
+        return weights.to(self._position.device) if weights.any() else None
 
-    def _keys_and_values(self, memory: FrameMemory, number: int) -> KeysAndValues:
+    def _keys_and_values(self, memory: FrameMemory, number: int, *, coarse: bool) -> KeysAndValues:
         if not self._keeps:
-            return project_memory(self._layers[number], memory.features, self._position)
-        kept = self._kept.get(memory)
-        if kept is None:
-            kept = [
-                project_memory(layer, memory.features, self._position) for layer in self._layers
-            ]
-            self._kept[memory] = kept
-        return kept[number]
+            one = project_memory(self._layers[number], memory.features, self._position)
+            return one.coarse() if coarse else one
+        kept = self._kept_coarse if coarse else self._kept
+        if memory not in kept:
+            kept[memory] = self._projected(memory, coarse=coarse)
+        return kept[memory][number]
 
-    def _keys_of_age(self, number: int) -> Tensor:
-        return self._kept_ages[number] if self._keeps else self._project_ages(self._layers[number])
+    def _projected(self, memory: FrameMemory, *, coarse: bool) -> list[KeysAndValues]:
+        """Return what each layer attends to of a memory; once coarse, it seldom turns back."""
+        layers = self._kept.pop(memory, None) or [
+            project_memory(layer, memory.features, self._position) for layer in self._layers
+        ]
+        return [one.coarse() for one in layers] if coarse else layers
+
+    def _keys_of_age(self, number: int, *, coarse: bool) -> Tensor:
+        if self._keeps:
+            return (self._kept_coarse_ages if coarse else self._kept_ages)[number]
+        added = self._project_ages(self._layers[number])
+        return coarse_places(added) if coarse else added
 
     @torch.inference_mode()
     def _project_ages(self, layer: MemoryAttentionLayer) -> Tensor:
@@ -195,7 +239,7 @@ def attend_to_memories(
     current: Tensor,
     position: Tensor,
     memories: KeysAndValues,
-    valid: Tensor | None,
+    weights: Tensor | None,
 ) -> Tensor:
     """Let tracks attend to their memories in one layer, all in one pass.
 
@@ -205,7 +249,8 @@ def attend_to_memories(
             seen their memories, then of one for each track.
         position: float32[1, HW, C].
         memories: the keys and values float32[B, L, C] of B tracks.
-        valid: bool[B, L], False for padding; None where there is none.
+        weights: float32[B, L], the logarithm of how many places each token stands for, -inf for
+            padding; None where each stands for itself.
 
     Returns:
         float32[B, HW, C].
@@ -214,7 +259,7 @@ def attend_to_memories(
     queries = layer.norm2(output)
     if layer.pos_enc_at_cross_attn_queries:
         queries = queries + position
-    mask = None if valid is None else valid[:, None, None]
+    mask = None if weights is None else weights[:, None, None]
     output = output + _attended(layer.cross_attn_image, queries, memories, mask)
     hidden = layer.linear1(layer.norm3(output))
     attended: Tensor = output + layer.linear2(layer.activation(hidden))
@@ -261,9 +306,3 @@ def _spatial_position(network: SAM2Base, device: torch.device) -> Tensor:
     with torch.inference_mode():
         encoded: Tensor = network.memory_encoder.position_encoding(dummy)
     return encoded[0].flatten(1).T
-
-
-def _first(counts: Sequence[int], times: int, device: torch.device) -> Tensor:
-    """Return bool[B, max * times] that is True for the first count * times places of each row."""
-    places = torch.arange(max(counts) * times, device=device)
-    return places < torch.tensor(counts, device=device)[:, None] * times

@@ -21,7 +21,7 @@ from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput, encode_frames
 from tracking.mask_heads import follow_heads
-from tracking.memory import FrameMemory, MemoryBank, MemoryRule
+from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
@@ -49,7 +49,7 @@ class Sam2Tracker:
         network: a SAM-2 network.
         device: where it runs.
         look_back: how many frames before the current one are kept for `back_fill`.
-        memory_rule: which tracked frames are worth remembering.
+        memory_rule: which tracked frames are worth remembering, and how they are read.
         views: in how many views of the frame a box or points for a new track are asked: `one`,
             as SAM-2 does, or `several`, which small networks gain from; those of Scopeline's own
             configuration if None.
@@ -63,8 +63,9 @@ class Sam2Tracker:
         memory_rule: MemoryRule | None = None,
         views: Views | None = None,
     ) -> None:
-        self._memory_rule = memory_rule or MemoryRule()
-        self._views = views or ("several" if isinstance(network, DrawnPromptSam2) else "one")
+        is_own = isinstance(network, DrawnPromptSam2)
+        self._memory_rule = memory_rule or (LATEST_IN_DETAIL if is_own else MemoryRule())
+        self._views = views or ("several" if is_own else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
@@ -76,7 +77,7 @@ class Sam2Tracker:
         self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
         self._past: deque[PastFrame] = deque(maxlen=look_back)
-        self._reader = MemoryReader(self._network, device)
+        self._reader = MemoryReader(self._network, device, self._memory_rule.in_detail)
 
     @property
     def network(self) -> SAM2Base:
@@ -222,8 +223,7 @@ class Sam2Tracker:
         self._frame_index = -1
         self._image = None
         self._features = None
-        self._encoded_ahead = {}
-        self._outputs = {}
+        self._encoded_ahead, self._outputs = {}, {}
         self._past.clear()
 
     def state(self) -> Arrays:
