@@ -1,6 +1,7 @@
 """`make demo`: annotate the checked-in clip through the Prefect flow, and say where it is."""
 
 import os
+import shutil
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -14,10 +15,26 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from flows.annotate_video import annotate_video
 
-    result = annotate_video(CLIP, REPOSITORY / "demo")
+    out = REPOSITORY / "demo"
+    remove_outdated(CLIP, out)
+    result = annotate_video(CLIP, out)
     print(f"\nannotation set: {result['set']}")
     print(f"overlay video:  {result['overlay']}")
     print(f"look closer:    .venv/bin/scopeline info {result['set']}")
+
+
+def remove_outdated(video: Path, out: Path) -> None:
+    """Remove the demo that other models or settings have made, such as an earlier version's."""
+    from flows.settings import AnnotateSettings
+    from flows.video_job import VideoJob, existing_set, manifest_of
+    from pipeline.errors import OutputError
+    from pipeline.frames import open_video
+
+    job = VideoJob(video=video, out=out, settings=AnnotateSettings())
+    try:
+        existing_set(job, manifest_of(open_video(video).info, job.settings))
+    except OutputError:
+        shutil.rmtree(job.set_path)
 
 
 if __name__ == "__main__":
