@@ -159,13 +159,10 @@ class ClipTrainer:
         reprompt = int(random.integers(2, frames)) if frames > 2 and random.random() < 0.4 else -1
         losses = []
         for frame in range(frames):
-            inputs: dict[str, Any] = {"point_inputs": None, "mask_inputs": None}
-            prompted = frame == 0
-            if prompted:
-                inputs = make_prompts(random, batch.targets[:, 0], kind)
-            elif frame == reprompt and bool(batch.targets[:, frame].flatten(1).any(1).all()):
-                prompted = True
-                inputs = make_prompts(random, batch.targets[:, frame], "rough-mask")
+            # Every track shows on the first frame, and is prompted there.
+            asked = {0: kind, reprompt: "rough-mask"}.get(frame)
+            prompted = asked is not None and _all_show(batch.targets[:, frame])
+            inputs = make_prompts(random, batch.targets[:, frame], asked if prompted else None)
             rows = batch.clip_of_row * frames + frame
             current = [level[:, rows] for level in vision]
             output, heads, _, _ = network._track_step(
@@ -308,6 +305,11 @@ def train_through_clips(
         validate=validate if validation_clips else None,
     )
     network.eval()
+
+
+def _all_show(targets: Tensor) -> bool:
+    """Return whether each of the masks float32[B, S, S] has an inside."""
+    return bool(targets.flatten(1).any(1).all())
 
 
 def _prepare_to_train(network: SAM2Base) -> None:

@@ -97,7 +97,8 @@ def sample_batch(
         few = len(visible) < stage.tracks
         chosen = random.choice(visible, stage.tracks, replace=few, p=_chances(maps, visible))
         masks = [
-            _target(random, maps, track_id, visible, group_share, image_size) for track_id in chosen
+            _masks_of(_group_of(random, track_id, visible, group_share), maps, image_size)
+            for track_id in chosen
         ]
         if not all(mask[0].any() for mask in masks):
             # Too thin for the network's input.
@@ -111,19 +112,18 @@ def sample_batch(
     )
 
 
-def _target(
-    random: np.random.Generator,
-    maps: NDArray[np.uint8],
-    track_id: int,
-    visible: Sequence[int],
-    group_share: float,
-    image_size: int,
+def _group_of(
+    random: np.random.Generator, track_id: int, visible: Sequence[int], group_share: float
+) -> list[int]:
+    """Return a track, now and then together with another one."""
+    return [track_id, random.choice(visible)] if random.random() < group_share else [track_id]
+
+
+def _masks_of(
+    track_ids: Sequence[int], maps: NDArray[np.uint8], image_size: int
 ) -> NDArray[np.bool_]:
-    """Return the masks bool[T, S, S] of a track, now and then together with another one."""
-    group = [track_id]
-    if random.random() < group_share:
-        group.append(random.choice(visible))
-    masks = np.isin(maps, group).astype(np.float32)
+    """Return the masks bool[T, S, S] of some tracks as one, from maps uint8[T, H, W]."""
+    masks = np.isin(maps, track_ids).astype(np.float32)
     return np.stack([cv2.resize(mask, (image_size, image_size)) >= 0.5 for mask in masks])
 
 

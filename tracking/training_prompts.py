@@ -41,18 +41,20 @@ def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDAr
 
 
 def make_prompts(
-    random: np.random.Generator, targets: Tensor, kind: str
+    random: np.random.Generator, targets: Tensor, kind: str | None
 ) -> dict[str, dict[str, Tensor] | Tensor | None]:
-    """Make prompts of one kind for the first frame.
+    """Make prompts of one kind for a frame.
 
     Args:
         random: source of randomness.
         targets: float32[B, S, S], true masks, none of them empty.
-        kind: mask, rough-mask, box or points.
+        kind: mask, rough-mask, box or points; None for no prompt.
 
     Returns:
         The arguments `point_inputs` and `mask_inputs` of SAM-2's `track_step`.
     """
+    if kind is None:
+        return {"point_inputs": None, "mask_inputs": None}
     masks = targets.numpy()
     if kind == "mask":
         return {"point_inputs": None, "mask_inputs": targets[:, None]}
