@@ -16,6 +16,9 @@ from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 
+# Its failed assertions say what they compared, as those of the test modules do.
+pytest.register_assert_rewrite("tests.corrected_exports")
+
 needs_detectron2 = pytest.mark.skipif(
     find_spec("detectron2") is None, reason="detectron2 is not installed; run `make detectron2`"
 )

@@ -9,7 +9,7 @@ from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError
 from pipeline.video_writer import VideoWriter
 from tests.conftest import assert_left_out
-from tests.test_datasets import picture, save
+from tests.small_data import picture, save
 
 PLUS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], bool)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import pytest
 
-from tests.test_datasets import picture, save, two_graspers_on_liver
+from tests.small_data import picture, save, two_graspers_on_liver
 
 
 @pytest.fixture

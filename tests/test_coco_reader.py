@@ -1,0 +1,95 @@
+"""COCO's files: polygons and runs are read, crowds are ignored, videos keep their names."""
+
+import json
+
+import numpy as np
+import pytest
+
+from overseer.datasets import read_labelled_frames
+from pipeline.errors import InputError
+from tests.small_data import ignored_pixels, picture, polygon, save
+
+
+def coco(folder, annotations, **more):
+    document = {
+        "images": [
+            {"id": 1, "file_name": "op1_00.png", "height": 40, "width": 60},
+            {"id": 2, "file_name": "op2_07.png", "height": 40, "width": 60},
+        ],
+        "categories": [
+            {"id": 3, "name": "tool"}, {"id": 5, "name": "liver", "supercategory": "stuff"},
+        ],
+        "annotations": annotations,
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "annotations.json").write_text(json.dumps(document | more))
+    for image in document["images"]:
+        save(folder / "images" / image["file_name"], picture())
+
+
+RUNS = {"size": [40, 60], "counts": [0, 400, 2000]}
+
+
+def test_coco_polygons_and_runs_are_read(tmp_path):
+    flat = [value for point in polygon(0, 0, 10, 10) for value in point]
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [flat]},
+        {"id": 2, "image_id": 1, "category_id": 5, "segmentation": RUNS},
+        {"id": 3, "image_id": 2, "category_id": 3, "segmentation": []},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert [(label.id, label.kind) for label in frames.label_set.classes] == [
+        (3, "thing"), (5, "stuff"),
+    ]  # fmt: skip
+    first, second = frames.clips
+    areas = {first.class_of_track[track]: int(mask.sum()) for track, mask in first.masks(0)}
+    assert areas == {3: 100, 5: 300}  # the tool lies on the liver
+    assert second.class_of_track == {}
+    assert frames.videos == ("op1", "op2")
+
+
+def test_an_exported_set_is_read_back_as_coco(tmp_path, labels):
+    from pipeline.exports import export
+    from tests.test_yolo import RING, TWO_PARTS, annotate
+
+    export(annotate(tmp_path, "op", 40, labels), "coco", tmp_path / "coco")
+    frames = read_labelled_frames(tmp_path / "coco", "coco", labels, 400)
+    (clip,) = frames.clips
+    masks = {clip.class_of_track[track]: mask for track, mask in clip.masks(0)}
+    assert np.array_equal(masks[1], TWO_PARTS)
+    assert np.array_equal(masks[2], RING)
+
+
+def test_coco_that_does_not_fit_is_named(tmp_path):
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 9, "segmentation": RUNS},
+        {"id": 2, "image_id": 2, "category_id": 3, "segmentation": {"size": [4, 4]}},
+    ]
+    coco(tmp_path, annotations)
+    with pytest.raises(InputError, match=r"annotations.json has category 9 on op1_00.png"):
+        read_labelled_frames(tmp_path, "coco", None, 400)
+    with pytest.raises(InputError, match="has no COCO file"):
+        read_labelled_frames(tmp_path / "images", "coco", None, 400)
+
+
+def test_a_coco_crowd_is_ignored_but_for_the_objects_on_it(tmp_path):
+    flat = [value for point in polygon(0, 0, 10, 10) for value in point]
+    crowd = {"size": [40, 60], "counts": [0, 2400]}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [flat], "iscrowd": 0},
+        {"id": 2, "image_id": 1, "category_id": 3, "segmentation": crowd, "iscrowd": 1},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert list(frames.clips[0].class_of_track.values()) == [3]
+    assert ignored_pixels(frames) == 2300
+
+
+def test_coco_videos_have_their_names(tmp_path):
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    image = {"id": 1, "file_name": "op1_00.png", "height": 40, "width": 60, "video_id": 4}
+    coco(tmp_path, annotations, images=[image])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("4",)
+    coco(tmp_path, annotations, images=[image], videos=[{"id": 4, "name": "hernia"}])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("hernia",)

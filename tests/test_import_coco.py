@@ -1,0 +1,89 @@
+"""Corrections read back from COCO's files, which pycocotools reads too."""
+
+import json
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from pipeline.errors import InputError
+from tests.corrected_exports import (
+    LEFT,
+    SIZE,
+    WIDER,
+    annotated,
+    assert_changes,
+    coco,
+    entry_of,
+    read,
+)
+
+__all__ = ["annotated", "coco"]
+
+
+def test_corrections_come_from_coco(coco):
+    document, read_again = coco
+    compressed = coco_mask.encode(np.asfortranarray(WIDER, np.uint8))
+    compressed["counts"] = compressed["counts"].decode()
+    entry_of(document, 1, 7)["segmentation"] = compressed
+    entry_of(document, 3, 7)["category_id"] = 2
+    document["annotations"].remove(entry_of(document, 6, 3))
+    runs = [40 + 64 * 30 - 0, 20, 44, 20, 64 * 96 - (40 + 64 * 30) - 84]
+    thin = np.zeros(SIZE, bool)
+    thin[40:60, 30:32] = True
+    document["annotations"].append(
+        {
+            "id": 99,
+            "image_id": 5,
+            "category_id": 1,
+            "iscrowd": 0,
+            "segmentation": {"size": list(SIZE), "counts": runs},
+        }
+    )
+    assert_changes(
+        read_again(),
+        {(1, 7): (1, WIDER), (3, 7): (2, LEFT), (6, 3): None, (5, 9): (1, thin)},
+    )
+
+
+def test_coco_files_that_lost_our_fields_are_read_by_names_and_overlap(coco):
+    document, read_again = coco
+    for entry in document["annotations"]:
+        del entry["track_id"]
+        entry["image_id"] += 100
+    for image in document["images"]:
+        del image["frame_index"]
+        image["id"] += 100
+        image["file_name"] = f"set/frame_{image['file_name']}"
+    assert read_again() == {}
+
+
+def test_a_coco_polygon_of_two_parts_is_one_object(coco):
+    document, read_again = coco
+    entry = entry_of(document, 1, 7)
+    entry["segmentation"] = [[4, 4, 14, 4, 14, 30, 4, 30], [20, 40, 30, 40, 30, 50, 20, 50]]
+    parts = coco_mask.merge(coco_mask.frPyObjects(entry["segmentation"], *SIZE))
+    assert_changes(read_again(), {(1, 7): (1, coco_mask.decode(parts) > 0)})
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda d: d.pop("images"), "not a file of COCO"),
+        (lambda d: d["annotations"][0].update(category_id=9), "frame 0"),
+        (lambda d: d["categories"][0].update(name="Spleen"), "class 'Spleen'"),
+        (lambda d: d["annotations"][0]["segmentation"].update(size=[4, 4]), "4x4"),
+        (lambda d: d["annotations"][0]["segmentation"].update(counts=[5, 5]), "runs"),
+        (lambda d: d["annotations"][0]["segmentation"].update(counts="P" * 40), "frame 0"),
+        (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three points"),
+        (lambda d: d["images"][0].update(frame_index=900), "frame 900"),
+        (lambda d: d["annotations"][0].update(track_id=d["annotations"][1]["track_id"]), "twice"),
+    ],
+)
+def test_bad_coco_files_are_refused(coco, tmp_path, annotated, change, problem):
+    document, _ = coco
+    change(document)
+    (tmp_path / "bad.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=problem) as raised:
+        read(tmp_path / "bad.json", "coco", annotated)
+    assert "bad.json" in str(raised.value)

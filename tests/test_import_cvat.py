@@ -1,0 +1,187 @@
+"""Corrections read back from files that are written as CVAT writes them."""
+
+import zipfile
+from xml.etree import ElementTree
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from pipeline.errors import InputError
+from pipeline.exports import Selection, export
+from pipeline.imports.drawing import outline_rle
+from pipeline.masks import decode_mask, encode_mask
+from tests.conftest import rectangle
+from tests.corrected_exports import LEFT, NEW, SIZE, WIDER, annotated, assert_changes, read
+
+__all__ = ["annotated"]
+
+
+def cvat_track(root, *, label, frame, track_id=None, **shape):
+    """Write a shape as CVAT's own exporter does."""
+    track = ElementTree.SubElement(
+        root, "track", id=str(len(root.findall("track"))), label=label, source="manual"
+    )
+    for number, outside in ((frame, "0"), (frame + 1, "1")):
+        tag = "polygon" if "points" in shape else "mask"
+        given = {"frame": str(number), "keyframe": "1", "outside": outside, "occluded": "0"}
+        entry = ElementTree.SubElement(track, tag, **given, z_order="0", **shape)
+        if track_id is not None:
+            ElementTree.SubElement(entry, "attribute", name="track_id").text = str(track_id)
+
+
+def cvat_runs(mask):
+    """Write a mask as CVAT documents it, cropped to its box, run by run and row by row."""
+    rows, columns = np.nonzero(mask)
+    top, left = rows.min(), columns.min()
+    part = mask[top : rows.max() + 1, left : columns.max() + 1]
+    runs, value, length = [], False, 0
+    for pixel in part.ravel():
+        if pixel != value:
+            runs.append(length)
+            value, length = pixel, 0
+        length += 1
+    return {
+        "rle": ", ".join(map(str, [*runs, length])),
+        "left": str(left),
+        "top": str(top),
+        "width": str(part.shape[1]),
+        "height": str(part.shape[0]),
+    }
+
+
+@pytest.fixture
+def cvat(annotated, tmp_path):
+    """The set as CVAT exports it, to be edited, and a function that reads it again."""
+    export(Selection(annotation_set=annotated), "cvat", tmp_path / "cvat.xml")
+    document = ElementTree.parse(tmp_path / "cvat.xml")
+
+    def read_again(**options):
+        document.write(tmp_path / "corrected.xml")
+        return read(tmp_path / "corrected.xml", "cvat", annotated, **options)
+
+    return document.getroot(), read_again
+
+
+def shown(root, frame, track_id):
+    for track in root.findall("track"):
+        entry = track.find("mask[@outside='0']")
+        if (entry.get("frame"), entry.findtext("attribute")) == (str(frame), str(track_id)):
+            return track
+    raise AssertionError("no such mask")
+
+
+def test_corrections_come_from_cvat(cvat):
+    root, read_again = cvat
+    shown(root, 1, 7).find("mask").attrib.update(cvat_runs(WIDER))
+    shown(root, 3, 7).set("label", "Liver")
+    root.remove(shown(root, 6, 3))
+    cvat_track(root, label="Grasper", frame=5, track_id=0, **cvat_runs(NEW))
+    cvat_track(root, label="Grasper", frame=6, **cvat_runs(NEW))
+    cvat_track(root, label="Grasper", frame=8, track_id=20, **cvat_runs(NEW))
+    assert_changes(
+        read_again(),
+        {
+            (1, 7): (1, WIDER),
+            (3, 7): (2, LEFT),
+            (6, 3): None,
+            (5, 21): (1, NEW),
+            (6, 21): (1, NEW),
+            (8, 20): (1, NEW),
+        },
+    )
+
+
+def test_two_new_objects_stay_two(cvat):
+    root, read_again = cvat
+    cvat_track(root, label="Grasper", frame=4, **cvat_runs(NEW))
+    upper, lower = rectangle(30, 40, 44, 49, SIZE), rectangle(30, 51, 44, 60, SIZE)
+    for mask in (upper, lower):
+        cvat_track(root, label="Grasper", frame=5, **cvat_runs(mask))
+    assert_changes(read_again(), {(4, 9): (1, NEW), (5, 9): (1, upper), (5, 10): (1, lower)})
+
+
+def test_without_ids_cvat_masks_belong_to_what_they_overlap(cvat):
+    root, read_again = cvat
+    for entry in root.iter("mask"):
+        entry.clear() if entry.get("outside") == "1" else entry.remove(entry.find("attribute"))
+    for track in root.findall("track"):
+        track.remove(track.findall("mask")[-1]) if len(track) > 1 else None
+    assert read_again() == {}
+    cvat_track(root, label="Grasper", frame=4, **cvat_runs(LEFT))
+    assert_changes(read_again(), {(4, 9): (1, LEFT)})
+
+
+def test_a_cvat_polygon_is_filled_as_coco_fills_it(cvat):
+    root, read_again = cvat
+    points = np.array([[50, 10], [80, 10.5], [80, 60], [50.25, 60]])
+    root.remove(shown(root, 2, 3))
+    text = ";".join(f"{x},{y}" for x, y in points)
+    cvat_track(root, label="Liver", frame=2, track_id=3, points=text)
+    filled = coco_mask.decode(coco_mask.frPyObjects([points.ravel().tolist()], *SIZE))[..., 0] > 0
+    assert_changes(read_again(), {(2, 3): (2, filled)})
+
+
+def test_a_mask_that_only_became_a_polygon_is_no_correction(cvat, annotated):
+    root, read_again = cvat
+    (ring,), _ = cv2.findContours(LEFT.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    text = ";".join(f"{x},{y}" for x, y in ring[:, 0])
+    root.remove(shown(root, 2, 7))
+    cvat_track(root, label="Grasper", frame=2, track_id=7, points=text)
+    assert not np.array_equal(decode_mask(outline_rle(encode_mask(LEFT))), LEFT)
+    assert read_again() == {}
+
+
+def test_a_cvat_job_speaks_of_its_own_frames_only(cvat):
+    root, read_again = cvat
+    for track in root.findall("track"):
+        if int(track.find("mask").get("frame")) < 6:
+            root.remove(track)
+    task = root.find("meta/task")
+    for name, frame in (("start_frame", 6), ("stop_frame", 11)):
+        ElementTree.SubElement(task, name).text = str(frame)
+    assert read_again() == {}
+
+
+def test_cvat_gives_a_zip_file(annotated, tmp_path):
+    export(Selection(annotation_set=annotated), "cvat", tmp_path / "cvat.xml")
+    with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:
+        archive.write(tmp_path / "cvat.xml", "annotations.xml")
+    assert read(tmp_path / "task.zip", "cvat", annotated) == {}
+
+
+BOMB = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]>
+<annotations><meta>&b;</meta></annotations>"""
+OUTSIDE = """<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>
+<annotations><meta>&a;</meta></annotations>"""
+
+
+def track_text(shape):
+    return f'<annotations><track id="0" label="Grasper">{shape}</track></annotations>'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (BOMB, "not a file of CVAT"),
+        (OUTSIDE, "not a file of CVAT"),
+        ("<annotations><track>", "not a file of CVAT"),
+        ("<html/>", "not a file of CVAT"),
+        ('<annotations><image id="0"/></annotations>', "CVAT for images"),
+        (track_text('<box frame="3" outside="0"/>'), "box on frame 3"),
+        (track_text('<polygon frame="3" points="1,2;3,4"/>'), "polygon on frame 3"),
+        (track_text('<polygon frame="3" points="1,2;3,4;9e9,5"/>'), "outside the frame"),
+        (track_text('<polygon frame="3" points="1,2;3,4;nan,5"/>'), "outside the frame"),
+        (track_text('<mask frame="3" rle="9000000000" left="0" top="0" width="90000" height="100000"/>'), "leaves"),
+        (track_text('<mask frame="3" rle="0,9" left="0" top="0" width="2" height="2"/>'), "runs"),
+        (track_text('<mask frame="3" rle="0,4" left="95" top="0" width="2" height="2"/>'), "leaves"),
+        (track_text('<mask frame="99" rle="0,4" left="5" top="0" width="2" height="2"/>'), "frame 99"),
+        (track_text('<mask frame="3"/>').replace("Grasper", "Spleen"), "Spleen|frame 3"),
+    ],
+)  # fmt: skip
+def test_bad_cvat_files_are_refused(annotated, tmp_path, text, problem):
+    (tmp_path / "bad.xml").write_text(text)
+    with pytest.raises(InputError, match=problem) as raised:
+        read(tmp_path / "bad.xml", "cvat", annotated)
+    assert "bad.xml" in str(raised.value)

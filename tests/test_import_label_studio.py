@@ -1,0 +1,118 @@
+"""Corrections read back from Label Studio's tasks, whose brushes its own SDK packed."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from pipeline.errors import InputError
+from pipeline.exports import Selection, export
+from pipeline.imports.label_studio import unpack_runs
+from tests.conftest import rectangle
+from tests.corrected_exports import LEFT, NEW, SIZE, WIDER, annotated, assert_changes, read, submit
+from tests.test_label_studio import brush
+
+__all__ = ["annotated"]
+
+
+def painted(mask, label, region_id="new1"):
+    rgba = np.zeros((*SIZE, 4), int)
+    rgba[mask] = (170, 255, 0, 127)
+    return {
+        "id": region_id,
+        "type": "brushlabels",
+        "original_width": 96,
+        "original_height": 64,
+        "value": {"format": "rle", "rle": brush.encode_rle(rgba.ravel()), "brushlabels": [label]},
+    }
+
+
+@pytest.fixture
+def tasks(annotated, tmp_path):
+    export(Selection(annotation_set=annotated, images="none"), "label-studio", tmp_path / "ls")
+    return tmp_path / "ls" / "tasks.json"
+
+
+def test_accepted_predictions_are_no_corrections(tasks, annotated):
+    assert read(submit(tasks), "label-studio", annotated) == {}
+
+
+def test_tasks_without_annotation_were_not_looked_at(tasks, annotated):
+    found = json.loads(tasks.read_text())
+    tasks.write_text(json.dumps([task | {"annotations": []} for task in found]))
+    assert read(tasks, "label-studio", annotated) == {}
+
+
+def test_corrections_come_from_label_studio(tasks, annotated):
+    def change(regions, index):
+        liver, *rest = regions
+        if index == 1:
+            return [liver, painted(WIDER, "Grasper", "track-7")]
+        if index == 3:
+            rest[0]["value"]["brushlabels"] = ["Liver"]
+        if index == 6:
+            return rest
+        if index == 5:
+            return [*regions, painted(NEW, "Grasper")]
+        return regions
+
+    assert_changes(
+        read(submit(tasks, change), "label-studio", annotated),
+        {(1, 7): (1, WIDER), (3, 7): (2, LEFT), (6, 3): None, (5, 9): (1, NEW)},
+    )
+
+
+def test_a_polygon_in_label_studio_is_in_per_cent(tasks, annotated):
+    points = [[25, 25], [75, 25], [75, 75], [25, 75]]
+    region = {
+        "id": "p",
+        "type": "polygonlabels",
+        "value": {"points": points, "polygonlabels": ["Grasper"]},
+    }
+    found = read(
+        submit(tasks, lambda regions, index: [*regions, region | {}] if index == 4 else regions),
+        "label-studio",
+        annotated,
+    )
+    assert_changes(found, {(4, 9): (1, rectangle(24, 16, 72, 48, SIZE))})
+
+
+@given(
+    arrays(
+        np.uint8,
+        array_shapes(min_dims=1, max_dims=1, max_side=900),
+        elements=st.sampled_from([0, 3, 255]),
+    )
+)
+def test_runs_packed_by_the_sdk_are_unpacked(values):
+    packed = brush.encode_rle(values.astype(int))
+    assert np.array_equal(unpack_runs(packed, len(values)), values)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ({"rle": [1, 2, 3], "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": [0, 0, 96, 0, 0x38, 0x12], "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": "text", "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": [300], "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": brush.encode_rle(np.zeros(64 * 96 * 4, int)), "brushlabels": ["Spleen"]}, "Spleen"),
+    ],
+)  # fmt: skip
+def test_bad_brushes_are_refused(tasks, annotated, value, problem):
+    region = {"id": "x", "type": "brushlabels", "value": value}
+    submit(tasks, lambda regions, index: [region | {}] if index == 0 else regions)
+    with pytest.raises(InputError, match=problem):
+        read(tasks, "label-studio", annotated)
+
+
+def test_other_shapes_and_files_of_label_studio_are_refused(tasks, annotated):
+    region = {"id": "x", "type": "rectanglelabels", "value": {}}
+    with pytest.raises(InputError, match="rectanglelabels on frame"):
+        read(submit(tasks, lambda regions, _: [region | {}]), "label-studio", annotated)
+    tasks.write_text('[{"image": "a.jpg", "brush": []}]')
+    with pytest.raises(InputError, match="JSON export"):
+        read(tasks, "label-studio", annotated)

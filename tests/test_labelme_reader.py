@@ -1,0 +1,73 @@
+"""LabelMe's files, one for each picture: shapes of one group are one instance."""
+
+import json
+
+import pytest
+
+from overseer.datasets import read_labelled_frames
+from pipeline.errors import InputError
+from tests.conftest import assert_left_out
+from tests.small_data import picture, polygon, save
+
+
+def labelme(path, *shapes, **more):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [
+        {"label": label, "points": points, "group_id": group, "shape_type": "polygon"}
+        for label, points, group in shapes
+    ]
+    path.write_text(json.dumps({"shapes": entries, "imagePath": f"{path.stem}.png"} | more))
+
+
+def test_labelme_shapes_of_one_group_are_one_instance(tmp_path):
+    save(tmp_path / "video1/a.png", picture())
+    labelme(
+        tmp_path / "video1/a.json",
+        ("hook", polygon(0, 0, 10, 10), 1),
+        ("hook", polygon(20, 0, 30, 10), 1),
+        ("hook", polygon(40, 0, 50, 10), None),
+        ("grasper", polygon(0, 20, 10, 30), 1),
+    )
+    frames = read_labelled_frames(tmp_path, "labelme", None, 400)
+    assert [label.name for label in frames.label_set.classes] == ["grasper", "hook"]
+    (clip,) = frames.clips
+    areas = {track: (clip.class_of_track[track], int(mask.sum())) for track, mask in clip.masks(0)}
+    assert sorted(areas.values()) == [(1, 100), (2, 100), (2, 200)]
+    assert frames.videos == ("video1",)
+
+
+def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
+    good = polygon(0, 0, 10, 10)
+    for name in ("good", "unknown", "small", "line"):
+        save(tmp_path / f"{name}.png", picture())
+    labelme(tmp_path / "good.json", ("Grasper", good, None))
+    labelme(tmp_path / "unknown.json", ("Spleen", good, None))
+    labelme(tmp_path / "small.json", ("Grasper", good, None), imageHeight=20, imageWidth=60)
+    labelme(tmp_path / "line.json", ("Grasper", good[:2], None))
+    labelme(tmp_path / "gone.json", ("Grasper", good, None))
+    (tmp_path / "broken.json").write_text("{")
+    frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
+    assert len(frames.clips) == 1
+    said = {
+        "unknown.json has the label 'Spleen'",
+        "small.json is 60x20, its picture is 60x40",
+        "line.json has a shape of fewer than 3 points",
+        "gone.png",
+        "broken",
+    }
+    assert_left_out(frames, said)
+
+
+def test_a_labelme_file_cannot_lead_out_of_its_folder(tmp_path, labels):
+    save(tmp_path / "secret.png", picture())
+    labelme(tmp_path / "data/a.json", ("Grasper", polygon(0, 0, 9, 9), None),
+            imagePath="../secret.png")  # fmt: skip
+    with pytest.raises(InputError, match="data/a.png"):
+        read_labelled_frames(tmp_path / "data", "labelme", labels, 400)
+
+
+def test_cholecinstanceseg_has_its_own_classes(tmp_path):
+    save(tmp_path / "a.png", picture())
+    labelme(tmp_path / "a.json", ("snare", polygon(0, 0, 9, 9), 1))
+    frames = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400)
+    assert list(frames.clips[0].class_of_track.values()) == [7]
