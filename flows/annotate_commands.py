@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.archive_commands import RunnerChoice, RunnerOption, quiet_prefect
-from flows.command_options import JsonOption, RuntimeOption, screen
+from flows.command_options import DeviceOption, JsonOption, RuntimeOption, screen
 from flows.complaints import complain, debugging
 from flows.frame_progress import frame_progress
 from pipeline.errors import ScopelineError, UsageError
@@ -106,7 +106,7 @@ def annotate(
             "tracked again.",
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: DeviceOption = None,
     runtime: RuntimeOption = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     on_bad_frame: Annotated[

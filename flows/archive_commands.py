@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.command_options import JsonOption, RuntimeOption, screen
+from flows.command_options import DeviceOption, JsonOption, RuntimeOption, screen
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ PolicyOption = Annotated[str | None, typer.Option(help="When to prompt; see `ann
 EveryOption = Annotated[
     str | None, typer.Option(metavar="N|adaptive", help="When the overseer looks.")
 ]
-DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
 
 

@@ -10,6 +10,8 @@ screen = Console(stderr=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+
 
 class RuntimeChoice(StrEnum):
     """What computes the image encoder and the overseer's backbone."""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.command_options import JsonOption, screen
-from flows.model_commands import CheckedSplitOption, LayoutOption
+from flows.train_commands import CheckedSplitOption, LayoutOption
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:

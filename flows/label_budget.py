@@ -15,7 +15,7 @@ from rich.table import Table
 
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
-    check_validation,
+    check_job,
     learn_overseer,
     learn_tracker,
     moving_material,
@@ -127,7 +127,7 @@ def measure_label_budgets(
     """
     if job.data == THEATRE:
         raise UsageError("--label-budget needs labelled frames; give --data a data set")
-    check_validation(job)
+    check_job(job)
     material = labelled_material(job, side_to_vary(config))
     chosen = {budget: _spread(len(material.clips), budget) for budget in budgets}
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))

@@ -53,7 +53,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         InputError: the data set holds nothing to learn from.
         UsageError: the folder holds another training, or training and validation share a video.
     """
-    check_validation(job)
+    check_job(job)
     _check_kept_share(job)
     claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=screen) as progress:
@@ -82,6 +82,7 @@ def learn_overseer(
         kept_share=job.kept_share,
         pseudo_labels=_pseudo_labels(job, material, config),
         augmentation=job.augmentation,
+        device=choose_device(job.device),
         on_step=step_reporter(job, progress),
     )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
@@ -114,7 +115,7 @@ def _pseudo_labels(
 ) -> PseudoLabels | None:
     if not job.pseudo_labels:
         return None
-    device = choose_device("auto")
+    device = choose_device(job.device)
     labels = read_pseudo_labels(
         job.pseudo_labels,
         material.label_set,
@@ -145,12 +146,13 @@ def _overseer_material(job: TrainingJob, config: OverseerConfig, progress: Progr
     return labelled_material(job, side_to_vary(config))
 
 
-def check_validation(job: TrainingJob) -> None:
-    """Refuse choices of what to measure on that do not go together.
+def check_job(job: TrainingJob) -> None:
+    """Refuse choices that do not go together, and a device that is not there.
 
     Raises:
-        UsageError: they do not.
+        UsageError: they do not, or it is not.
     """
+    choose_device(job.device)
     is_measured = job.data == THEATRE or job.validation_data or job.validation_split
     if job.plan.patience and not is_measured:
         raise UsageError(
@@ -176,6 +178,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     Raises:
         UsageError: the data is not the theatre, or there is nothing to keep a share of.
     """
+    check_job(job)
     _check_kept_share(job)
     if job.data != THEATRE:
         raise UsageError(
@@ -199,6 +202,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
             start_from=None if job.start_from is None else find_tracker(job.start_from),
             trunk=trunk,
             kept_share=job.kept_share,
+            device=choose_device(job.device),
             on_step=step_reporter(job, progress),
         )
     details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk {trunk}\n"
@@ -206,7 +210,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
     )
     if job.kept_share:
-        tracker = Sam2Tracker(network, choose_device("cpu"))
+        tracker = Sam2Tracker(network, network.device)
         score = region_similarity(tracker, material.validation_clips)
         details += _kept_share(job, {"j": score})
     save_network(
@@ -242,7 +246,7 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
         ModelError: the base is unknown or does not load.
         UsageError: the folder holds another training, or training and validation share a video.
     """
-    check_validation(job)
+    check_job(job)
     origin = describe_base(base)
     network = load_tracker(base)
     claim_run_folder(job, "tracker", {"adaptation": asdict(adaptation), "base": asdict(origin)})
@@ -268,6 +272,7 @@ def learn_tracker(
         validation_clips=material.validation_clips,
         plan=job.plan,
         folder=run_folder(job),
+        device=choose_device(job.device),
         on_step=step_reporter(job, progress),
     )
     trained = sum(value.numel() for value in adapted_weights(network).values())

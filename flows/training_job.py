@@ -42,6 +42,7 @@ class TrainingJob:
         augmentation: how an overseer's labelled frames are varied.
         kept_share: how much of the weights that the training started from stays in what
             is saved, 0..1.
+        device: where the network learns: auto, cpu, cuda or cuda:N.
     """
 
     data: str
@@ -59,6 +60,7 @@ class TrainingJob:
     pseudo_labels: tuple[Path, ...] = ()
     augmentation: Augmentation = "usual"
     kept_share: float = 0.0
+    device: str = "auto"
 
 
 def run_folder(job: TrainingJob) -> Path:

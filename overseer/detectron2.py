@@ -79,7 +79,9 @@ class IgnoringMaskHead(MaskRCNNConvUpsampleHead):
         ignored = torch.cat([_cells(of_image, "gt_ignored", side) for of_image in shown])
         weight = (~ignored).float()
         losses = nn.functional.binary_cross_entropy_with_logits(
-            logits[torch.arange(len(classes)), classes], truth.float(), reduction="none"
+            logits[torch.arange(len(classes), device=logits.device), classes],
+            truth.float(),
+            reduction="none",
         )
         return {"loss_mask": (losses * weight).sum() / weight.sum().clamp(min=1)}
 

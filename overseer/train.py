@@ -71,7 +71,12 @@ class FrameTrainer:
             if example is not None:
                 images.append(example[0])
                 targets.append(example[1])
-        return training_losses(self._network, images, targets)
+        device = next(self._network.parameters()).device
+        return training_losses(
+            self._network,
+            [image.to(device) for image in images],
+            [{name: value.to(device) for name, value in each.items()} for each in targets],
+        )
 
     def _drawn(
         self, random: np.random.Generator, place: int
@@ -128,6 +133,7 @@ def train_overseer(
     kept_share: float = 0.0,
     pseudo_labels: PseudoLabels | None = None,
     augmentation: Augmentation = "usual",
+    device: torch.device = _CPU,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> MaskRCNNOverseer:
     """Train an overseer; an unfinished run in the folder goes on.
@@ -148,6 +154,7 @@ def train_overseer(
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         pseudo_labels: frames that nobody labelled, to learn from besides.
         augmentation: how labelled frames are varied.
+        device: where the network learns.
         on_step: is called after each step with its number and the losses.
 
     Raises:
@@ -169,13 +176,14 @@ def train_overseer(
                 f"no share of {start_from} can be kept: its {changed[0]} has another shape, as "
                 "for other classes; leave out --keep-start"
             )
+    network.to(device)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
         network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
     )
 
     def validate() -> dict[str, float]:
-        overseer = MaskRCNNOverseer(network, config, label_set, _CPU)
+        overseer = MaskRCNNOverseer(network, config, label_set, device)
         scores = mask_precision(overseer, validation_clips, VALIDATION_FRAMES)
         _prepare_to_train(network, config)
         return scores
@@ -190,7 +198,7 @@ def train_overseer(
     )
     if kept_share:
         keep_share(network, before, kept_share)
-    return MaskRCNNOverseer(network, config, label_set, _CPU)
+    return MaskRCNNOverseer(network, config, label_set, device)
 
 
 def _untrained_network(config: OverseerConfig, class_count: int) -> Network:

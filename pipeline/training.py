@@ -37,7 +37,7 @@ class TrainingPlan:
             the weights of the best are kept; 0 for the last weights of all steps.
         clip_norm: gradients are scaled down to this norm.
         precision: in which the networks compute while the weights stay float32; bfloat16 is
-            faster where the processor has it in hardware (AMX).
+            faster where the processor has it in hardware (AMX), and on GPUs.
     """
 
     steps: int
@@ -82,7 +82,7 @@ def train(
     stopped goes on with the batches that it had not seen.
 
     Args:
-        model: only parameters with `requires_grad` are trained.
+        model: only parameters with `requires_grad` are trained, on the device that they are on.
         plan: how long and how fast.
         losses_of_step: from a step's number to named scalar losses, which are summed.
         folder: receives `checkpoint.pt`, `best.pt`, `losses.csv`, `validation.csv` and a folder
@@ -97,6 +97,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = trained[0].device.type
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
@@ -108,7 +109,7 @@ def train(
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, plan)
-        with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bfloat16"):
+        with torch.autocast(device, torch.bfloat16, enabled=plan.precision == "bfloat16"):
             losses = losses_of_step(step)
         total = torch.stack([loss.float() for loss in losses.values()]).sum()
         learned = _descend(total, trained, optimizer, plan.clip_norm)
@@ -176,7 +177,9 @@ def keep_share(network: nn.Module, before: Mapping[str, Tensor], share: float) -
         share: of the weights before in the mean, 0..1.
     """
     mean = {
-        name: torch.lerp(value, before[name], share) if value.is_floating_point() else value
+        name: torch.lerp(value, before[name].to(value), share)
+        if value.is_floating_point()
+        else value
         for name, value in network.state_dict().items()
     }
     network.load_state_dict(mean)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from samples.theatre.looks import PLAIN_SCENERY
 from tests.conftest import annotated_frame, rectangle
 from tests.test_training import assert_is_a_drawing
 from tracking.adapted_weights import find_tracker
-from tracking.adapters import Adaptation
+from tracking.adapters import Adaptation, default_adaptation
 from tracking.weights import load_network
 
 
@@ -174,6 +175,20 @@ def test_a_folder_with_another_training_is_refused(job, tmp_path):
         train_overseer_job(job, config=TINY, batch_size=2)
     with pytest.raises(UsageError, match="another kind"):
         train_tracker_job(job)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_drawn(job, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    job = replace(job, device="cuda:1")
+    lora = default_adaptation("lora")
+    for train in (
+        partial(train_overseer_job, config=TINY, batch_size=1),
+        train_tracker_job,
+        partial(adapt_tracker_job, adaptation=lora, base="scopeline"),
+    ):
+        with pytest.raises(UsageError, match="no CUDA device"):
+            train(job)
+    assert not job.out.exists()
 
 
 def test_validation_data_gives_the_curve(job, tmp_path):

@@ -19,6 +19,7 @@ STAGES = (
     Stage(until=0.6, frames=4, clips=2, tracks=2),
     Stage(until=1.0, frames=8, clips=1, tracks=2),
 )
+_CPU = torch.device("cpu")
 CLIP_FRAMES = max(stage.frames for stage in STAGES)
 
 
@@ -30,6 +31,7 @@ def adapt_tracker(
     validation_clips: Sequence[LabelledClip],
     plan: TrainingPlan,
     folder: Path,
+    device: torch.device = _CPU,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> None:
     """Fine-tune a network in place; an unfinished run in the folder goes on.
@@ -41,10 +43,12 @@ def adapt_tracker(
         validation_clips: others, to measure on now and then, if there are any.
         plan: how long and how fast.
         folder: receives the checkpoint, the losses, the scores and features that stay as they are.
+        device: where the network learns.
         on_step: is called after each step with its number and the losses.
     """
     torch.manual_seed(plan.seed)
     prepare_to_adapt(network, adaptation)
+    network.to(device)
     features: TrunkFeatures
     if adaptation.method == "decoder":
         features = FeatureCache(network, clips, folder / "features")

@@ -154,7 +154,8 @@ class ClipTrainer:
             "cond_frame_outputs": {},
             "non_cond_frame_outputs": {},
         }
-        goals = F.interpolate(batch.targets, scale_factor=0.25, mode="area")
+        device = network.device
+        goals = F.interpolate(batch.targets.to(device), scale_factor=0.25, mode="area")
         # A later re-prompt of some clips, as the policies give them.
         reprompt = int(random.integers(2, frames)) if frames > 2 and random.random() < 0.4 else -1
         losses = []
@@ -163,7 +164,8 @@ class ClipTrainer:
             asked = {0: kind, reprompt: "rough-mask"}.get(frame)
             prompted = asked is not None and _all_show(batch.targets[:, frame])
             inputs = make_prompts(random, batch.targets[:, frame], asked if prompted else None)
-            rows = batch.clip_of_row * frames + frame
+            inputs = {name: _moved(value, device) for name, value in inputs.items()}
+            rows = (batch.clip_of_row * frames + frame).to(device)
             current = [level[:, rows] for level in vision]
             output, heads, _, _ = network._track_step(
                 frame_idx=frame,
@@ -210,6 +212,7 @@ def train_tracker(
     start_from: Path | None = None,
     trunk: Trunk = "frozen",
     kept_share: float = 0.0,
+    device: torch.device = _CPU,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> SAM2Base:
     """Train Scopeline's small SAM-2, whose trunk begins with ImageNet's weights.
@@ -224,6 +227,7 @@ def train_tracker(
         trunk: `frozen`, tracking through clips on a trunk that stays as it is, or `learning`,
             single frames with boxes and points, the trunk in other lights each time.
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
+        device: where the network learns.
         on_step: is called after each step with its number and the losses.
 
     Returns:
@@ -243,6 +247,7 @@ def train_tracker(
         network.image_encoder.trunk.backbone.load_imagenet_weights()
     else:
         network.load_state_dict(load_network(start_from).state_dict())
+    network.to(device)
     features: TrunkFeatures
     if trunk == "frozen":
         freeze([network.image_encoder.trunk])
@@ -291,7 +296,7 @@ def train_through_clips(
     """
 
     def validate() -> dict[str, float]:
-        scores = {"j": region_similarity(Sam2Tracker(network, _CPU), validation_clips)}
+        scores = {"j": region_similarity(Sam2Tracker(network, network.device), validation_clips)}
         _prepare_to_train(network)
         return scores
 
@@ -305,6 +310,13 @@ def train_through_clips(
         validate=validate if validation_clips else None,
     )
     network.eval()
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Return tensors, alone or by name, on a device; None stays None."""
+    if isinstance(value, dict):
+        return {name: _moved(each, device) for name, each in value.items()}
+    return None if value is None else value.to(device)
 
 
 def _all_show(targets: Tensor) -> bool:

@@ -49,6 +49,8 @@ class TrunkFeatures(Protocol):
 class FeatureCache:
     """Features of the frozen trunk, computed once for each frame and kept in half precision.
 
+    They are given out on the network's device.
+
     Args:
         network: its trunk must not be trained.
         clips: clips of equal length.
@@ -56,13 +58,14 @@ class FeatureCache:
     """
 
     def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path) -> None:
-        self._trunk = network.image_encoder.trunk
+        self._network = network
         self._size = network.image_size
         self._clips = clips
         frames = len(clips[0])
+        channels_of_strides = network.image_encoder.trunk.channel_list[::-1]
         folder.mkdir(parents=True, exist_ok=True)
         self._maps: list[NDArray[np.float16]] = []
-        for stride, channels in zip((4, 8, 16, 32), self._trunk.channel_list[::-1], strict=True):
+        for stride, channels in zip((4, 8, 16, 32), channels_of_strides, strict=True):
             side = self._size // stride
             self._maps.append(
                 _memory_map(
@@ -83,14 +86,15 @@ class FeatureCache:
         if missing:
             computed = self._compute(self._clips[clip].images[missing])
             for stored, values in zip(self._maps, computed, strict=True):
-                stored[clip, missing] = values.half().numpy()
+                stored[clip, missing] = values.half().cpu().numpy()
             self._known[clip, missing] = True
-        return [torch.from_numpy(stored[clip, list(frames)]).float() for stored in self._maps]
+        known = [torch.from_numpy(stored[clip, list(frames)]) for stored in self._maps]
+        return [values.to(self._network.device).float() for values in known]
 
     @torch.no_grad()
     def _compute(self, images: NDArray[np.uint8]) -> list[Tensor]:
         inputs = normalize_images(torch.from_numpy(images.copy()), self._size)
-        return list(self._trunk(inputs))
+        return list(self._network.image_encoder.trunk(inputs.to(self._network.device)))
 
 
 def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
@@ -128,4 +132,4 @@ class LearningTrunk:
         images = torch.from_numpy(seen.copy())
         varied = self._vary(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         inputs = normalize_images(varied, self._network.image_size)
-        return list(self._network.image_encoder.trunk(inputs))
+        return list(self._network.image_encoder.trunk(inputs.to(self._network.device)))

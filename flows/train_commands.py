@@ -1,18 +1,15 @@
-"""The command line's part about models: `scopeline train` and `scopeline weights`."""
+"""The command line's part about training models: `scopeline train`."""
 
-import json
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from flows.command_options import JsonOption, screen
+from flows.command_options import DeviceOption, screen
 
 train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
-weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
 
 _LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
@@ -204,6 +201,7 @@ def train_overseer(
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
+    device: DeviceOption = None,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
     from flows.label_budget import measure_label_budgets, parse_budgets, show_budgets
@@ -224,6 +222,7 @@ def train_overseer(
         photographs=photographs,
         start_from=start_from,
         kept_share=keep_start,
+        device=device or "auto",
         layout=layout,
         labels=labels,
         validation_data=validation_data,
@@ -303,6 +302,7 @@ def train_tracker(
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
     precision: PrecisionOption = PrecisionChoice.float32,
+    device: DeviceOption = None,
 ) -> None:
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
     from flows.training import adapt_tracker_job, train_tracker_job
@@ -323,6 +323,7 @@ def train_tracker(
         photographs=photographs,
         start_from=start_from,
         kept_share=keep_start,
+        device=device or "auto",
         layout=layout,
         labels=labels,
         validation_data=validation_data,
@@ -341,53 +342,3 @@ def train_tracker(
         adaptation = replace(adaptation, rank=rank)
     base = start_from or "scopeline"
     screen.print(str(adapt_tracker_job(job, adaptation=adaptation, base=base)))
-
-
-@weights_app.command("list", epilog="Example: `scopeline weights list`")
-def weights_list(as_json: JsonOption = False) -> None:
-    """List the official checkpoints, and which of them are on this machine."""
-    from tracking.weights import CHECKPOINTS, checkpoint_path
-
-    rows: list[dict[str, Any]] = [
-        {
-            "name": checkpoint.name,
-            "size_bytes": checkpoint.size_bytes,
-            "pulled": checkpoint_path(checkpoint).is_file(),
-            "url": checkpoint.url,
-        }
-        for checkpoint in CHECKPOINTS.values()
-    ]
-    if as_json:
-        typer.echo(json.dumps({"checkpoints": rows}, indent=2))
-        return
-    for row in rows:
-        mark = "pulled" if row["pulled"] else "      "
-        typer.echo(f"{row['name']:24} {row['size_bytes'] / 1e6:7.1f} MB  {mark}")
-
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopeline weights list`.")]
-
-
-@weights_app.command("pull", epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`")
-def weights_pull(name: NameArgument) -> None:
-    """Download a checkpoint; a download that was cut off goes on."""
-    from tracking.weights import checkpoint_path, find_checkpoint, pull_checkpoint
-
-    checkpoint = find_checkpoint(name)
-    path = checkpoint_path(checkpoint)
-    if not path.is_file():
-        with Progress(console=screen) as progress:
-            bar = progress.add_task(name, total=checkpoint.size_bytes)
-            pull_checkpoint(checkpoint, path, lambda done: progress.update(bar, completed=done))
-    screen.print(str(path), soft_wrap=True)
-
-
-@weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
-def weights_verify(name: NameArgument) -> None:
-    """Check size and hash of a pulled checkpoint."""
-    from tracking.weights import checkpoint_path, find_checkpoint, verify_checkpoint
-
-    checkpoint = find_checkpoint(name)
-    path = checkpoint_path(checkpoint)
-    verify_checkpoint(checkpoint, path)
-    screen.print(f"{path} is {name}", soft_wrap=True)
