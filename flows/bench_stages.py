@@ -28,7 +28,8 @@ from pipeline.optical_flow import FlowEstimator
 from pipeline.scene_changes import SceneWatch
 from pipeline.steadied import Steadied
 from tracking.mask_heads import follow_heads
-from tracking.memory_attention import attend_to_memories, project_memory
+from tracking.memory_attention import attend_to_memories
+from tracking.memory_keys import project_memory
 from tracking.sam2_model import normalize_images
 
 OVERSEER, IMAGES, ATTENTION, DECODER, MEMORIES = (

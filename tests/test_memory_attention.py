@@ -6,14 +6,10 @@ import pytest
 import torch
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 
-import tracking.memory_attention
+import tracking.memory_keys
 from tracking.memory import FrameMemory, MemoryBank
-from tracking.memory_attention import (
-    KeysAndValues,
-    MemoryReader,
-    attend_to_memories,
-    coarse_places,
-)
+from tracking.memory_attention import MemoryReader, attend_to_memories
+from tracking.memory_keys import KeysAndValues, coarse_places
 from tracking.sam2_model import build_network
 
 CPU = torch.device("cpu")
@@ -84,7 +80,7 @@ def test_tracks_with_unequal_memories_read_what_the_package_reads(
     network, monkeypatch, most_kept_bytes
 ):
     """Also where keys and values are too large to be kept."""
-    monkeypatch.setattr(tracking.memory_attention, "_MOST_KEPT_BYTES", most_kept_bytes)
+    monkeypatch.setattr(tracking.memory_keys, "_MOST_KEPT_BYTES", most_kept_bytes)
     bank = MemoryBank()
     remembered(bank, 1, range(1, 6))
     remembered(bank, 2, [])
@@ -134,10 +130,10 @@ def test_keys_and_values_are_forgotten_with_their_memory(network):
     reader = MemoryReader(network, CPU)
     with torch.inference_mode():
         reader.read(*picture(), bank.gather([1, 2], 6))
-    assert len(reader._kept) == 10
+    assert len(reader._fine._kept) == 10
     bank.end(1)
     gc.collect()
-    assert len(reader._kept) == 4
+    assert len(reader._fine._kept) == 4
 
 
 def test_a_coarse_grid_has_the_mean_of_each_four_places():
@@ -172,7 +168,7 @@ def test_what_is_read_coarsely_weighs_as_much_as_the_places_that_it_stands_for(n
 
 @pytest.mark.parametrize("most_kept_bytes", [1 << 20, 0])
 def test_older_memories_can_be_read_coarsely(network, monkeypatch, most_kept_bytes):
-    monkeypatch.setattr(tracking.memory_attention, "_MOST_KEPT_BYTES", most_kept_bytes)
+    monkeypatch.setattr(tracking.memory_keys, "_MOST_KEPT_BYTES", most_kept_bytes)
     bank = MemoryBank()
     remembered(bank, 1, range(1, 6))
     remembered(bank, 2, [])

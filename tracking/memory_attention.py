@@ -2,10 +2,8 @@
 
 The `sam2` package attends to all memories of all rows, and so can only batch tracks with equally
 many; here shorter rows are padded, and the padding is masked out. It also makes keys and values of
-every memory anew for each frame. What they are does not change as long as a memory is kept, but for
-its age, which enters as an encoding that is added: attention projects and rotates linearly, so that
-keys are those of the memory plus those of its age. And as long as tracks have not looked at their
-memories, they all see the same picture, which is attended to once.
+every memory anew for each frame, which are kept here. And as long as tracks have not looked at
+their memories, they all see the same picture, which is attended to once.
 
 What is farther back can be read coarsely: the mean of each 2 x 2 places of a memory for the four
 of them, after Efficient Track Anything (Xiong et al., arXiv 2411.18933), which does so for all
@@ -13,49 +11,18 @@ memories. A mean has the weight of four places, so that no training is needed fo
 """
 
 import math
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 from sam2.modeling.memory_attention import MemoryAttention, MemoryAttentionLayer
-from sam2.modeling.position_encoding import apply_rotary_enc
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
-from tracking.memory import FrameMemory, GatheredMemories
+from tracking.memory import GatheredMemories
+from tracking.memory_keys import CoarseKeys, FineKeys, KeysAndValues, placed, rotated
 
 _POINTER_AGE_SCALE = 15
-# Places along each side of a memory that are read as one where it is read coarsely.
-_COARSE = 2
-# Keys and values of SAM-2's own networks take some 30 MB a memory, too much to keep.
-_MOST_KEPT_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysAndValues:
-    """What one layer of the memory attention attends to.
-
-    Attributes:
-        keys: float32[..., L, C], rotated where they have a place in the picture.
-        values: float32[..., L, C].
-    """
-
-    keys: Tensor
-    values: Tensor
-
-    def coarse(self) -> "KeysAndValues":
-        """Return those of the places of a coarser grid."""
-        return KeysAndValues(keys=coarse_places(self.keys), values=coarse_places(self.values))
-
-
-def coarse_places(tokens: Tensor) -> Tensor:
-    """Return the mean of each 2 x 2 places of tokens [..., HW, C] of a square grid."""
-    *others, places, width = tokens.shape
-    side = math.isqrt(places) // _COARSE
-    blocks = tokens.reshape(*others, side, _COARSE, side, _COARSE, width)
-    return blocks.mean((-4, -2)).reshape(*others, side * side, width)
 
 
 class MemoryReader:
@@ -75,15 +42,9 @@ class MemoryReader:
         self._in_detail = in_detail
         self._attention: MemoryAttention = network.memory_attention
         self._layers: list[MemoryAttentionLayer] = list(self._attention.layers)
-        self._position = _spatial_position(network, device)
-        self._kept: WeakKeyDictionary[FrameMemory, list[KeysAndValues]] = WeakKeyDictionary()
-        self._kept_coarse: WeakKeyDictionary[FrameMemory, list[KeysAndValues]] = WeakKeyDictionary()
-        width = self._layers[0].cross_attn_image.internal_dim
-        kept_bytes = len(self._layers) * 2 * len(self._position) * width * 4
-        self._keeps = kept_bytes <= _MOST_KEPT_BYTES
-        self._kept_ages = [self._project_ages(layer) for layer in self._layers if self._keeps]
-        self._kept_coarse_ages = [coarse_places(added) for added in self._kept_ages]
-        self._room = self._position.new_zeros(0)
+        self._fine = FineKeys(network, device)
+        self._coarse = None if in_detail is None else CoarseKeys(self._fine)
+        self._room = torch.zeros(0, device=device)
 
     def read(self, current: Tensor, position: Tensor, gathered: GatheredMemories) -> Tensor:
         """Return a frame's features as each track's memories have them, float32[HW, B, C].
@@ -95,7 +56,7 @@ class MemoryReader:
         """
         output = current + 0.1 * position if self._attention.pos_enc_at_input else current
         output, position = output.transpose(0, 1), position.transpose(0, 1)
-        spatial = max(sum(map(self._token_count, ages)) for ages in gathered.ages)
+        spatial = max(sum(self._grid(age).places for age in ages) for ages in gathered.ages)
         weights = self._weights(gathered, spatial)
         for number, layer in enumerate(self._layers):
             # Layer by layer: with SAM-2's own networks, one takes 60 MB a track.
@@ -104,13 +65,11 @@ class MemoryReader:
         normed: Tensor = self._attention.norm(output)
         return normed.transpose(0, 1)
 
-    def _is_coarse(self, age: int) -> bool:
-        """Return whether a memory of this age is read coarsely; 0 marks a prompted frame."""
-        return self._in_detail is not None and age > self._in_detail
-
-    def _token_count(self, age: int) -> int:
-        places = len(self._position)
-        return places // _COARSE**2 if self._is_coarse(age) else places
+    def _grid(self, age: int) -> FineKeys | CoarseKeys:
+        """Return on which grid a memory of this age is read; 0 marks a prompted frame."""
+        if self._coarse is None or self._in_detail is None or age <= self._in_detail:
+            return self._fine
+        return self._coarse
 
     def _lay_out(self, gathered: GatheredMemories, spatial: int, number: int) -> KeysAndValues:
         """Lay out what a layer attends to: spatial memories first, padded, then pointers.
@@ -118,16 +77,15 @@ class MemoryReader:
         It lies where the layer before had its own, and is good until the next one needs the room.
         """
         into = self._room_before(self._project_pointers(gathered, self._layers[number]), spatial)
-        added = self._keys_of_age(number, coarse=False)
-        added_coarse = self._keys_of_age(number, coarse=True)
+        grids = (self._fine,) if self._coarse is None else (self._fine, self._coarse)
+        added = {grid: grid.of_age(number) for grid in grids}
         for row, (memories, ages) in enumerate(zip(gathered.memories, gathered.ages, strict=True)):
             end = 0
             for memory, age in zip(memories, ages, strict=True):
-                coarse = self._is_coarse(age)
-                one = self._keys_and_values(memory, number, coarse=coarse)
-                place = slice(end, end + len(one.keys))
-                of_age = added_coarse[age] if coarse else added[age]
-                torch.add(one.keys, of_age, out=into.keys[row, place])
+                grid = self._grid(age)
+                one = grid.of(memory, number)
+                place = slice(end, end + grid.places)
+                torch.add(one.keys, added[grid][age], out=into.keys[row, place])
                 into.values[row, place] = one.values
                 end = place.stop
             into.keys[row, end:spatial] = into.values[row, end:spatial] = 0
@@ -159,46 +117,11 @@ class MemoryReader:
         for row, ages in enumerate(gathered.ages):
             end = 0
             for age in ages:
-                place = slice(end, end + self._token_count(age))
-                weights[row, place] = math.log(_COARSE**2) if self._is_coarse(age) else 0.0
-                end = place.stop
+                places = self._grid(age).places
+                weights[row, end : end + places] = math.log(self._fine.places / places)
+                end += places
             weights[row, spatial : spatial + gathered.pointer_counts[row] * pieces] = 0.0
-        return weights.to(self._position.device) if weights.any() else None
-
-    def _keys_and_values(self, memory: FrameMemory, number: int, *, coarse: bool) -> KeysAndValues:
-        if not self._keeps:
-            one = project_memory(self._layers[number], memory.features, self._position)
-            return one.coarse() if coarse else one
-        kept = self._kept_coarse if coarse else self._kept
-        if memory not in kept:
-            kept[memory] = self._projected(memory, coarse=coarse)
-        return kept[memory][number]
-
-    def _projected(self, memory: FrameMemory, *, coarse: bool) -> list[KeysAndValues]:
-        """Return what each layer attends to of a memory; once coarse, it seldom turns back."""
-        layers = self._kept.pop(memory, None) or [
-            project_memory(layer, memory.features, self._position) for layer in self._layers
-        ]
-        return [one.coarse() for one in layers] if coarse else layers
-
-    def _keys_of_age(self, number: int, *, coarse: bool) -> Tensor:
-        if self._keeps:
-            return (self._kept_coarse_ages if coarse else self._kept_ages)[number]
-        added = self._project_ages(self._layers[number])
-        return coarse_places(added) if coarse else added
-
-    @torch.inference_mode()
-    def _project_ages(self, layer: MemoryAttentionLayer) -> Tensor:
-        """Return what each age adds to a layer's keys, float32[ages, HW, C].
-
-        Age 0 marks a prompted frame, which has the last of the temporal encodings.
-        """
-        cross = layer.cross_attn_image
-        encodings = self._network.maskmem_tpos_enc[:, 0, 0].roll(1, 0)
-        if not layer.pos_enc_at_cross_attn_keys:
-            encodings = torch.zeros_like(encodings)
-        added = torch.nn.functional.linear(encodings, cross.k_proj.weight)
-        return _rotated(cross, added[:, None].expand(-1, len(self._position), -1))
+        return weights.to(self._room.device) if weights.any() else None
 
     def _project_pointers(
         self, gathered: GatheredMemories, layer: MemoryAttentionLayer
@@ -212,26 +135,8 @@ class MemoryReader:
         position = network.obj_ptr_tpos_proj(sine).repeat_interleave(pieces, 1)
         cross = layer.cross_attn_image
         return KeysAndValues(
-            keys=cross.k_proj(_placed(layer, pointers, position)), values=cross.v_proj(pointers)
+            keys=cross.k_proj(placed(layer, pointers, position)), values=cross.v_proj(pointers)
         )
-
-
-def project_memory(
-    layer: MemoryAttentionLayer, features: Tensor, position: Tensor
-) -> KeysAndValues:
-    """Return what a layer of the memory attention attends to of one memory, but for its age.
-
-    Args:
-        layer: of the network's memory attention.
-        features: bfloat16[M, h, w], the memory.
-        position: float32[hw, M], the position encoding of its places.
-    """
-    memory = features.float().flatten(1).T
-    cross = layer.cross_attn_image
-    return KeysAndValues(
-        keys=_rotated(cross, cross.k_proj(_placed(layer, memory, position))),
-        values=cross.v_proj(memory),
-    )
 
 
 def attend_to_memories(
@@ -266,16 +171,11 @@ def attend_to_memories(
     return attended
 
 
-def _placed(layer: MemoryAttentionLayer, tokens: Tensor, position: Tensor) -> Tensor:
-    """Return tokens as a layer's keys are made of them: with their position encoding or without."""
-    return tokens + position if layer.pos_enc_at_cross_attn_keys else tokens
-
-
 def _attended(
     cross: RoPEAttention, queries: Tensor, memory: KeysAndValues, mask: Tensor | None
 ) -> Tensor:
     heads = cross.num_heads
-    q = cross._separate_heads(_rotated(cross, cross.q_proj(queries)), heads)
+    q = cross._separate_heads(rotated(cross, cross.q_proj(queries)), heads)
     k = cross._separate_heads(memory.keys, heads)
     v = cross._separate_heads(memory.values, heads)
     attended = torch.nn.functional.scaled_dot_product_attention(
@@ -283,26 +183,3 @@ def _attended(
     )
     projected: Tensor = cross.out_proj(cross._recombine_heads(attended))
     return projected
-
-
-def _rotated(cross: RoPEAttention, tokens: Tensor) -> Tensor:
-    """Turn the tokens [..., HW, C] of a picture's places by where they are."""
-    flat = tokens.reshape(-1, *tokens.shape[-2:])
-    split = cross._separate_heads(flat, cross.num_heads)
-    places = split.shape[-2]
-    if cross.freqs_cis.shape[0] != places:
-        side = int(places**0.5)
-        cross.freqs_cis = cross.compute_cis(end_x=side, end_y=side)
-    cross.freqs_cis = cross.freqs_cis.to(tokens.device)
-    turned, _ = apply_rotary_enc(split, split[:, :, :0], freqs_cis=cross.freqs_cis)
-    joined: Tensor = cross._recombine_heads(turned)
-    return joined.reshape(tokens.shape)
-
-
-def _spatial_position(network: SAM2Base, device: torch.device) -> Tensor:
-    """Return the spatial position encoding of a memory, float32[hw, M]; always the same."""
-    side = network.sam_image_embedding_size
-    dummy = torch.zeros(1, network.mem_dim, side, side, device=device)
-    with torch.inference_mode():
-        encoded: Tensor = network.memory_encoder.position_encoding(dummy)
-    return encoded[0].flatten(1).T
