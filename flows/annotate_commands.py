@@ -11,7 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from flows.archive_commands import RunnerChoice, RunnerOption, quiet_prefect
-from flows.command_options import DeviceOption, JsonOption, RuntimeOption, screen
+from flows.command_options import (
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    RuntimeOption,
+    screen,
+)
 from flows.complaints import complain, debugging
 from flows.frame_progress import frame_progress
 from pipeline.errors import ScopelineError, UsageError
@@ -108,6 +114,7 @@ def annotate(
     ] = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     on_bad_frame: Annotated[
         BadFrameChoice | None,
@@ -141,6 +148,7 @@ def annotate(
         "labels": labels,
         "device": device,
         "runtime": None if runtime is None else runtime.value,
+        "precision": None if precision is None else precision.value,
         "max_frames": max_frames,
         "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
     }

@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.command_options import DeviceOption, JsonOption, RuntimeOption, screen
+from flows.command_options import DeviceOption, JsonOption, PrecisionOption, RuntimeOption, screen
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def archive(
     overseer_every: EveryOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
     max_frames: MaxFramesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,6 +90,7 @@ def archive(
             overseer_every=overseer_every,
             device=device,
             runtime=None if runtime is None else runtime.value,
+            precision=None if precision is None else precision.value,
             max_frames=max_frames,
         ),
         workers=workers,
@@ -136,6 +138,7 @@ def serve(
     overseer_every: EveryOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
     max_frames: MaxFramesOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
@@ -156,6 +159,7 @@ def serve(
             overseer_every=overseer_every,
             device=device,
             runtime=None if runtime is None else runtime.value,
+            precision=None if precision is None else precision.value,
             max_frames=max_frames,
         ),
         workers=workers,

@@ -1,6 +1,6 @@
-"""What computes the models' image trunks fastest: torch or OpenVINO."""
+"""What computes the models fastest: torch, OpenVINO, or torch in bfloat16."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -8,17 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.bench_clock import in_turns, mean_of, seconds_of
-from flows.settings import RUNTIMES, Runtime
 from flows.video_job import VideoJob, annotate_job, open_models
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask, iou_matrix
+from pipeline.records import FrameAnnotation
 
 _BATCH_FRAMES = 8
+_USUAL = "torch"
+# Settings that differ from the usual ones.
+_WAYS: Mapping[str, Mapping[str, str]] = {
+    _USUAL: {"runtime": "torch", "precision": "float32"},
+    "openvino": {"runtime": "openvino", "precision": "float32"},
+    "bfloat16": {"runtime": "torch", "precision": "bfloat16"},
+}
 
 
 def measure_runtimes(job: VideoJob, rounds: int) -> dict[str, Any]:
-    """Measure both models and `annotate` with each runtime, in turns, and compare the masks.
+    """Measure both models and `annotate` computed in each way, in turns, and compare the masks.
 
     Args:
         job: what to annotate; `resume` must be off, so that each run does all the work.
@@ -27,23 +34,25 @@ def measure_runtimes(job: VideoJob, rounds: int) -> dict[str, Any]:
     Raises:
         UsageError: OpenVINO is not installed, or cannot compute on the job's device.
     """
-    jobs = {runtime: _job_with(job, runtime) for runtime in RUNTIMES}
+    jobs = {way: _job_with(job, way, settings) for way, settings in _WAYS.items()}
     images = next(iter(open_video(job.video).batches(_BATCH_FRAMES))).images
-    sets = {runtime: annotate_job(each) for runtime, each in jobs.items()}
-    works: dict[str, dict[Runtime, Callable[[], Any]]] = {
-        "overseer": {name: partial(_look, each, images) for name, each in jobs.items()},
-        "image encoding": {name: partial(_encode, each, images) for name, each in jobs.items()},
-        "annotate": {name: partial(annotate_job, each) for name, each in jobs.items()},
+    sets = {way: annotate_job(each) for way, each in jobs.items()}
+    works: dict[str, dict[str, Callable[[], Any]]] = {
+        "overseer": {way: partial(_look, each, images) for way, each in jobs.items()},
+        "image encoding": {way: partial(_encode, each, images) for way, each in jobs.items()},
+        "annotate": {way: partial(annotate_job, each) for way, each in jobs.items()},
     }
     return {
         **{name: _raced(work, rounds) for name, work in works.items()},
-        "mask_agreement": set_agreement(*sets.values()),
+        "mask_agreement": {
+            way: set_agreement(sets[_USUAL], found) for way, found in sets.items() if way != _USUAL
+        },
     }
 
 
-def _job_with(job: VideoJob, runtime: Runtime) -> VideoJob:
-    settings = job.settings.model_copy(update={"runtime": runtime})
-    return VideoJob(video=job.video, out=job.out / runtime, settings=settings, resume=False)
+def _job_with(job: VideoJob, way: str, settings: Mapping[str, str]) -> VideoJob:
+    own = job.settings.model_copy(update=dict(settings))
+    return VideoJob(video=job.video, out=job.out / way, settings=own, resume=False)
 
 
 def _look(job: VideoJob, images: NDArray[np.uint8]) -> None:
@@ -54,25 +63,32 @@ def _encode(job: VideoJob, images: NDArray[np.uint8]) -> None:
     open_models(job.settings)[1].encode_ahead(range(len(images)), images)
 
 
-def _raced(works: dict[Runtime, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    seconds = in_turns({name: partial(seconds_of, work) for name, work in works.items()}, rounds)
+def _raced(works: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    seconds = in_turns({way: partial(seconds_of, work) for way, work in works.items()}, rounds)
+    gains = {way: seconds[_USUAL] / value for way, value in seconds.items() if way != _USUAL}
     return {
-        **{f"{name}_ms": 1000 * value for name, value in seconds.items()},
-        "times_as_fast": seconds["torch"] / seconds["openvino"],
+        **{f"{way}_ms": 1000 * value for way, value in seconds.items()},
+        **{f"{way}_times_as_fast": gain for way, gain in gains.items()},
     }
 
 
 def set_agreement(first: AnnotationSet, second: AnnotationSet) -> float:
-    """Return the mean IoU of the masks of equal tracks in equal frames, where either has any."""
+    """Return the mean IoU of each mask of two sets with the one that it overlaps most.
+
+    Only masks of equal classes in equal frames are compared; which track they are of does not
+    count, since tracks that start together may be numbered the other way round.
+    """
     overlaps: list[float] = []
     for ours, theirs in zip(first.frames(), second.frames(), strict=True):
-        other = {track.track_id: track for track in theirs.tracks}
-        for track in ours.tracks:
-            match = other.pop(track.track_id, None)
-            if match is None:
-                overlaps.append(0.0)
-                continue
-            mask, its = decode_mask(track.rle), decode_mask(match.rle)
-            overlaps.append(float(iou_matrix(mask[None], its[None])[0, 0]))
-        overlaps.extend(0.0 for _ in other)
+        classes = {track.class_id for track in (*ours.tracks, *theirs.tracks)}
+        for class_id in sorted(classes):
+            iou = iou_matrix(_masks_of(ours, class_id), _masks_of(theirs, class_id))
+            overlaps += iou.max(1, initial=0.0).tolist() + iou.max(0, initial=0.0).tolist()
     return mean_of(overlaps)
+
+
+def _masks_of(frame: FrameAnnotation, class_id: int) -> NDArray[np.bool_]:
+    """Return the masks bool[M, H, W] of a class; M may be 0."""
+    masks = [decode_mask(track.rle) for track in frame.tracks if track.class_id == class_id]
+    size = frame.tracks[0].rle.size if frame.tracks else (0, 0)
+    return np.stack(masks) if masks else np.zeros((0, *size), np.bool_)

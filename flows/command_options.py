@@ -20,6 +20,18 @@ class RuntimeChoice(StrEnum):
     openvino = "openvino"
 
 
+class PrecisionChoice(StrEnum):
+    """In which the networks compute convolutions and products."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+PrecisionOption = Annotated[
+    PrecisionChoice | None,
+    typer.Option(help="Of the networks; auto: bfloat16 on a GPU that has it, else float32."),
+]
 RuntimeOption = Annotated[
     RuntimeChoice | None,
     typer.Option(help="What computes the models' image trunks; openvino is faster on a CPU."),

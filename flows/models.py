@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from flows.settings import Runtime
+from flows.settings import PrecisionName, Runtime
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
 from overseer.networks import backbone_of
 from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
 from pipeline.checkpoints import WEIGHTS
+from pipeline.devices import Precision
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
 from pipeline.openvino_networks import use_openvino
@@ -36,8 +37,23 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_precision(name: PrecisionName, device: torch.device) -> Precision:
+    """Return the precision of a name on a device.
+
+    On the processors that it was measured on, bfloat16 gains too little to be the default.
+    """
+    if name == "auto":
+        in_hardware = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
+        return "bfloat16" if in_hardware else "float32"
+    return name
+
+
 def open_overseer(
-    name: str, device: torch.device, weights: Path | None = None, runtime: Runtime = "torch"
+    name: str,
+    device: torch.device,
+    weights: Path | None = None,
+    runtime: Runtime = "torch",
+    precision: Precision = "float32",
 ) -> MaskRCNNOverseer:
     """Load an overseer by name (`scopeline`), from a model folder, or a published one.
 
@@ -46,6 +62,7 @@ def open_overseer(
         device: where it runs.
         weights: checkpoint of a published overseer.
         runtime: what computes its backbone.
+        precision: of its convolutions and products.
 
     Raises:
         ModelError: it is unknown or does not load.
@@ -53,10 +70,10 @@ def open_overseer(
             there.
     """
     if name in PUBLISHED:
-        overseer = load_published(name, _weights_of(name, weights), device)
+        overseer = load_published(name, _weights_of(name, weights), device, precision)
     else:
         _refuse_weights(name, weights)
-        overseer = load_overseer(overseer_folder(name), device)
+        overseer = load_overseer(overseer_folder(name), device, precision)
     if runtime == "openvino":
         use_openvino(backbone_of(overseer.network))
     else:
@@ -91,19 +108,25 @@ def _refuse_weights(name: str, weights: Path | None) -> None:
         )
 
 
-def open_tracker(name: str, device: torch.device, runtime: Runtime = "torch") -> Sam2Tracker:
+def open_tracker(
+    name: str,
+    device: torch.device,
+    runtime: Runtime = "torch",
+    precision: Precision = "float32",
+) -> Sam2Tracker:
     """Load a tracker by name, from a model folder or from an official checkpoint.
 
     Args:
         name: of the tracker, its folder or its checkpoint.
         device: where it runs.
         runtime: what computes its image encoder.
+        precision: of its convolutions and products.
 
     Raises:
         ModelError: it is unknown or does not load.
         UsageError: the runtime is not there.
     """
-    tracker = Sam2Tracker(load_tracker(name), device)
+    tracker = Sam2Tracker(load_tracker(name), device, precision=precision)
     if runtime == "openvino":
         encode_with_openvino(tracker.network)
     else:

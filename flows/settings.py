@@ -16,6 +16,7 @@ PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "give
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 ADAPTIVE = "adaptive"
 Runtime = Literal["torch", "openvino"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PictureSize = Literal["reduced", "full"]
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
@@ -43,6 +44,8 @@ class AnnotateSettings(BaseSettings):
         device: auto, cpu or cuda.
         runtime: what computes the image encoder and the overseer's backbone; openvino is faster
             on a CPU, and needs the package of that name.
+        precision: of the networks' convolutions and products; auto: bfloat16 on a GPU that has it
+            in hardware, else float32.
         max_frames: stop after this many frames.
         on_bad_frame: what to do about a frame that cannot be decoded: end there, or go on and
             flag it.
@@ -68,6 +71,7 @@ class AnnotateSettings(BaseSettings):
     labels: Path | None = None
     device: str = "auto"
     runtime: Runtime = "torch"
+    precision: PrecisionName = "auto"
     max_frames: int | None = Field(default=None, ge=1)
     on_bad_frame: OnBadFrame = "stop"
 
@@ -83,8 +87,8 @@ class AnnotateSettings(BaseSettings):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """Return what determines the result: all but where it is computed, and by what."""
-        return self.model_dump(mode="json", exclude={"device", "runtime"})
+        """Return what determines the result: all but where it is computed, by what and how."""
+        return self.model_dump(mode="json", exclude={"device", "runtime", "precision"})
 
 
 def settings_of(**given: Any) -> AnnotateSettings:

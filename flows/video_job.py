@@ -13,13 +13,14 @@ from typing import Any
 from flows.given_prompts import given_policy, open_given
 from flows.models import (
     choose_device,
+    choose_precision,
     describe_overseer,
     describe_tracker,
     open_overseer,
     open_tracker,
     overseer_labels,
 )
-from flows.settings import AnnotateSettings, Runtime
+from flows.settings import AnnotateSettings, PrecisionName, Runtime
 from flows.stage_counters import StageCounters
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.annotation_set import SUFFIX, AnnotationSet
@@ -249,13 +250,19 @@ def existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
 
 @lru_cache(maxsize=2)
 def _open_models(
-    overseer: str | None, weights: Path | None, tracker: str | None, device: str, runtime: Runtime
+    overseer: str | None,
+    weights: Path | None,
+    tracker: str | None,
+    device: str,
+    runtime: Runtime,
+    precision: PrecisionName,
 ) -> tuple[Any, Any]:
     """Load models once for all the videos of a process; None is not loaded."""
     place = choose_device(device)
+    how = runtime, choose_precision(precision, place)
     return (
-        open_overseer(overseer, place, weights, runtime) if overseer is not None else None,
-        open_tracker(tracker, place, runtime) if tracker is not None else None,
+        open_overseer(overseer, place, weights, *how) if overseer is not None else None,
+        open_tracker(tracker, place, *how) if tracker is not None else None,
     )
 
 
@@ -266,10 +273,13 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
         ModelError: one is unknown or does not load.
         UsageError: the device or the runtime is not there.
     """
-    overseer = None if settings.policy == "given" else settings.overseer
-    tracker = None if settings.policy == "framewise" else settings.tracker
     return _open_models(
-        overseer, settings.overseer_weights, tracker, settings.device, settings.runtime
+        None if settings.policy == "given" else settings.overseer,
+        settings.overseer_weights,
+        None if settings.policy == "framewise" else settings.tracker,
+        settings.device,
+        settings.runtime,
+        settings.precision,
     )
 
 

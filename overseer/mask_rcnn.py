@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from overseer.networks import (
     own_names,
 )
 from pipeline.checkpoints import WEIGHTS, check_fits, read_checkpoint, write_model
+from pipeline.devices import Precision, computing, moved
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
 from pipeline.records import Detections
@@ -33,15 +35,22 @@ class MaskRCNNOverseer:
         config: what it was built from.
         label_set: its foreground classes are the network's classes 1, 2, ... in order.
         device: where it runs.
+        precision: of its convolutions and products.
     """
 
     def __init__(
-        self, network: Network, config: OverseerConfig, label_set: LabelSet, device: torch.device
+        self,
+        network: Network,
+        config: OverseerConfig,
+        label_set: LabelSet,
+        device: torch.device,
+        precision: Precision = "float32",
     ) -> None:
         self.network = network.eval().to(device)
         self.config = config
         self.label_set = label_set
         self._device = device
+        self._computing = partial(computing, device, precision)
         self._class_ids = np.array([0, *(label.id for label in label_set.foreground)])
 
     @torch.inference_mode()
@@ -65,7 +74,8 @@ class MaskRCNNOverseer:
             planes = nn.functional.interpolate(
                 planes, size, mode="bilinear", align_corners=False, antialias=True
             )
-        outputs = self.network(list(planes.to(self._device).float() / 255))
+        with self._computing():
+            outputs = self.network(list(moved(planes, self._device).float() / 255))
         return [self._to_detections(output, height, width) for output in outputs]
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
@@ -83,7 +93,7 @@ class MaskRCNNOverseer:
             enlarged = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
             np.greater(enlarged, 0.5, out=mask)
         class_ids = self._class_ids[output["labels"].cpu().numpy()].astype(np.int64)
-        scores = output["scores"].cpu().numpy().astype(np.float32)
+        scores = output["scores"].float().cpu().numpy().astype(np.float32)
         return _join_stuff(class_ids, scores, masks, self.label_set)
 
     def save(self, folder: Path, card: str) -> None:
@@ -102,8 +112,15 @@ class MaskRCNNOverseer:
         write_model(folder, self.network.state_dict(), description, card)
 
 
-def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
+def load_overseer(
+    folder: Path, device: torch.device, precision: Precision = "float32"
+) -> MaskRCNNOverseer:
     """Load an overseer that `save` wrote.
+
+    Args:
+        folder: where it is.
+        device: where it runs.
+        precision: of its convolutions and products.
 
     Raises:
         ModelError: the folder holds no overseer, or its weights have other shapes.
@@ -114,7 +131,7 @@ def load_overseer(folder: Path, device: torch.device) -> MaskRCNNOverseer:
     state = read_checkpoint(path)
     check_fits(path, state, network, "what model.json describes")
     network.load_state_dict(state)
-    return MaskRCNNOverseer(network, config, label_set, device)
+    return MaskRCNNOverseer(network, config, label_set, device, precision)
 
 
 def copy_weights(source: Path, network: Network) -> list[str]:

@@ -14,6 +14,7 @@ from overseer.datasets.cataract1k import CATARACT1K
 from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.networks import OverseerConfig, build_network
 from pipeline.checkpoints import check_fits, read_checkpoint
+from pipeline.devices import Precision
 from pipeline.errors import ModelError
 from pipeline.labels import CHOLECSEG8K, LabelSet
 
@@ -58,13 +59,16 @@ PUBLISHED = {
 }
 
 
-def load_published(name: str, weights: Path, device: torch.device) -> MaskRCNNOverseer:
+def load_published(
+    name: str, weights: Path, device: torch.device, precision: Precision = "float32"
+) -> MaskRCNNOverseer:
     """Load a published overseer from its checkpoint.
 
     Args:
         name: one of `PUBLISHED`.
         weights: the checkpoint.
         device: where it runs.
+        precision: of its convolutions and products.
 
     Raises:
         ModelError: the file is missing, unreadable, or a tensor of it does not fit.
@@ -76,4 +80,4 @@ def load_published(name: str, weights: Path, device: torch.device) -> MaskRCNNOv
     state = read_checkpoint(weights)
     check_fits(weights, state, network, name)
     network.load_state_dict(state)
-    return MaskRCNNOverseer(network, published.config, published.label_set, device)
+    return MaskRCNNOverseer(network, published.config, published.label_set, device, precision)

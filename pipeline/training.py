@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
+from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 
-Precision = Literal["float32", "bfloat16"]
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
 # A batch may overflow in bfloat16, which says nothing about the next one.
@@ -97,7 +96,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    device = trained[0].device.type
+    device = trained[0].device
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
@@ -109,7 +108,7 @@ def train(
             break
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(step, plan)
-        with torch.autocast(device, torch.bfloat16, enabled=plan.precision == "bfloat16"):
+        with computing(device, plan.precision):
             losses = losses_of_step(step)
         total = torch.stack([loss.float() for loss in losses.values()]).sum()
         learned = _descend(total, trained, optimizer, plan.clip_norm)

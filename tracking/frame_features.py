@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from pipeline.devices import moved
 from tracking.sam2_model import normalize_images
 
 _VISIBLE_PRESENCE = 0.5
@@ -79,12 +80,12 @@ def encode_frames(
     at_once = _CPU_BATCH if device.type == "cpu" else len(small)
     found: list[FrameFeatures] = []
     for part in torch.split(small, at_once):
-        backbone = network.forward_image(part.to(device))
+        backbone = network.forward_image(moved(part, device))
         _, vision, encoded, sizes = network._prepare_backbone_features(backbone)
-        positions = positions or [level[:, :1] for level in encoded]
+        positions = positions or [level[:, :1].float() for level in encoded]
         found += [
             FrameFeatures(
-                vision=[level[:, row : row + 1] for level in vision],
+                vision=[level[:, row : row + 1].float() for level in vision],
                 positions=positions,
                 sizes=sizes,
             )

@@ -50,13 +50,15 @@ def follow_heads(
         repeat_image=False,
         high_res_features=high_resolution,
     )
-    quality, best = ious.max(1)
+    # In lower precision, what the decoder offers is so too.
+    quality, best = ious.float().max(1)
+    presence = presence.float()
     rows = torch.arange(batch, device=conditioned.device)
     token = tokens[rows, best] if tokens.shape[1] > 1 else tokens[:, 0]
     visible = presence > 0
     logits = torch.where(visible[:, :, None], offered[rows, best].float(), NO_OBJ_SCORE)
     share = visible.float()
-    pointers = network.obj_ptr_proj(token)
+    pointers = network.obj_ptr_proj(token).float()
     if network.fixed_no_obj_ptr:
         pointers = share * pointers
     pointers = pointers + (1 - share) * network.no_obj_ptr

@@ -8,21 +8,23 @@ other and replaces a track's memory when it is prompted again.
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from pipeline.devices import Precision, computing
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput, encode_frames
 from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
+from tracking.memory_writing import encode_memories
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, mask_from_views
@@ -53,6 +55,8 @@ class Sam2Tracker:
         views: in how many views of the frame a box or points for a new track are asked: `one`,
             as SAM-2 does, or `several`, which small networks gain from; those of Scopeline's own
             configuration if None.
+        precision: of the network's convolutions and products; the answer to a prompt is always
+            computed in float32.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Sam2Tracker:
         look_back: int = _LOOK_BACK_FRAMES,
         memory_rule: MemoryRule | None = None,
         views: Views | None = None,
+        precision: Precision = "float32",
     ) -> None:
         is_own = isinstance(network, DrawnPromptSam2)
         self._memory_rule = memory_rule or (LATEST_IN_DETAIL if is_own else MemoryRule())
@@ -69,6 +74,7 @@ class Sam2Tracker:
         self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
+        self._computing = partial(computing, device, precision)
         self._bank = MemoryBank()
         self._frame_index = -1
         self._frame_size = (0, 0)
@@ -268,16 +274,20 @@ class Sam2Tracker:
     def _encode(self, images: NDArray[np.uint8]) -> list[FrameFeatures]:
         """Return the features of each of N frames uint8[N, H, W, 3]."""
         positions = None if self._features is None else self._features.positions
-        return encode_frames(self._network, images, self._device, positions)
+        with self._computing():
+            return encode_frames(self._network, images, self._device, positions)
 
     def _follow(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> dict[int, TrackOutput]:
         """Follow tracks of a bank into a frame, and remember in the bank what is found."""
         conditioned = self._condition_on_memory(features, bank, track_ids, frame_index)
-        heads = follow_heads(self._network, conditioned, features.high_resolution(len(track_ids)))
-        high_res = self._at_network_size(heads.logits[:, None])
-        memories = self._encode_memories(features, high_res, heads.presence, prompted=False)
+        high_resolution = features.high_resolution(len(track_ids))
+        with self._computing():
+            heads = follow_heads(self._network, conditioned, high_resolution)
+        memories = self._encode_memories(
+            features, heads.logits[:, None], heads.presence, prompted=False
+        )
         # All at once: each number that is fetched by itself makes a GPU finish what it does.
         quality = heads.quality.clamp(0, 1).tolist()
         presence = heads.presence[:, 0].sigmoid().tolist()
@@ -297,10 +307,10 @@ class Sam2Tracker:
     def _condition_on_memory(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> Tensor:
-        conditioned = self._reader.read(
-            features.vision[-1], features.positions[-1], bank.gather(track_ids, frame_index)
-        )
-        return conditioned.permute(1, 2, 0).reshape(len(track_ids), -1, *features.sizes[-1])
+        gathered = bank.gather(track_ids, frame_index)
+        with self._computing():
+            read = self._reader.read(features.vision[-1], features.positions[-1], gathered)
+        return read.float().permute(1, 2, 0).reshape(len(track_ids), -1, *features.sizes[-1])
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         network = self._network
@@ -362,9 +372,7 @@ class Sam2Tracker:
         presence: Tensor,
         quality: list[float],
     ) -> None:
-        features = self._current_features()
-        high_res = self._at_network_size(low_res)
-        memories = self._encode_memories(features, high_res, presence, prompted=True)
+        memories = self._encode_memories(self._current_features(), low_res, presence, prompted=True)
         visible = presence[:, 0].sigmoid().tolist()
         for row, prompt in enumerate(prompts):
             memory = FrameMemory(
@@ -375,23 +383,11 @@ class Sam2Tracker:
                 logits=low_res[row, 0], quality=quality[row], presence=visible[row]
             )
 
-    def _at_network_size(self, logits: Tensor) -> Tensor:
-        size = self._network.image_size
-        return F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
-
     def _encode_memories(
-        self, features: FrameFeatures, high_res: Tensor, presence: Tensor, *, prompted: bool
+        self, features: FrameFeatures, logits: Tensor, presence: Tensor, *, prompted: bool
     ) -> Tensor:
-        """Return bfloat16[B, M, h, w]; half the room, and what SAM-2's predictor keeps."""
-        memories, _ = self._network._encode_new_memory(
-            current_vision_feats=features.rows(len(high_res)),
-            feat_sizes=features.sizes,
-            pred_masks_high_res=high_res,
-            object_score_logits=presence,
-            is_mask_from_pts=prompted,
-        )
-        halved: Tensor = memories.to(torch.bfloat16)
-        return halved
+        with self._computing():
+            return encode_memories(self._network, features, logits, presence, prompted=prompted)
 
     def _current_features(self) -> FrameFeatures:
         if self._features is None:

@@ -1,0 +1,41 @@
+"""What is remembered of tracks in a frame, from their masks in it."""
+
+import torch
+import torch.nn.functional as F
+from sam2.modeling.sam2_base import SAM2Base
+from torch import Tensor
+
+from tracking.frame_features import FrameFeatures
+
+
+def encode_memories(
+    network: SAM2Base,
+    features: FrameFeatures,
+    logits: Tensor,
+    presence: Tensor,
+    *,
+    prompted: bool,
+) -> Tensor:
+    """Encode memories of a frame as SAM-2 does.
+
+    Args:
+        network: a SAM-2 network.
+        features: of the frame.
+        logits: float32[B, 1, h, w], the masks of B tracks before the sigmoid.
+        presence: float32[B, 1], logit of each being visible.
+        prompted: whether the masks are what the tracker was told.
+
+    Returns:
+        bfloat16[B, M, h, w]; half the room, and what SAM-2's predictor keeps.
+    """
+    size = network.image_size
+    enlarged = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
+    memories, _ = network._encode_new_memory(
+        current_vision_feats=features.rows(len(enlarged)),
+        feat_sizes=features.sizes,
+        pred_masks_high_res=enlarged,
+        object_score_logits=presence,
+        is_mask_from_pts=prompted,
+    )
+    halved: Tensor = memories.to(torch.bfloat16)
+    return halved
