@@ -284,7 +284,10 @@ def scene_of_three():
     return images, {1: {0: masks[0], 5: masks[5]}, 2: {3: right}, 7: {0: left, 8: ~masks[8]}}
 
 
-def test_all_tracks_in_one_pass_have_the_logits_of_each_alone(trained):
+def test_all_tracks_in_one_pass_have_the_logits_of_each_alone(trained, monkeypatch):
+    # A difference in the last bit now and then turns the rounding of a memory that is kept in half
+    # precision, and that alone changes logits by some 1e-3.
+    monkeypatch.setattr("tracking.memory_writing.KEPT_DTYPE", torch.float32)
     images, prompted_at = scene_of_three()
     together = logits_by_track(trained, images, prompted_at)
     for track_id, prompts in prompted_at.items():

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from tracking.frame_features import FrameFeatures
 
+# Half the room of what is computed in, and what SAM-2's predictor keeps.
+KEPT_DTYPE = torch.bfloat16
+
 
 def encode_memories(
     network: SAM2Base,
@@ -26,7 +29,7 @@ def encode_memories(
         prompted: whether the masks are what the tracker was told.
 
     Returns:
-        bfloat16[B, M, h, w]; half the room, and what SAM-2's predictor keeps.
+        bfloat16[B, M, h, w].
     """
     size = network.image_size
     enlarged = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
@@ -37,5 +40,5 @@ def encode_memories(
         object_score_logits=presence,
         is_mask_from_pts=prompted,
     )
-    halved: Tensor = memories.to(torch.bfloat16)
-    return halved
+    kept: Tensor = memories.to(KEPT_DTYPE)
+    return kept
