@@ -64,6 +64,8 @@ def export_overlay(set_path: Path) -> Path:
 def report_findings(set_path: Path) -> Path:
     """Write the report beside a set, and link it to the flow run; returns its path."""
     path = set_path.with_suffix(".html")
+    # The flow's own, of a run before: like the set and the overlay it is made to be found here.
+    path.unlink(missing_ok=True)
     write_report(AnnotationSet(set_path), path, "keep")
     create_link_artifact(link=path.resolve().as_uri(), link_text=f"report of {set_path.stem}")
     return path

@@ -34,6 +34,8 @@ def test_the_flow_annotates_and_exports(prefect_server, tmp_path):
     assert [found.data for found in artifacts if found.type == "progress"] == [100.0]
     report = (tmp_path / "out" / "video.html").as_uri()
     assert any(report in str(found.data) for found in artifacts)
+    # The same run again finds all of it there, and is no error.
+    assert annotate_video(tmp_path / "video.mp4", tmp_path / "out", settings) == result
 
 
 def test_a_bad_video_fails_the_flow_with_its_sentence(prefect_server, tmp_path):
