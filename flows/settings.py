@@ -17,7 +17,6 @@ POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 ADAPTIVE = "adaptive"
 Runtime = Literal["torch", "openvino"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
-RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
 PictureSize = Literal["reduced", "full"]
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
 

@@ -53,7 +53,7 @@ class AdaptChoice(StrEnum):
     full = "full"
 
 
-class PrecisionChoice(StrEnum):
+class TrainingPrecisionChoice(StrEnum):
     """In which the networks compute while they learn."""
 
     float32 = "float32"
@@ -128,8 +128,8 @@ CheckedSplitOption = Annotated[
     float, typer.Option("--validation-split", min=0.01, max=0.9, help=_SPLIT_HELP)
 ]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
-PrecisionOption = Annotated[
-    PrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
+TrainingPrecisionOption = Annotated[
+    TrainingPrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
 ]
 RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")]
@@ -200,7 +200,7 @@ def train_overseer(
     ] = None,
     learning_rate: RateOption = 3e-4,
     seed: SeedOption = 1,
-    precision: PrecisionOption = PrecisionChoice.float32,
+    precision: TrainingPrecisionOption = TrainingPrecisionChoice.float32,
     device: DeviceOption = None,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
@@ -301,7 +301,7 @@ def train_tracker(
     steps: StepsOption = 5000,
     learning_rate: RateOption = 4e-4,
     seed: SeedOption = 1,
-    precision: PrecisionOption = PrecisionChoice.float32,
+    precision: TrainingPrecisionOption = TrainingPrecisionChoice.float32,
     device: DeviceOption = None,
 ) -> None:
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""

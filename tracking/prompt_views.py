@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
+from tracking.regions import Region, region_around
 
 Views = Literal["one", "several"]
 Ask = Callable[[NDArray[np.uint8], Prompt], tuple[NDArray[np.float32], float]]
@@ -52,11 +53,12 @@ def mask_from_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> SeenM
         prompt: has a box or points.
     """
     whole, qualities = _ask_twice(ask, image, prompt)
-    left, top, right, bottom = _crop(_surroundings(prompt, whole > 0), whole.shape)
-    near_prompt = _moved(prompt, -left, -top)
-    near, near_qualities = _ask_twice(ask, image[top:bottom, left:right], near_prompt)
+    crop = _crop(_surroundings(prompt, whole > 0), whole.shape)
+    near_prompt = _moved(prompt, -crop.left, -crop.top)
+    near, near_qualities = _ask_twice(ask, crop.cut_from(image[None])[0], near_prompt)
     joined = whole.copy()
-    joined[top:bottom, left:right] = (joined[top:bottom, left:right] + near) / 2
+    inside = joined[crop.top : crop.bottom, crop.left : crop.right]
+    inside[:] = (inside + near) / 2
     return SeenMask(mask=joined > 0, quality=float(np.mean(qualities + near_qualities)))
 
 
@@ -93,15 +95,10 @@ def _surroundings(prompt: Prompt, guess: NDArray[np.bool_]) -> NDArray[np.float3
     return np.concatenate([np.min(corners, 0), np.max(corners, 0)]).astype(np.float32)
 
 
-def _crop(box: NDArray[np.float32], size: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the crop around a box, within the picture."""
-    center = (box[:2] + box[2:]) / 2
-    reach = np.maximum((box[2:] - box[:2]) * _MARGIN, _SMALLEST_CROP) / 2
-    left, top = np.maximum(center - reach, 0).astype(int).tolist()
-    right, bottom = np.minimum(center + reach, size[::-1]).astype(int).tolist()
-    if right <= left or bottom <= top:
-        return 0, 0, size[1], size[0]
-    return left, top, right, bottom
+def _crop(box: NDArray[np.float32], size: tuple[int, ...]) -> Region:
+    """Return the crop around a box, within the picture."""
+    sides = np.maximum((box[2:] - box[:2]) * _MARGIN, _SMALLEST_CROP)
+    return region_around((box[:2] + box[2:]) / 2, sides, size)
 
 
 def _moved(prompt: Prompt, right: int, down: int) -> Prompt:

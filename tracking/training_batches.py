@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pipeline.labelled_clip import LabelledClip, masks_of_map
 from pipeline.masks import boxes_of_masks
-from tracking.trunk_features import Region, TrunkFeatures
+from tracking.regions import Region, region_around
+from tracking.trunk_features import TrunkFeatures
 
 _MIN_AREA_SHARE = 0.0008
 # Sides of a view from near, in sides of the box around a track: when it is prompted by a box or
@@ -150,11 +151,9 @@ def _draw_region(
     _, mask = masks[int(random.integers(len(masks)))]
     box = boxes_of_masks(mask[None])[0].astype(np.float64)
     sides = box[2:] - box[:2]
-    reach = np.maximum(sides * random.uniform(*_NEAR_MARGINS), _SMALLEST_VIEW) / 2
+    view = np.maximum(sides * random.uniform(*_NEAR_MARGINS), _SMALLEST_VIEW)
     center = (box[:2] + box[2:]) / 2 + random.uniform(-0.2, 0.2, 2) * sides
-    left, top = np.maximum(center - reach, 0).astype(int).tolist()
-    right, bottom = np.minimum(center + reach, mask.shape[::-1]).astype(int).tolist()
-    return Region(left=left, top=top, right=right, bottom=bottom)
+    return region_around(center, view, mask.shape)
 
 
 def _chances(maps: NDArray[np.uint8], track_ids: Sequence[int]) -> NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """Features of a network's trunk while it is trained: kept from once, or computed anew."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,21 +12,8 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from pipeline.labelled_clip import LabelledClip
+from tracking.regions import Region
 from tracking.sam2_model import normalize_images
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A part of a picture, in pixels; `right` and `bottom` are the first beyond it."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def cut_from(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the region of pictures or maps uint8[T, H, W, ...]."""
-        return pictures[:, self.top : self.bottom, self.left : self.right]
 
 
 class TrunkFeatures(Protocol):
