@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from flows import cli
+from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import VideoInfo
 from pipeline.labels import LabelClass, LabelSet
 from pipeline.masks import encode_mask
@@ -32,7 +33,15 @@ BACKENDS = (
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+CLIP = Path(__file__).resolve().parents[1] / "samples" / "clips" / "theatre.mp4"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def annotated_clip(scopeline, out, *options):
+    """Annotate the first frames of the checked-in clip by the command; returns the set."""
+    code, _, error = scopeline("annotate", CLIP, "--out", out, "--max-frames", 12, *options)
+    assert code == 0, error
+    return AnnotationSet(out / f"{CLIP.stem}.annset")
 
 
 @pytest.fixture

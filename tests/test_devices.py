@@ -1,18 +1,15 @@
 """Lower precision where it is asked for, and the same masks with it."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from flows.bench_runtimes import set_agreement
 from flows.models import choose_precision, open_overseer, open_tracker
 from flows.settings import AnnotateSettings
-from pipeline.annotation_set import AnnotationSet
 from pipeline.devices import computing, moved
 from pipeline.frames import open_video
+from tests.conftest import CLIP, annotated_clip
 
-CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
 CPU = torch.device("cpu")
 
 
@@ -67,13 +64,10 @@ def test_both_networks_compute_in_the_precision_and_answer_in_float32(images, pr
 
 
 def test_annotate_finds_the_same_masks(scopeline, tmp_path):
-    sets = []
-    for precision in ("float32", "bfloat16"):
-        out = tmp_path / precision
-        given = ("annotate", CLIP, "--out", out, "--precision", precision, "--max-frames", 12)
-        code, _, error = scopeline(*given)
-        assert code == 0, error
-        sets.append(AnnotationSet(out / f"{CLIP.stem}.annset"))
+    sets = [
+        annotated_clip(scopeline, tmp_path / precision, "--precision", precision)
+        for precision in ("float32", "bfloat16")
+    ]
     assert sets[0].manifest.settings == sets[1].manifest.settings
     assert set_agreement(*sets) > 0.95
 

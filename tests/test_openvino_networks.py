@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,12 +10,10 @@ from torch import nn
 
 from flows.bench_runtimes import set_agreement
 from flows.settings import AnnotateSettings
-from pipeline.annotation_set import AnnotationSet
 from pipeline.backbones import EfficientNetLite0
 from pipeline.errors import UsageError
 from pipeline.openvino_networks import use_openvino
-
-CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
+from tests.conftest import annotated_clip
 
 
 class Pyramid(nn.Module):
@@ -94,13 +91,10 @@ def test_another_device_is_refused(pyramid):
 
 
 def test_annotate_finds_the_same_masks(scopeline, tmp_path):
-    sets = []
-    for runtime in ("torch", "openvino"):
-        out = tmp_path / runtime
-        given = ("annotate", CLIP, "--out", out, "--runtime", runtime, "--max-frames", 12)
-        code, _, error = scopeline(*given)
-        assert code == 0, error
-        sets.append(AnnotationSet(out / f"{CLIP.stem}.annset"))
+    sets = [
+        annotated_clip(scopeline, tmp_path / runtime, "--runtime", runtime)
+        for runtime in ("torch", "openvino")
+    ]
     assert len(list(sets[1].frames())) == 12
     assert set_agreement(*sets) > 0.99
 
