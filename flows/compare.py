@@ -74,31 +74,38 @@ def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
         ScopelineError: the video, a model or the truth is not usable.
     """
     truth = list(comparison.truth.frames())
-    cuts = _cuts(truth)
     open_models(comparison.settings)
-    return {policy: _measure(comparison, policy, truth, cuts) for policy in comparison.policies}
+    measured, annotated = {}, {}
+    for policy in comparison.policies:
+        started = time.monotonic()
+        annotated[policy] = _annotate(comparison, policy)
+        seconds = time.monotonic() - started
+        measured[policy] = {
+            **_compare_with_truth(annotated[policy], comparison.truth, truth),
+            "prompts": annotated[policy].manifest.counts.prompts,
+            "seconds": round(seconds, 3),
+        }
+    images = _images(comparison.video, comparison.settings.max_frames)
+    frames = {policy: found.frames() for policy, found in annotated.items()}
+    steadiness = temporal_consistency(frames, images, _cuts(truth))
+    return {policy: measured[policy] | steadiness[policy].to_json() for policy in measured}
 
 
-def _measure(
-    comparison: Comparison, policy: str, truth: Sequence[FrameAnnotation], cuts: frozenset[int]
-) -> dict[str, Any]:
+def _annotate(comparison: Comparison, policy: str) -> AnnotationSet:
     settings = AnnotateSettings(**(comparison.settings.model_dump() | _settings_of(policy)))
-    job = VideoJob(
-        video=comparison.video, out=comparison.out / policy, settings=settings, resume=False
-    )
-    started = time.monotonic()
-    annotated = annotate_job(job)
-    seconds = time.monotonic() - started
+    out = comparison.out / policy
+    return annotate_job(VideoJob(video=comparison.video, out=out, settings=settings, resume=False))
+
+
+def _compare_with_truth(
+    annotated: AnnotationSet, source: AnnotationSet | MaskFolder, truth: Sequence[FrameAnnotation]
+) -> dict[str, Any]:
     frames = list(annotated.frames())
-    judged = list(comparable_frames(frames, comparison.truth))
-    images = _images(comparison.video, settings.max_frames)
+    judged = list(comparable_frames(frames, source))
     return {
         **evaluate(judged, truth, annotated.label_set).to_json(),
-        **temporal_consistency(frames, images, cuts).to_json(),
         **identity_scores(judged, truth).to_json(),
         "overseer_calls": sum(frame.overseer_ran for frame in frames),
-        "prompts": annotated.manifest.counts.prompts,
-        "seconds": round(seconds, 3),
     }
 
 

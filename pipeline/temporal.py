@@ -4,7 +4,7 @@ All figures are of class regions: the union of a class's masks in a frame. Each 
 neighbouring frames counts once for each class that is in both.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -51,55 +51,67 @@ class TemporalConsistency:
 
 
 def temporal_consistency(
-    annotated: Iterable[FrameAnnotation],
+    annotated: Mapping[str, Iterable[FrameAnnotation]],
     images: Iterable[NDArray[np.uint8]],
     cuts: frozenset[int] = frozenset(),
-) -> TemporalConsistency:
-    """Measure how steady the annotations of a video are.
+) -> dict[str, TemporalConsistency]:
+    """Measure how steady annotations of one video are; each step's flow is estimated once.
 
     Args:
-        annotated: one annotation for each image, in the same order.
+        annotated: by the name of who made them, one annotation for each image in its order.
         images: uint8[H, W, 3], RGB, all of one size.
         cuts: frame indices at which another picture begins; they are not compared with the
             frame before.
     """
-    plain = _PairScores()
-    warped = _PairScores()
-    together: list[float] = []
-    present: list[set[int]] = []
-    for before, after, flow in _pairs(annotated, images, cuts, present):
-        plain.add(before, after)
+    courses = {name: _Steadiness() for name in annotated}
+    estimator = FlowEstimator()
+    last: NDArray[np.uint8] | None = None
+    for image, *frames in zip(images, *annotated.values(), strict=False):
+        small = small_grey(image, _FLOW_LONGER_SIDE_PX)
+        flow = None
+        if last is not None:
+            flow = scale_flow(estimator.between(small, last), image.shape[:2])
+        last = small
+        for course, frame in zip(courses.values(), frames, strict=True):
+            course.add(frame, None if frame.index in cuts else flow)
+    return {name: course.figures() for name, course in courses.items()}
+
+
+class _Steadiness:
+    """Collects how one video's annotations change from frame to frame."""
+
+    def __init__(self) -> None:
+        self._plain = _PairScores()
+        self._warped = _PairScores()
+        self._together: list[float] = []
+        self._present: list[set[int]] = []
+        self._last: Regions = {}
+
+    def add(self, frame: FrameAnnotation, flow: Flow | None) -> None:
+        """Compare a frame with the one before, if there is a flow between them."""
+        before, after = self._last, _regions(frame)
+        self._last = after
+        self._present.append(set(after))
+        if flow is None:
+            return
+        self._plain.add(before, after)
         moved = {class_id: warp(region, flow) for class_id, region in before.items()}
-        warped.add(moved, after)
+        self._warped.add(moved, after)
         classes = before.keys() | after.keys()
         if classes:
             shared = before.keys() & after.keys()
-            together.append(sum(_iou(before[c], after[c]) for c in shared) / len(classes))
-    return TemporalConsistency(
-        temporal_iou=_mean(plain.ious),
-        contour_distance=_mean(plain.distances),
-        warped_temporal_iou=_mean(warped.ious),
-        warped_contour_distance=_mean(warped.distances),
-        sasvi_temporal_iou=_mean(together),
-        flicker=1000 * count_flicker(present) / max(len(present), 1),
-    )
+            self._together.append(sum(_iou(before[c], after[c]) for c in shared) / len(classes))
 
-
-def _pairs(
-    annotated: Iterable[FrameAnnotation],
-    images: Iterable[NDArray[np.uint8]],
-    cuts: frozenset[int],
-    present: list[set[int]],
-) -> Iterator[tuple[Regions, Regions, Flow]]:
-    """Yield the regions of neighbouring frames and the flow; collect which classes are there."""
-    estimator = FlowEstimator()
-    last: tuple[Regions, NDArray[np.uint8]] | None = None
-    for frame, image in zip(annotated, images, strict=False):
-        regions, small = _regions(frame), small_grey(image, _FLOW_LONGER_SIDE_PX)
-        present.append(set(regions))
-        if last is not None and frame.index not in cuts:
-            yield last[0], regions, scale_flow(estimator.between(small, last[1]), image.shape[:2])
-        last = regions, small
+    def figures(self) -> TemporalConsistency:
+        """Return the means so far."""
+        return TemporalConsistency(
+            temporal_iou=_mean(self._plain.ious),
+            contour_distance=_mean(self._plain.distances),
+            warped_temporal_iou=_mean(self._warped.ious),
+            warped_contour_distance=_mean(self._warped.distances),
+            sasvi_temporal_iou=_mean(self._together),
+            flicker=1000 * count_flicker(self._present) / max(len(self._present), 1),
+        )
 
 
 def _regions(frame: FrameAnnotation) -> Regions:
@@ -132,7 +144,9 @@ def contour_distance(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> flo
 
     Both ways: from each outline's pixels to the nearest of the other, averaged over all.
     """
-    edges = _closed_outline(first), _closed_outline(second)
+    left, top, width, height = cv2.boundingRect((first | second).view(np.uint8))
+    region = slice(top, top + height), slice(left, left + width)
+    edges = _closed_outline(first[region]), _closed_outline(second[region])
     distances = [
         cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[edge]
         for edge, other in (edges, edges[::-1])

@@ -31,9 +31,13 @@ def frames(*squares, class_id=5):
     ]
 
 
+def steadiness(annotated, images, cuts=frozenset()):
+    return temporal_consistency({"only": annotated}, images, cuts)["only"]
+
+
 def measure(*squares, shifts=None, cuts=()):
     images = [textured(shift) for shift in shifts or [0] * len(squares)]
-    return temporal_consistency(frames(*squares), images, frozenset(cuts))
+    return steadiness(frames(*squares), images, frozenset(cuts))
 
 
 def test_what_stands_still_is_steady():
@@ -70,7 +74,7 @@ def test_only_sasvis_figure_counts_a_class_that_is_in_one_frame():
         annotated_frame(i, t1_c5=square(40), t2_c2=rectangle(0, 0, 9, 9, SIZE)) for i in (0, 1)
     ]
     steady[1] = annotated_frame(1, t1_c5=square(40))
-    result = temporal_consistency(steady, [textured(0)] * 2)
+    result = steadiness(steady, [textured(0)] * 2)
     assert result.temporal_iou == 1
     assert result.sasvi_temporal_iou == 0.5
 
@@ -90,7 +94,16 @@ def test_two_tracks_of_a_class_are_one_region():
         annotated_frame(0, t1_c5=square(10), t2_c5=square(80)),
         annotated_frame(1, t3_c5=square(10), t4_c5=square(80)),
     ]
-    assert temporal_consistency(both, [textured(0)] * 2).temporal_iou == 1
+    assert steadiness(both, [textured(0)] * 2).temporal_iou == 1
+
+
+def test_several_annotations_of_a_video_are_measured_at_once():
+    steady, jumping = frames(40, 40, 40), frames(40, 60, None)
+    images = [textured(0)] * 3
+    together = temporal_consistency({"steady": steady, "jumping": jumping}, images)
+    assert together == {
+        "steady": steadiness(steady, images), "jumping": steadiness(jumping, images)
+    }  # fmt: skip
 
 
 def test_contours_that_are_apart_by_a_shift():
