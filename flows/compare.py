@@ -1,8 +1,8 @@
 """Several policies on one video, with the same models, against the truth."""
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.temporal import temporal_consistency
 
 _BATCH_FRAMES = 8
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
+_TRUTH = "truth"
 _ADAPTIVE, _WITHOUT = "constellation-adaptive", "constellation-without-"
 # What `constellation-without-` may stand before, and what it means.
 LEFT_OUT: dict[str, dict[str, Any]] = {
@@ -62,13 +63,28 @@ class Comparison:
             _settings_of(policy)
 
 
-def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Annotate a video by each policy in turn and measure the results.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedPolicies:
+    """How policies did on one video.
 
-    Returns:
-        For each policy the figures of `evaluate`, `temporal_consistency` and
-        `identity_scores`, and `overseer_calls`, `prompts` and `seconds` (of annotating,
-        without loading the models).
+    Attributes:
+        policies: for each policy the figures of `evaluate`, `temporal_consistency` and
+            `identity_scores`, and `overseer_calls`, `prompts` and `seconds` (of annotating,
+            without loading the models).
+        truth: how steady the true masks are themselves, which no policy can be expected to
+            exceed: the figures of `temporal_consistency`; empty if they are not of every frame.
+    """
+
+    policies: dict[str, dict[str, Any]]
+    truth: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all figures by name."""
+        return asdict(self)
+
+
+def compare(comparison: Comparison) -> ComparedPolicies:
+    """Annotate a video by each policy in turn and measure the results.
 
     Raises:
         ScopelineError: the video, a model or the truth is not usable.
@@ -85,10 +101,11 @@ def compare(comparison: Comparison) -> dict[str, dict[str, Any]]:
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
-    images = _images(comparison.video, comparison.settings.max_frames)
-    frames = {policy: found.frames() for policy, found in annotated.items()}
-    steadiness = temporal_consistency(frames, images, _cuts(truth))
-    return {policy: measured[policy] | steadiness[policy].to_json() for policy in measured}
+    steadiness = _measure_steadiness(comparison, annotated, truth)
+    return ComparedPolicies(
+        policies={policy: measured[policy] | steadiness[policy] for policy in measured},
+        truth=steadiness.get(_TRUTH, {}),
+    )
 
 
 def _annotate(comparison: Comparison, policy: str) -> AnnotationSet:
@@ -107,6 +124,21 @@ def _compare_with_truth(
         **identity_scores(judged, truth).to_json(),
         "overseer_calls": sum(frame.overseer_ran for frame in frames),
     }
+
+
+def _measure_steadiness(
+    comparison: Comparison, annotated: dict[str, AnnotationSet], truth: Sequence[FrameAnnotation]
+) -> dict[str, dict[str, float]]:
+    """Return the temporal figures of each policy and, if it has every frame, of the truth."""
+    frames: dict[str, Iterable[FrameAnnotation]] = {
+        policy: found.frames() for policy, found in annotated.items()
+    }
+    length = max(found.manifest.counts.frames for found in annotated.values())
+    if [frame.index for frame in truth[:length]] == list(range(length)):
+        frames[_TRUTH] = truth
+    images = _images(comparison.video, comparison.settings.max_frames)
+    measured = temporal_consistency(frames, images, _cuts(truth))
+    return {name: figures.to_json() for name, figures in measured.items()}
 
 
 def _settings_of(policy: str) -> dict[str, Any]:

@@ -103,25 +103,28 @@ def compare(
             settings=settings,
             out=out or Path(scratch),
         )
-        figures = run(comparison)
+        compared = run(comparison)
     if as_json:
-        typer.echo(json.dumps({"policies": figures}, indent=2))
+        typer.echo(json.dumps(compared.to_json(), indent=2))
     else:
-        Console().print(_table(figures))
+        Console().print(_table(compared.policies, compared.truth))
     if out is not None:
         screen.print(str(out), soft_wrap=True)
 
 
-def _table(figures: dict[str, dict[str, Any]]) -> Table:
-    """Policies side by side: a row each figure, so that it fits a terminal."""
+def _table(policies: dict[str, dict[str, Any]], truth: dict[str, float]) -> Table:
+    """Policies and truth side by side: a row each figure, so that it fits a terminal."""
+    columns = policies | ({"truth": truth} if truth else {})
     table = Table()
     table.add_column("")
-    for policy in figures:
-        table.add_column(policy, justify="right")
+    for name in columns:
+        table.add_column(name, justify="right")
     for title, key in _COLUMNS.items():
-        table.add_row(title, *(_text(figures[policy][key]) for policy in figures))
+        table.add_row(title, *(_text(figures.get(key)) for figures in columns.values()))
     return table
 
 
-def _text(value: float) -> str:
+def _text(value: float | None) -> str:
+    if value is None:
+        return ""
     return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -6,7 +6,7 @@ when asked.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -31,7 +31,11 @@ _SHOWN = (
 
 
 def compare_on_scene(seed: int, *, out: Path, policies: tuple[str, ...], frames: int) -> Figures:
-    """Draw a held-out scene, unless it is there, and compare policies on it."""
+    """Draw a held-out scene, unless it is there, and compare policies on it.
+
+    Returns:
+        The figures of each policy, and how steady the truth is.
+    """
     scenery = Scenery(families=("heldout",))
     folder = rendered(out / f"scene-{seed}", seed, frames, scenery)
     comparison = Comparison(
@@ -41,10 +45,12 @@ def compare_on_scene(seed: int, *, out: Path, policies: tuple[str, ...], frames:
         settings=AnnotateSettings(),
         out=folder,
     )
-    return {policy: _numbers(measured) for policy, measured in compare(comparison).items()}
+    compared = compare(comparison)
+    figures = {policy: _numbers(measured) for policy, measured in compared.policies.items()}
+    return figures | {"truth": _numbers(compared.truth)}
 
 
-def _numbers(measured: dict[str, Any]) -> dict[str, float | None]:
+def _numbers(measured: Mapping[str, Any]) -> dict[str, float | None]:
     return {
         name: value
         for name, value in measured.items()

@@ -11,7 +11,8 @@ import torch
 
 from flows import cli
 from pipeline.annotation_set import AnnotationSet
-from pipeline.frames import VideoInfo
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.frames import VideoInfo, open_video
 from pipeline.labels import LabelClass, LabelSet
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
@@ -142,3 +143,12 @@ def assert_left_out(frames, said) -> None:
     assert len(frames.problems) == len(said)
     for part in said:
         assert any(part in problem for problem in frames.problems), part
+
+
+def write_set(path, video, labels, frames, **options):
+    """Write frames of a video as an annotation set; returns its path."""
+    manifest = new_manifest(open_video(video).info, labels, **options)
+    with AnnotationSetWriter(path, manifest) as writer:
+        for frame in frames:
+            writer.add(frame)
+    return path

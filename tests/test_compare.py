@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.annotation_set import AnnotationSet
 from samples.theatre.render import render
+from tests.conftest import write_set
 
 FIGURES = {
     "j", "f", "j_and_f", "miou", "dice", "temporal_iou", "contour_distance",
@@ -28,7 +29,8 @@ def test_policies_are_compared_in_one_run(scopeline, scene, tmp_path):
         "--policies", "constellation,sasvi,framewise", "--json",
     )  # fmt: skip
     assert code == 0, err
-    figures = json.loads(out)["policies"]
+    compared = json.loads(out)
+    figures = compared["policies"]
     assert list(figures) == ["constellation", "sasvi", "framewise"]
     for policy, measured in figures.items():
         assert measured.keys() >= FIGURES
@@ -38,6 +40,12 @@ def test_policies_are_compared_in_one_run(scopeline, scene, tmp_path):
     assert figures["constellation"]["overseer_calls"] == 3
     assert figures["sasvi"]["overseer_calls"] == figures["framewise"]["overseer_calls"] == 12
     assert figures["framewise"]["prompts"] == 0 < figures["sasvi"]["prompts"]
+    # True masks of a smooth video move as the picture does.
+    assert compared["truth"]["flicker"] == 0
+    assert (
+        max(0.9, figures["framewise"]["warped_temporal_iou"])
+        < compared["truth"]["warped_temporal_iou"]
+    )
 
 
 def test_the_table_names_every_policy(scopeline, scene):
@@ -47,7 +55,7 @@ def test_the_table_names_every_policy(scopeline, scene):
         "--policies", "first-frame,framewise", "--max-frames", "4",
     )  # fmt: skip
     assert code == 0
-    for text in ("first-frame", "framewise", "HOTA", "id switches", "warped t-IoU"):
+    for text in ("first-frame", "framewise", "HOTA", "id switches", "warped t-IoU", "truth"):
         assert text in out
 
 
@@ -57,3 +65,14 @@ def test_a_policy_that_cannot_be_compared_is_wrong_use(scopeline, scene, policy)
     code, _, err = scopeline("compare", scene / "video.mp4", *truth, "--policies", policy)
     assert code == 2
     assert f"{policy!r}; choose among constellation, sasvi, first-frame, framewise" in err
+
+
+def test_a_truth_of_some_frames_has_no_steadiness_of_its_own(scopeline, scene, tmp_path, labels):
+    frames = [frame for frame in AnnotationSet(scene / "truth.annset").frames() if frame.index % 2]
+    truth = write_set(tmp_path / "truth.annset", scene / "video.mp4", labels, frames)
+    code, out, err = scopeline(
+        "compare", scene / "video.mp4", "--truth", truth, "--policies", "first-frame", "--json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["truth"] == {}
+    assert json.loads(out)["policies"]["first-frame"]["warped_temporal_iou"] > 0

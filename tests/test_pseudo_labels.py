@@ -8,13 +8,11 @@ import pytest
 
 from overseer.pseudo_labels import read_pseudo_labels
 from overseer.validation import agreement
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError
-from pipeline.frames import open_video
 from pipeline.labelled_clip import IGNORED
 from pipeline.labels import LabelSet
 from pipeline.records import Detections
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 MODELS = {"overseer": {"name": "eyes", "sha256": "0" * 64}}
@@ -44,14 +42,6 @@ def detections(*objects):
     )
 
 
-def write_set(path, video, labels, frames, models=MODELS):
-    manifest = new_manifest(open_video(video).info, labels, models=models)
-    with AnnotationSetWriter(path, manifest) as writer:
-        for frame in frames:
-            writer.add(frame)
-    return path
-
-
 def sure_frame(index, **masks):
     frame = annotated_frame(index, **masks)
     return replace(frame, tracks=tuple(replace(track, quality=0.9) for track in frame.tracks))
@@ -72,7 +62,7 @@ def test_agreement_is_the_mean_iou_over_the_classes_of_either():
 def test_frames_count_by_quality_and_agreement(tmp_path, small_video, labels):
     frames = [sure_frame(0, t1_c1=LEFT), annotated_frame(1, t1_c1=LEFT)]
     frames += [sure_frame(2, t1_c1=RIGHT), sure_frame(3)]
-    path = write_set(tmp_path / "small.annset", small_video, labels, frames)
+    path = write_set(tmp_path / "small.annset", small_video, labels, frames, models=MODELS)
     eyes = Eyes((1, LEFT, 0.9))
     found = read([tmp_path], labels, eyes)
     # The third is where the overseer sees nothing; the fourth has nothing to learn.
@@ -91,6 +81,7 @@ def test_what_the_tracker_doubts_is_neither_object_nor_background(tmp_path, smal
         small_video,
         labels,
         [replace(frame, tracks=(frame.tracks[0], doubted))],
+        models=MODELS,
     )
     found = read([path], labels, Eyes((1, LEFT, 0.9), (2, RIGHT, 0.9)))
     (clip,) = found.clips
@@ -102,9 +93,9 @@ def test_what_the_tracker_doubts_is_neither_object_nor_background(tmp_path, smal
 def test_videos_that_are_measured_on_are_not_learned_from(tmp_path, small_video, labels):
     other_video = small_video.rename(tmp_path / "other.mp4")
     frames = [sure_frame(0, t1_c1=LEFT)]
-    other = write_set(tmp_path / "other.annset", other_video, labels, frames)
+    other = write_set(tmp_path / "other.annset", other_video, labels, frames, models=MODELS)
     shutil.copy(other_video, small_video)
-    write_set(tmp_path / "small.annset", small_video, labels, frames)
+    write_set(tmp_path / "small.annset", small_video, labels, frames, models=MODELS)
     found = read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {"other"})
     assert len(found.clips) == 1
     assert found.left_out == [other]
@@ -113,7 +104,9 @@ def test_videos_that_are_measured_on_are_not_learned_from(tmp_path, small_video,
 
 
 def test_classes_are_matched_by_their_names(tmp_path, small_video, labels):
-    path = write_set(tmp_path / "small.annset", small_video, labels, [sure_frame(0, t1_c1=LEFT)])
+    path = write_set(
+        tmp_path / "small.annset", small_video, labels, [sure_frame(0, t1_c1=LEFT)], models=MODELS
+    )
     renumbered = LabelSet(
         name="other", classes=tuple(replace(label, id=label.id + 4) for label in labels.classes)
     )
@@ -128,7 +121,7 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path, small_video, labels):
     with pytest.raises(InputError, match="holds no annotation set"):
         read([tmp_path], labels, Eyes())
     frames = [sure_frame(0, t1_c1=LEFT)]
-    path = write_set(tmp_path / "small.annset", small_video, labels, frames)
+    path = write_set(tmp_path / "small.annset", small_video, labels, frames, models=MODELS)
     with pytest.raises(InputError, match="agree on no frame well enough"):
         read([path], labels, Eyes((1, RIGHT, 0.9)))
     bare = write_set(tmp_path / "bare.annset", small_video, labels, frames, models={})
