@@ -117,7 +117,9 @@ def _render(
         redacted=sum(last - first + 1 for first, last in summary.bands["out_of_body"])
         if out_of_body == "blank"
         else None,
-        settings={name: value for name, value in manifest.settings.items() if value is not None},
+        settings={
+            name: value for name, value in manifest.settings.items() if value not in (None, [])
+        },
     )
 
 

@@ -11,7 +11,7 @@ from pipeline.frames import open_video
 from pipeline.records import PromptReason, PromptRecord
 from pipeline.report import write_report
 from pipeline.set_summary import summarize
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 LEFT, RIGHT = rectangle(4, 4, 14, 30, SIZE), rectangle(50, 10, 80, 60, SIZE)
@@ -106,6 +106,23 @@ def test_a_click_on_a_doubtful_frame_shows_it(page):
 def test_prompts_tell_their_reason(annotated, tmp_path):
     write_report(annotated, tmp_path / "report.html")
     assert "frame 8: drifted, score 0.90" in (tmp_path / "report.html").read_text()
+
+
+def test_a_set_without_frames_has_a_report(small_video, labels, tmp_path):
+    path = small_video.parent / "small.annset"
+    write_report(AnnotationSet(write_set(path, small_video, labels, [])), tmp_path / "report.html")
+    assert "0 frames of" in (tmp_path / "report.html").read_text()
+
+
+def test_settings_that_say_nothing_are_left_out(small_video, labels, tmp_path):
+    settings = {"policy": "sasvi", "without": [], "labels": None}
+    path = small_video.parent / "small.annset"
+    annotated = AnnotationSet(write_set(path, small_video, labels, [], settings=settings))
+    write_report(annotated, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "<td>policy</td><td>sasvi</td>" in page
+    assert "<td>without</td>" not in page
+    assert "<td>labels</td>" not in page
 
 
 def test_without_the_video_there_is_a_report_without_pictures(annotated, small_video, tmp_path):
