@@ -18,6 +18,7 @@ from pipeline.matching import (
     without_second_classes,
 )
 from pipeline.outlines import midway_mask
+from pipeline.outside import shows_nothing_known
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.returns import Appearance, LeftTrack, LeftTracks, Traces, blended, place_of
@@ -117,8 +118,7 @@ class Constellation:
     ) -> Decision:
         """Tell which picture this is, and apply the rules for it."""
         was_outside = self._outside
-        nothing_seen = not (detections.scores >= self.settings.confirm_score).any()
-        self._outside = nothing_seen and (signs.cut or was_outside)
+        self._outside = (signs.cut or was_outside) and self._shows_no_body(detections)
         if self._outside:
             return Decision(out_of_body=True)
         if self._follows(Rule.DISTINCT):
@@ -129,6 +129,14 @@ class Constellation:
         if self._follows(Rule.SCENE_CUT) and (signs.cut or was_outside):
             return self._regroup(frame_index, detections, tracked)
         return self._compare(frame_index, detections, tracked)
+
+    def _shows_no_body(self, detections: Detections) -> bool:
+        """Return whether another picture shows nothing, or nothing like what was followed."""
+        followed = (track.traces.appearance for track in self._tracks.values())
+        known = [*followed, *self._left.appearances()]
+        return self._follows(Rule.OUT_OF_BODY) and shows_nothing_known(
+            detections, known, self.settings
+        )
 
     def _follows(self, rule: Rule) -> bool:
         return rule in self.settings.rules

@@ -73,6 +73,10 @@ class LeftTracks:
         """Go on from a state."""
         self._left = {track.track_id: track for track in _LEFT.validate_python(values)}
 
+    def appearances(self) -> list[Appearance]:
+        """Return how the tracks that left have looked."""
+        return [track.traces.appearance for track in self._left.values()]
+
     def claim(self, class_id: int, back: Traces, frame_index: int) -> LeftTrack | None:
         """Return the track that a new object most likely is, and forget that it left.
 

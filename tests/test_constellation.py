@@ -318,6 +318,32 @@ def test_a_scene_without_detections_is_not_outside(policy):
     assert not policy.decide(1, seen(), followed((1, LEFT, 1.0))).out_of_body
 
 
+def test_what_the_overseer_makes_of_a_picture_outside_starts_nothing(policy):
+    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed()))
+    unseen = looking(followed((1, LEFT, 0.1)), (0, 1))
+    policy.decide(
+        1, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed((1, LEFT, 1.0)), (1, 0))
+    )
+    strange = looking(seen((LIVER, RIGHT, 0.95)), (0, 1))
+    assert policy.decide(2, strange, unseen, CUT).out_of_body
+    assert policy.decide(7, strange, unseen).out_of_body
+    back = policy.decide(9, looking(seen((GRASPER, LEFT, 0.9)), (0.9, 0.44)), unseen, CUT)
+    assert not back.out_of_body
+    assert [(p.track_id, p.reason) for p in back.prompts] == [(1, PromptReason.SCENE_CUT)]
+
+
+def test_a_strange_picture_of_many_classes_is_another_place_in_the_body(labels):
+    policy = Constellation(labels, ConstellationSettings(outside_classes=2), EveryNth(1))
+    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed()))
+    policy.decide(
+        1, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed((1, LEFT, 1.0)), (1, 0))
+    )
+    elsewhere = seen((LIVER, RIGHT, 0.95), (GRASPER, LEFT, 0.9))
+    decision = policy.decide(2, looking(elsewhere, (0, 1), (0, 1)), looking(followed()), CUT)
+    assert not decision.out_of_body
+    assert len(decision.prompts) == 2
+
+
 def test_in_the_dark_there_are_no_masks(policy):
     start(policy)
     dark = FrameSigns(black=True)
