@@ -12,6 +12,7 @@ from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
 from tracking.drawn_prompts import DrawnPromptSam2
+from tracking.frame_features import TrackOutput
 from tracking.memory import EVERY_FRAME, MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
@@ -253,6 +254,33 @@ def test_following_back_stops_where_the_track_already_is_and_where_frames_end(tr
     assert tracker.back_fill([1]) == []
     tracker.prompt([mask_prompt(11, 2, masks[11])])
     assert [index for index, _ in tracker.back_fill([2])] == [10, 9, 8]
+
+
+class Shrinking(Sam2Tracker):
+    """Finds a third of what it found before in each frame that it follows a track into."""
+
+    height = 36
+
+    def _follow(self, features, bank, track_ids, frame_index):
+        self.height //= 3
+        return dict.fromkeys(track_ids, upper_part(self.height))
+
+
+def upper_part(height):
+    logits = torch.full((40, 40), -1.0)
+    logits[:height] = 1.0
+    return TrackOutput(logits=logits, quality=0.9, presence=1.0)
+
+
+def test_following_back_stops_at_a_speck(trained):
+    images, masks = first_object()
+    tracker = Shrinking(trained, CPU)
+    for index, image in enumerate(images):
+        tracker.track(index, image)
+    tracker.prompt([mask_prompt(11, 1, masks[11])])
+    tracker._outputs[1] = upper_part(36)
+    # A third and a ninth of what was prompted are followed, the next is less than a tenth.
+    assert [index for index, _ in tracker.back_fill([1])] == [10, 9]
 
 
 def logits_by_track(network, images, prompted_at, ahead=None):

@@ -30,3 +30,9 @@ def masks_of_outputs(outputs: Mapping[int, TrackOutput], size: tuple[int, int]) 
         presence=np.array([outputs[t].presence for t in track_ids], np.float32),
         claims=iou_matrix(logits > 0, logits > 0).astype(np.float32),
     )
+
+
+def areas_of(tracked: TrackedMasks) -> dict[int, int]:
+    """Return how many pixels each track has in a frame, by track id."""
+    areas = np.count_nonzero(tracked.masks, axis=(1, 2)).tolist()
+    return dict(zip(tracked.track_ids.tolist(), areas, strict=True))

@@ -28,7 +28,7 @@ from tracking.memory_writing import encode_memories
 from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, mask_from_views
-from tracking.tracked_masks import masks_of_outputs
+from tracking.tracked_masks import areas_of, masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
     bank_arrays,
@@ -39,6 +39,10 @@ from tracking.tracker_state import (
 
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
+# Followed back beyond where it came in, an object shrinks to a speck, which then settles
+# elsewhere. On six scenes that no figure is reported on, to stop at a tenth of what was prompted
+# leaves out 147 of 176 such masks, and 12 of 455 that were right.
+_LEAST_SHARE_BACK = 0.1
 
 
 class Sam2Tracker:
@@ -176,8 +180,9 @@ class Sam2Tracker:
     def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
         """Follow tracks that were prompted on the current frame back through the frames before.
 
-        A track is followed for as long as it is visible, and not into frames that it is in
-        already. What is remembered for the frames to come is not touched.
+        A track is followed for as long as it is visible and no mere speck of what was prompted, and
+        not into frames that it is in already. What is remembered for the frames to come is not
+        touched.
 
         Args:
             track_ids: tracks with a prompt on the current frame.
@@ -186,6 +191,7 @@ class Sam2Tracker:
             (frame index, masks of all tracks) of each frame that changed, the latest first.
         """
         following = list(track_ids)
+        prompted = areas_of(self.result())
         scratch = MemoryBank()
         for track_id in following:
             scratch[track_id].remember_prompted(self._bank[track_id].prompted[-1])
@@ -197,10 +203,17 @@ class Sam2Tracker:
             # Time runs mirrored: a frame before the prompt is as old as one after it.
             mirrored_index = 2 * self._frame_index - past.frame_index
             outputs = self._follow(past.features, scratch, following, mirrored_index)
-            following = [track_id for track_id in following if outputs[track_id].is_visible]
-            past.outputs.update({track_id: outputs[track_id] for track_id in following})
+            seen = {number: outputs[number] for number in following if outputs[number].is_visible}
+            shown = masks_of_outputs(past.outputs | seen, self._frame_size)
+            areas = areas_of(shown)
+            following = [
+                number for number in seen if areas[number] >= _LEAST_SHARE_BACK * prompted[number]
+            ]
+            past.outputs.update({number: seen[number] for number in following})
+            if len(following) < len(seen):
+                shown = masks_of_outputs(past.outputs, self._frame_size)
             if following:
-                changed.append((past.frame_index, masks_of_outputs(past.outputs, self._frame_size)))
+                changed.append((past.frame_index, shown))
         return changed
 
     @torch.inference_mode()
