@@ -15,6 +15,7 @@ from sam2.modeling.position_encoding import apply_rotary_enc
 from sam2.modeling.sam.transformer import RoPEAttention
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from tracking.memory import FrameMemory
 
@@ -44,9 +45,11 @@ class KeysAndValues:
 def coarse_places(tokens: Tensor) -> Tensor:
     """Return the mean of each 2 x 2 places of tokens [..., HW, C] of a square grid."""
     *others, places, width = tokens.shape
-    side = math.isqrt(places) // COARSE
-    blocks = tokens.reshape(*others, side, COARSE, side, COARSE, width)
-    return blocks.mean((-4, -2)).reshape(*others, side * side, width)
+    side = math.isqrt(places)
+    grid = tokens.reshape(-1, side, side, width).permute(0, 3, 1, 2)
+    # A mean over two dimensions at once takes twenty times as long.
+    means = avg_pool2d(grid, COARSE).permute(0, 2, 3, 1)
+    return means.reshape(*others, places // COARSE**2, width)
 
 
 class FineKeys:
