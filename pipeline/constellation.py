@@ -132,11 +132,14 @@ class Constellation:
 
     def _shows_no_body(self, detections: Detections) -> bool:
         """Return whether another picture shows nothing, or nothing like what was followed."""
-        followed = (track.traces.appearance for track in self._tracks.values())
-        known = [*followed, *self._left.appearances()]
-        return self._follows(Rule.OUT_OF_BODY) and shows_nothing_known(
-            detections, known, self.settings
-        )
+        if not self._follows(Rule.OUT_OF_BODY):
+            return False
+        known: list[Appearance] = []
+        # Instruments differ, also within the body: only who knows tissue misses it.
+        if any(self.label_set.is_stuff(class_id) for class_id in self._classes.values()):
+            known += [track.traces.appearance for track in self._tracks.values()]
+            known += self._left.appearances()
+        return shows_nothing_known(detections, known, self.settings)
 
     def _follows(self, rule: Rule) -> bool:
         return rule in self.settings.rules

@@ -9,7 +9,7 @@ from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.looks import EveryNth
 from pipeline.records import PromptReason
-from pipeline.scene_changes import FrameSigns
+from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, NOTHING, RIGHT, followed, seen
 
 
@@ -318,26 +318,34 @@ def test_a_scene_without_detections_is_not_outside(policy):
     assert not policy.decide(1, seen(), followed((1, LEFT, 1.0))).out_of_body
 
 
+def look_at(policy, frame, class_id, appearance, signs=NO_SIGNS):
+    """A look at a picture with one object on the left, which track 1 follows if it is there."""
+    tracked = looking(followed((1, LEFT, 1.0)), appearance) if frame else looking(followed())
+    return policy.decide(frame, looking(seen((class_id, LEFT, 0.95)), appearance), tracked, signs)
+
+
 def test_what_the_overseer_makes_of_a_picture_outside_starts_nothing(policy):
-    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed()))
-    unseen = looking(followed((1, LEFT, 0.1)), (0, 1))
-    policy.decide(
-        1, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed((1, LEFT, 1.0)), (1, 0))
-    )
-    strange = looking(seen((LIVER, RIGHT, 0.95)), (0, 1))
-    assert policy.decide(2, strange, unseen, CUT).out_of_body
-    assert policy.decide(7, strange, unseen).out_of_body
-    back = policy.decide(9, looking(seen((GRASPER, LEFT, 0.9)), (0.9, 0.44)), unseen, CUT)
+    for frame in (0, 1):
+        assert not look_at(policy, frame, LIVER, (1, 0)).out_of_body
+    for frame, signs in ((2, CUT), (7, NO_SIGNS)):
+        decision = look_at(policy, frame, LIVER, (0, 1), signs)
+        assert decision.out_of_body
+        assert decision.prompts == ()
+    back = look_at(policy, 9, LIVER, (0.9, 0.44), CUT)
     assert not back.out_of_body
     assert [(p.track_id, p.reason) for p in back.prompts] == [(1, PromptReason.SCENE_CUT)]
 
 
+def test_who_knows_no_tissue_takes_another_instrument_for_what_it_is(policy):
+    for frame in (0, 1):
+        look_at(policy, frame, GRASPER, (1, 0))
+    assert not look_at(policy, 2, GRASPER, (0, 1), CUT).out_of_body
+
+
 def test_a_strange_picture_of_many_classes_is_another_place_in_the_body(labels):
     policy = Constellation(labels, ConstellationSettings(outside_classes=2), EveryNth(1))
-    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed()))
-    policy.decide(
-        1, looking(seen((GRASPER, LEFT, 0.9)), (1, 0)), looking(followed((1, LEFT, 1.0)), (1, 0))
-    )
+    for frame in (0, 1):
+        look_at(policy, frame, LIVER, (1, 0))
     elsewhere = seen((LIVER, RIGHT, 0.95), (GRASPER, LEFT, 0.9))
     decision = policy.decide(2, looking(elsewhere, (0, 1), (0, 1)), looking(followed()), CUT)
     assert not decision.out_of_body
