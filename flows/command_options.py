@@ -17,6 +17,7 @@ class RuntimeChoice(StrEnum):
     """What computes the image encoder and the overseer's backbone."""
 
     torch = "torch"
+    compiled = "compiled"
     openvino = "openvino"
 
 
@@ -34,5 +35,8 @@ PrecisionOption = Annotated[
 ]
 RuntimeOption = Annotated[
     RuntimeChoice | None,
-    typer.Option(help="What computes the models' image trunks; openvino is faster on a CPU."),
+    typer.Option(
+        help="What computes the models' image trunks; openvino is faster on a CPU; compiled "
+        "compiles them first, which takes a minute or two."
+    ),
 ]

@@ -11,6 +11,7 @@ from overseer.networks import backbone_of
 from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
 from pipeline.checkpoints import WEIGHTS
+from pipeline.compiled_networks import use_compiled
 from pipeline.devices import Precision
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
@@ -76,8 +77,10 @@ def open_overseer(
         overseer = load_overseer(overseer_folder(name), device, precision)
     if runtime == "openvino":
         use_openvino(backbone_of(overseer.network))
-    else:
-        prepare_for_inference(overseer.network)
+        return overseer
+    prepare_for_inference(overseer.network)
+    if runtime == "compiled":
+        use_compiled(backbone_of(overseer.network))
     return overseer
 
 
@@ -129,8 +132,10 @@ def open_tracker(
     tracker = Sam2Tracker(load_tracker(name), device, precision=precision)
     if runtime == "openvino":
         encode_with_openvino(tracker.network)
-    else:
-        prepare_for_inference(tracker.network)
+        return tracker
+    prepare_for_inference(tracker.network)
+    if runtime == "compiled":
+        use_compiled(tracker.network.image_encoder)
     return tracker
 
 

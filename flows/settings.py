@@ -15,7 +15,7 @@ from pipeline.looks import EveryNth
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 ADAPTIVE = "adaptive"
-Runtime = Literal["torch", "openvino"]
+Runtime = Literal["torch", "compiled", "openvino"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 PictureSize = Literal["reduced", "full"]
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
@@ -42,7 +42,8 @@ class AnnotateSettings(BaseSettings):
         labels: JSON file that says what the values in mask PNGs mean.
         device: auto, cpu or cuda.
         runtime: what computes the image encoder and the overseer's backbone; openvino is faster
-            on a CPU, and needs the package of that name.
+            on a CPU, and needs the package of that name; compiled: torch, which first compiles
+            them.
         precision: of the networks' convolutions and products; auto: bfloat16 on a GPU that has it
             in hardware, else float32.
         max_frames: stop after this many frames.
