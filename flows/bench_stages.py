@@ -165,6 +165,7 @@ def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any, tracker: 
         (PromptedTracking, "finish", "the loop"),
         (AnnotationSetWriter, "add", "writing"),
         (AnnotationSetWriter, "add_batch", "writing"),
+        (AnnotationSetWriter, "_write_part", "writing"),
         (AnnotationSetWriter, "__exit__", "writing"),
     ):
         replace_attribute(stack, owner, name, clock.timed(stage))

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,9 @@ class AnnotationSetWriter:
     """Writes a set part by part; a context manager that completes it or marks it as failed.
 
     A part is written to a temporary name, synced and renamed; only then does the manifest
-    count it. Whatever stops the writer, what was committed before stays readable.
+    count it. Whatever stops the writer, what was committed before stays readable. Parts are
+    written on a thread of the writer's own, one after the other; what goes wrong there is raised
+    when the next one is due.
 
     Args:
         path: the folder `NAME.annset`; an unfinished set in it is replaced.
@@ -98,6 +101,8 @@ class AnnotationSetWriter:
         self._manifest = manifest
         self._waiting: list[FrameAnnotation] = []
         self._written: WrittenClasses = {}
+        self._beside = ThreadPoolExecutor(1, "writing")
+        self._being_written: tuple[Future[None], list[FrameAnnotation]] | None = None
         if goes_on_from is None:
             _make_room(path)
         try:
@@ -112,7 +117,7 @@ class AnnotationSetWriter:
         self.path.mkdir(parents=True)
         for table in SCHEMAS:
             (self.path / table).mkdir()
-        self._write_manifest()
+        self._write_manifest(self._manifest)
 
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
@@ -128,7 +133,7 @@ class AnnotationSetWriter:
                 "counts": Counts(**saved.written["counts"]),
             }
         )
-        self._write_manifest()
+        self._write_manifest(self._manifest)
         for table in SCHEMAS:
             kept = {part_name(part) for part in range(saved.part_count)}
             for file in (self.path / table).iterdir():
@@ -142,8 +147,14 @@ class AnnotationSetWriter:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """Complete the set, or note why it was not completed."""
+        try:
+            self._end(error)
+        finally:
+            self._beside.shutdown()
+
+    def _end(self, error: BaseException | None) -> None:
         if error is None:
-            self._commit()
+            self._commit_all()
             self._update(state="complete")
             remove_states(self.path / _RESUME)
             return
@@ -151,7 +162,7 @@ class AnnotationSetWriter:
             # Asked to stop after a commit: the set says that it is running, and goes on from it.
             return
         try:
-            self._commit()
+            self._commit_all()
             self._update(state="failed", failure=str(error) or type(error).__name__)
         except OutputError:
             # The disk is full or gone: the manifest still says "running", which nobody
@@ -162,7 +173,7 @@ class AnnotationSetWriter:
         """Add the next frame; every 100 frames are committed.
 
         Raises:
-            OutputError: the disk is full or cannot be written.
+            OutputError: the disk is full or cannot be written, or was so at the commit before.
         """
         self._waiting.append(frame)
         if len(self._waiting) >= _PART_FRAMES:
@@ -176,11 +187,11 @@ class AnnotationSetWriter:
             state: tells where the annotation stands after them.
 
         Raises:
-            OutputError: the disk is full or cannot be written.
+            OutputError: the disk is full or cannot be written, or was so at the commit before.
         """
         self._waiting.extend(frames)
         if len(self._waiting) >= _PART_FRAMES:
-            self.checkpoint(state)
+            self._commit(state)
 
     def checkpoint(self, state: Callable[[], LoopState]) -> None:
         """Commit the frames that are waiting together with where the annotation stands.
@@ -188,13 +199,34 @@ class AnnotationSetWriter:
         Raises:
             OutputError: the disk is full or cannot be written.
         """
-        self._commit(state)
-        remove_states(self.path / _RESUME, but=self._manifest.parts)
+        self._commit_all(state)
 
     def _commit(self, state: Callable[[], LoopState] | None = None) -> None:
-        if not self._waiting:
+        """Begin to write the frames that are waiting, once those before them are written."""
+        self._wait_for_writing()
+        if self._waiting:
+            frames, self._waiting = self._waiting, []
+            stands = None if state is None else state()
+            self._being_written = self._beside.submit(self._write_part, frames, stands), frames
+
+    def _commit_all(self, state: Callable[[], LoopState] | None = None) -> None:
+        """Write the frames that are waiting."""
+        self._commit(state)
+        self._wait_for_writing()
+
+    def _wait_for_writing(self) -> None:
+        """Wait for the part that is being written; if it cannot be, its frames wait again."""
+        if self._being_written is None:
             return
-        rows = rows_of_frames(self._waiting)
+        (writing, frames), self._being_written = self._being_written, None
+        try:
+            writing.result()
+        except OutputError:
+            self._waiting = [*frames, *self._waiting]
+            raise
+
+    def _write_part(self, frames: Sequence[FrameAnnotation], state: LoopState | None) -> None:
+        rows = rows_of_frames(frames)
         try:
             for table, schema in SCHEMAS.items():
                 path = self.path / table / part_name(self._manifest.parts)
@@ -210,11 +242,12 @@ class AnnotationSetWriter:
             parts = self._manifest.parts + 1
             if state is not None:
                 written = {"counts": counts.model_dump(), "classes": self._written}
-                save_state(state(), self.path / _RESUME, parts, written)
+                save_state(state, self.path / _RESUME, parts, written)
         except OSError as error:
             raise _unwritable(self.path, error) from error
-        self._waiting = []
         self._update(parts=parts, counts=counts)
+        if state is not None:
+            remove_states(self.path / _RESUME, but=parts)
 
     def _note_classes(self, rows: Sequence[dict[str, Any]]) -> None:
         """Remember which parts hold a track under which class."""
@@ -236,7 +269,7 @@ class AnnotationSetWriter:
         Raises:
             OutputError: the disk is full or cannot be written.
         """
-        self._commit()
+        self._commit_all()
         try:
             for part in self._stale_parts(class_of):
                 path = self.path / "masks" / part_name(part)
@@ -259,14 +292,15 @@ class AnnotationSetWriter:
         return sorted(stale)
 
     def _update(self, **changes: Any) -> None:
-        self._manifest = self._manifest.model_copy(update=changes)
+        changed = self._manifest.model_copy(update=changes)
         try:
-            self._write_manifest()
+            self._write_manifest(changed)
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        self._manifest = changed
 
-    def _write_manifest(self) -> None:
-        text = json.dumps(self._manifest.model_dump(), indent=2) + "\n"
+    def _write_manifest(self, manifest: Manifest) -> None:
+        text = json.dumps(manifest.model_dump(), indent=2) + "\n"
         draft = self.path / ".manifest.json.tmp"
         with draft.open("w") as file:
             file.write(text)
