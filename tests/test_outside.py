@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.outside import shows_nothing_known
-from tests.test_constellation import LEFT, RIGHT, seen
+from tests.hand_made import LEFT, RIGHT, seen
 
 SETTINGS = ConstellationSettings(confirm_score=0.5, outside_likeness=0.8, outside_classes=3)
 GREY, PINK = (1.0, 0.0), (0.0, 1.0)
