@@ -9,7 +9,6 @@ from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
 from pipeline.looks import EveryNth, LookSchedule
-from pipeline.masks import iou_matrix
 from pipeline.matching import (
     Matches,
     explain,
@@ -17,12 +16,12 @@ from pipeline.matching import (
     twin_tracks,
     without_second_classes,
 )
-from pipeline.outlines import midway_mask
 from pipeline.outside import shows_nothing_known
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.returns import Appearance, LeftTrack, LeftTracks, Traces, blended, place_of
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
+from pipeline.sightings import Sighting, sightings
 
 
 @dataclass(slots=True)
@@ -168,8 +167,8 @@ class Constellation:
         merged = self._merge(tracked, explained)
         corrections = [
             prompt
-            for number, row in explained.items()
-            if (prompt := self._correct(frame_index, detections, number, tracked, row))
+            for sighting in sightings(frame_index, detections, tracked, explained)
+            if (prompt := self._correct(sighting))
         ]
         entered = self._enter(frame_index, detections, set(explained))
         started = {prompt.track_id for prompt in (*corrections, *entered)}
@@ -200,9 +199,9 @@ class Constellation:
         explained = self._explain(detections, tracked)
         explained |= explain_by_class(detections, tracked, self._classes, explained)
         corrections = [
-            self._correct_after_cut(frame_index, detections, number, tracked, row)
-            for number, row in explained.items()
-            if detections.scores[number] >= self.settings.confirm_score
+            self._correct_after_cut(sighting)
+            for sighting in sightings(frame_index, detections, tracked, explained)
+            if sighting.score >= self.settings.confirm_score
         ]
         lost = set(range(len(tracked))) - set(explained.values())
         for row in lost:
@@ -217,87 +216,53 @@ class Constellation:
             back_filled=self._followed_back(entered),
         )
 
-    def _correct_after_cut(
-        self,
-        frame_index: int,
-        detections: Detections,
-        number: int,
-        tracked: TrackedMasks,
-        row: int,
-    ) -> Prompt:
+    def _correct_after_cut(self, sighting: Sighting) -> Prompt:
         """Prompt a track where it is in the new picture; its identity and memory stay."""
-        track_id = int(tracked.track_ids[row])
-        track = self._tracks[track_id]
-        self._vote(track_id, int(detections.class_ids[number]), float(detections.scores[number]))
+        track = self._tracks[sighting.track_id]
+        self._vote(sighting.track_id, sighting.class_id, sighting.score)
         track.looks_unseen = track.looks_unsupported = track.contradictions = 0
-        track.last_prompt = frame_index
-        reason = PromptReason.SCENE_CUT
-        prompt = prompt_from(detections, number, frame_index, track_id, reason)
-        return replace(prompt, class_id=self._classes[track_id])
+        track.last_prompt = sighting.frame_index
+        prompt = sighting.as_detected(PromptReason.SCENE_CUT)
+        return replace(prompt, class_id=self._classes[sighting.track_id])
 
-    def _correct(
-        self,
-        frame_index: int,
-        detections: Detections,
-        number: int,
-        tracked: TrackedMasks,
-        row: int,
-    ) -> Prompt | None:
+    def _correct(self, sighting: Sighting) -> Prompt | None:
         """Prompt a track that the overseer contradicts, or renew one that it confirms."""
-        rules = self.settings
-        track_id = int(tracked.track_ids[row])
-        track = self._tracks[track_id]
+        track = self._tracks[sighting.track_id]
         track.looks_unseen = track.looks_unsupported = 0
         track.seen_again = True
-        class_id, score = int(detections.class_ids[number]), float(detections.scores[number])
-        if self._vote(track_id, class_id, score):
-            return self._confirm(frame_index, tracked, row, PromptReason.RECLASSIFIED)
-        agreement = iou_matrix(detections.masks[number][None], tracked.masks[row][None])[0, 0]
-        sure = detections.scores[number] >= rules.drift_score
+        changed = self._vote(sighting.track_id, sighting.class_id, sighting.score)
+        prompt = self._reclassified(sighting) if changed else self._corrected(sighting)
+        if prompt is not None:
+            track.last_prompt = sighting.frame_index
+        return prompt
+
+    def _reclassified(self, sighting: Sighting) -> Prompt:
+        class_id = self._classes[sighting.track_id]
+        return sighting.as_followed(class_id, PromptReason.RECLASSIFIED)
+
+    def _corrected(self, sighting: Sighting) -> Prompt | None:
+        rules, track = self.settings, self._tracks[sighting.track_id]
+        agreement = sighting.agreement()
+        sure = sighting.score >= rules.drift_score
         contradicted = sure and agreement < rules.drift_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
         if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
-            track.last_prompt = frame_index
-            return self._correction(frame_index, detections, number, tracked, row, agreement)
-        due = frame_index - track.last_prompt >= rules.refresh_every
-        if self._follows(Rule.REFRESHED) and sure and due and agreement >= rules.refresh_iou:
-            return self._confirm(frame_index, tracked, row, PromptReason.REFRESHED)
+            reason = PromptReason.DRIFTED if sighting.is_followed else PromptReason.RETURNED
+            is_lost = not self._follows(Rule.MIDWAY) or agreement < rules.midway_iou
+            return sighting.as_detected(reason) if is_lost else sighting.half_way(reason)
+        return self._renewed(sighting, agreement) if sure else None
+
+    def _renewed(self, sighting: Sighting, agreement: float) -> Prompt | None:
+        """Refine the outline of a track that the overseer agrees with, or renew its memory."""
+        rules, track = self.settings, self._tracks[sighting.track_id]
+        if self._follows(Rule.MIDWAY) and rules.drift_iou <= agreement < rules.refine_iou:
+            return sighting.half_way(PromptReason.REFRESHED)
+        due = sighting.frame_index - track.last_prompt >= rules.refresh_every
+        if self._follows(Rule.REFRESHED) and due and agreement >= rules.refresh_iou:
+            class_id = self._classes[sighting.track_id]
+            return sighting.as_followed(class_id, PromptReason.REFRESHED)
         return None
-
-    def _correction(
-        self,
-        frame_index: int,
-        detections: Detections,
-        number: int,
-        tracked: TrackedMasks,
-        row: int,
-        agreement: float,
-    ) -> Prompt:
-        """Prompt a contradicted track with the detection, or half-way to it if they are close."""
-        detected, followed = detections.masks[number], tracked.masks[row]
-        track_id = int(tracked.track_ids[row])
-        reason = PromptReason.DRIFTED if followed.any() else PromptReason.RETURNED
-        prompt = prompt_from(detections, number, frame_index, track_id, reason)
-        if not self._follows(Rule.MIDWAY) or agreement < self.settings.midway_iou:
-            return prompt
-        # Each errs in its own way: their mean is nearer to the truth than either.
-        return replace(prompt, mask=midway_mask(detected, followed))
-
-    def _confirm(
-        self, frame_index: int, tracked: TrackedMasks, row: int, reason: PromptReason
-    ) -> Prompt:
-        """Prompt a track with its own mask, whose outline is finer than the overseer's."""
-        track_id = int(tracked.track_ids[row])
-        self._tracks[track_id].last_prompt = frame_index
-        return Prompt(
-            frame_index=frame_index,
-            track_id=track_id,
-            class_id=self._classes[track_id],
-            reason=reason,
-            mask=tracked.masks[row],
-            score=float(tracked.quality[row]),
-        )
 
     def _vote(self, track_id: int, class_id: int, score: float) -> bool:
         """Count a detection's class; returns whether the track changed to it."""

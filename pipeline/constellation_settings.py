@@ -46,6 +46,8 @@ class ConstellationSettings:
         drift_looks: contradictions in a row until the track is prompted again.
         midway_iou: a correction above this IoU takes the outline half-way between detection and
             track, which both err a little; below it the track has lost the object.
+        refine_iou: a detection that agrees, but has less IoU than this, takes the track's outline
+            half-way to its own.
         refresh_iou: above this IoU overseer and tracker agree.
         refresh_every: frames between two renewals of an agreed track's memory.
         gone_presence: a track below this presence counts as not visible.
@@ -84,6 +86,7 @@ class ConstellationSettings:
     drift_score: float = 0.6
     drift_looks: int = 1
     midway_iou: float = 0.5
+    refine_iou: float = 0.9
     refresh_iou: float = 0.7
     refresh_every: int = 50
     gone_presence: float = 0.5

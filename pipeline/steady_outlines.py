@@ -3,7 +3,9 @@
 A network decides about each frame anew, so that outlines tremble even where nothing moves. Here
 the signed distance to a track's outline is averaged with those of the frames before and after,
 each moved along the optical flow: a two-sided exponential filter, whose memory fades by the same
-share with each frame.
+share with each frame. Where a neighbour says something else entirely, the object or the camera was
+faster than the flow could follow, and the frame itself is believed, as redescending M-estimators do
+(Huber and Ronchetti, Robust Statistics).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,8 @@ from pipeline.optical_flow import Fetcher, Flow
 
 # Far from an outline, how far does not matter; a jump of an outline then counts for less.
 FARTHEST_PX = 12
+# A neighbour that says so much else counts in full; one that says twice as much, not at all.
+_BELIEVED_PX = 4
 # Where a moved mask agrees less with the frame's own, the flow or the tracker has lost the object.
 _LEAST_IOU = 0.5
 
@@ -51,7 +55,7 @@ def mixed(
         seen: of the frame itself, float32[h, w] by track id.
         neighbours: moved into the frame; each may lack tracks.
         weight: share of each neighbour, 0 .. 1; one that lacks a track leaves its share to the
-            frame itself.
+            frame itself, as do the places where it says something else entirely.
 
     Returns:
         float32[h, w] by track id, the average times a constant that is the same for all tracks.
@@ -59,6 +63,12 @@ def mixed(
     result = {}
     for track_id, own in seen.items():
         others = [moved[track_id] for moved in neighbours if track_id in moved]
-        share = 1 - weight + weight * (len(neighbours) - len(others))
-        result[track_id] = share * own + weight * sum(others)
+        total = 1 - weight + weight * len(neighbours)
+        result[track_id] = total * own + weight * sum(_believed(other - own) for other in others)
     return result
+
+
+def _believed(difference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much of what a neighbour says else is believed, in pixels."""
+    trust = np.clip(2 - np.abs(difference) / _BELIEVED_PX, 0, 1)
+    return np.asarray(difference * trust, np.float32)

@@ -368,6 +368,25 @@ def test_in_a_blurred_frame_there_are_no_masks_and_no_look(policy):
     assert not policy.decide(6, None, followed((1, LEFT, 1.0))).unusable
 
 
+def test_an_outline_that_nearly_agrees_is_refined(labels):
+    settings = ConstellationSettings(drift_iou=0.5, refine_iou=0.99)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    nearly = seen((GRASPER, np.roll(LEFT, 2, 1), 0.9))
+    (prompt,) = policy.decide(1, nearly, followed((1, LEFT, 1.0))).prompts
+    assert prompt.reason is PromptReason.REFRESHED
+    row = int(np.flatnonzero(LEFT.any(1)).mean())
+    assert np.array_equal(prompt.mask[row], np.roll(LEFT, 1, 1)[row])
+
+
+def test_an_outline_is_not_refined_by_a_doubtful_detection(labels):
+    settings = ConstellationSettings(drift_iou=0.5, refine_iou=0.99, drift_score=0.95)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    nearly = seen((GRASPER, np.roll(LEFT, 2, 1), 0.9))
+    assert not policy.decide(1, nearly, followed((1, LEFT, 1.0))).prompts
+
+
 def corrected(labels, overlap, rules=frozenset(Rule)):
     """The mask of a correction, where a detection lies this much of a square beside a track."""
     settings = ConstellationSettings(rules=rules, drift_iou=0.9, drift_looks=1, midway_iou=0.5)

@@ -20,9 +20,16 @@ def outline(left):
 
 def test_an_outline_moves_half_way_towards_a_neighbour_of_equal_weight():
     seen = {1: outline(20)}
-    neighbour = {1: outline(26)}
+    neighbour = {1: outline(24)}
     (average,) = mixed(seen, [neighbour], 0.5).values()
-    assert np.array_equal(average[32] > 0, square(23)[32])
+    assert np.array_equal(average[32] > 0, square(22)[32])
+
+
+def test_a_neighbour_that_says_something_else_entirely_is_not_believed():
+    seen = {1: outline(20)}
+    neighbour = {1: outline(32)}
+    (average,) = mixed(seen, [neighbour], 0.9).values()
+    assert np.array_equal(average[32] > 0, square(20)[32])
 
 
 def test_a_neighbour_that_lacks_a_track_leaves_its_share_to_the_frame():

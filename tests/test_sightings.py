@@ -1,0 +1,59 @@
+"""What a look says of an object that is followed, on masks worked by hand."""
+
+import numpy as np
+import pytest
+
+from pipeline.records import Detections, PromptReason, TrackedMasks
+from pipeline.sightings import Sighting, sightings
+from tests.conftest import rectangle
+
+SIZE = (40, 60)
+DETECTED = rectangle(10, 10, 30, 30, SIZE)
+FOLLOWED = rectangle(14, 10, 34, 30, SIZE)
+ELSEWHERE = rectangle(50, 0, 60, 8, SIZE)
+
+
+@pytest.fixture
+def sighting():
+    detections = Detections(
+        class_ids=np.array([3, 5]),
+        scores=np.array([0.7, 0.9], np.float32),
+        boxes=np.array([[50, 0, 60, 8], [10, 10, 30, 30]], np.float32),
+        masks=np.stack([ELSEWHERE, DETECTED]),
+    )
+    tracked = TrackedMasks(
+        track_ids=np.array([7]),
+        masks=FOLLOWED[None],
+        quality=np.array([0.8], np.float32),
+        presence=np.array([1.0], np.float32),
+    )
+    (sighting,) = sightings(12, detections, tracked, {1: 0})
+    return sighting
+
+
+def test_a_sighting_is_of_the_track_that_its_detection_matches(sighting):
+    assert isinstance(sighting, Sighting)
+    assert (sighting.track_id, sighting.class_id) == (7, 5)
+    assert sighting.score == pytest.approx(0.9)
+    assert sighting.is_followed
+    assert sighting.agreement() == pytest.approx(16 / 24)
+
+
+def test_it_prompts_with_the_detection(sighting):
+    prompt = sighting.as_detected(PromptReason.DRIFTED)
+    assert (prompt.frame_index, prompt.track_id, prompt.class_id) == (12, 7, 5)
+    assert prompt.score == pytest.approx(0.9)
+    assert np.array_equal(prompt.mask, DETECTED)
+
+
+def test_it_prompts_half_way_between_detection_and_track(sighting):
+    prompt = sighting.half_way(PromptReason.REFRESHED)
+    assert prompt.reason is PromptReason.REFRESHED
+    assert np.array_equal(prompt.mask[20], rectangle(12, 10, 32, 30, SIZE)[20])
+
+
+def test_it_prompts_with_what_the_tracker_follows(sighting):
+    prompt = sighting.as_followed(4, PromptReason.RECLASSIFIED)
+    assert (prompt.track_id, prompt.class_id) == (7, 4)
+    assert prompt.score == pytest.approx(0.8)
+    assert np.array_equal(prompt.mask, FOLLOWED)
