@@ -199,6 +199,17 @@ def test_twins_look_alike_and_move_apart():
     pytest.fail("no scene of twenty has two instruments")
 
 
+def test_a_twin_has_the_class_that_it_looks_like():
+    mixed = 0
+    for seed in range(40):
+        built = scene(Effects(), seed=seed)._instruments
+        twins = scene(Effects(twins=1), seed=seed)._instruments
+        if len(built) >= 2 and built[0].kind != built[1].kind:
+            mixed += 1
+            assert (twins[1].kind, twins[1].class_id) == (built[0].kind, built[0].class_id)
+    assert mixed
+
+
 def test_cut_outs_of_photographs_move_in_front_of_another(tmp_path):
     random = np.random.default_rng(2)
     for name in ("a.jpg", "b.png"):

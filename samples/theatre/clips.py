@@ -18,6 +18,9 @@ from samples.theatre.scene import Theatre
 
 # Training draws from these seeds on; all smaller seeds stay unseen, for tests and figures.
 FIRST_TRAINING_SEED = 100_000
+# To be raised whenever a seed draws another picture or another truth, so that kept clips are drawn
+# anew.
+_EDITION = 2
 _SCENE_FRAMES = 250
 # Between two frames of a clip lie this many frames of the scene, so that the models see
 # slow and fast motion, and objects that leave and return.
@@ -101,7 +104,7 @@ def clip_pool(
     memory. A clip is renamed into place when it is complete; stopping loses at most one.
 
     Args:
-        folder: where the clips are kept; one subfolder for each size.
+        folder: where the clips are kept; one subfolder for each size and edition of the theatre.
         seeds: one clip is drawn for each.
         frame_count: frames in each clip.
         width: frame width in pixels.
@@ -111,7 +114,7 @@ def clip_pool(
         on_progress: is called with (clips done, clips in all).
     """
     seeds = list(seeds)
-    folder = folder / f"{width}x{height}x{frame_count}"
+    folder = folder / f"{width}x{height}x{frame_count}-edition-{_EDITION}"
     folder.mkdir(parents=True, exist_ok=True)
     store = partial(
         _store_clip,

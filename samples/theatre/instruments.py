@@ -138,8 +138,8 @@ class Instrument:
         self._gloss = random.uniform(0.3, 0.9)
 
     def look_like(self, other: "Instrument") -> None:
-        """Take over another instrument's build and colours, but not its way."""
-        self.kind, self._style = other.kind, other._style
+        """Take over another instrument's class, build and colours, but not its way."""
+        self.kind, self.class_id, self._style = other.kind, other.class_id, other._style
         self._width, self._jaw_length = other._width, other._jaw_length
         self._bluntness, self._gloss = other._bluntness, other._gloss
         self._shaft_color, self._metal_color = other._shaft_color, other._metal_color
