@@ -79,7 +79,7 @@ def annotate(
         float | None,
         typer.Option(
             help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
-            "constellation without --prompts.  [default: 0.6]"
+            "constellation without --prompts.  [default: 0.8]"
         ),
     ] = None,
     pictures: Annotated[

@@ -63,7 +63,7 @@ class AnnotateSettings(BaseSettings):
     policy: PolicyName = "constellation"
     overseer_every: OverseerEvery = EveryNth().frames
     without: tuple[Rule, ...] = ()
-    steady: float = Field(default=0.6, ge=0, le=0.9)
+    steady: float = Field(default=0.8, ge=0, le=0.9)
     pictures: PictureSize = "reduced"
     prompts: Path | None = None
     prompt_frames: PromptFrames = (0,)

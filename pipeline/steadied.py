@@ -21,7 +21,7 @@ from pipeline.steady_outlines import FARTHEST_PX, Distances, mixed, moved_along
 
 # Frames are given out in such blocks, so that the way back through time is gone once for several.
 _BLOCK_FRAMES = 8
-# What comes later than this has no weight any more: 0.6 ** 6 is 0.05.
+# What comes later than this has little weight: 0.8 ** 6 is 0.26.
 _REACH_FRAMES = 6
 # At which outlines are averaged. Flow at half of it costs little less, and a third of the gain.
 LONGER_SIDE_PX = 480
