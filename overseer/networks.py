@@ -21,7 +21,6 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from overseer.box_heads import WholeAndParts
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
@@ -34,8 +33,6 @@ Network = Any
 BACKBONES = TORCHVISION_BACKBONES + DETECTRON2_BACKBONES
 _ASPECT_RATIOS = (0.5, 1.0, 2.0)
 _LEVELS = 5
-# Of what torchvision pools from a region for its box and class.
-_REGION_SIDE = 7
 # The pictures of the theatre that it is trained on are as wide; shrunk to 320 pixels they cost a
 # third less, and 5 points of mask precision on scenes that it has never seen.
 _LITE_IMAGE_SIZE = 384
@@ -65,8 +62,6 @@ class OverseerConfig:
         aspect: a frame is shrunk in proportion, or squeezed into a square.
         channels: of the feature pyramid and the heads; the published networks have 256.
         mask_channels: of the layer before the masks; None for as many as `channels`.
-        box_head: what a region's class is read from: the whole of it, or also parts wherever they
-            lie, see `box_heads`; torchvision's plain heads only.
         smallest_anchor: side of the smallest anchor boxes in pixels; each level doubles it.
         proposals: kept for each image; torchvision's default of 1000 costs five times as
             much on a CPU and finds hardly more in scenes of a dozen objects.
@@ -80,7 +75,6 @@ class OverseerConfig:
     aspect: Literal["kept", "square"] = "kept"
     channels: int = 128
     mask_channels: int | None = None
-    box_head: Literal["whole", "whole_and_parts"] = "whole"
     smallest_anchor: int = 16
     proposals: int = 100
     detections: int = 24
@@ -98,9 +92,7 @@ def training_config(backbone: str, start_from: str | None = None) -> OverseerCon
         start_from: whose weights it starts from, if any.
     """
     if backbone == "efficientnet_lite0":
-        return OverseerConfig(
-            backbone=backbone, image_size=_LITE_IMAGE_SIZE, box_head="whole_and_parts"
-        )
+        return OverseerConfig(backbone=backbone, image_size=_LITE_IMAGE_SIZE)
     norm: Literal["frozen", "batch"] = "batch" if start_from is None else "frozen"
     return OverseerConfig(backbone=backbone, channels=256, norm=norm)
 
@@ -181,7 +173,7 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         rpn_pre_nms_top_n_test=min(3 * config.proposals, 1000),
         rpn_post_nms_top_n_test=config.proposals,
         rpn_batch_size_per_image=128,
-        box_head=_box_head(config),
+        box_head=_box_head(channels, hidden, normalised=normalised),
         box_predictor=FastRCNNPredictor(hidden, class_count + 1),
         box_batch_size_per_image=64,
         box_detections_per_img=config.detections,
@@ -197,17 +189,12 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
     return network
 
 
-def _box_head(config: OverseerConfig) -> nn.Module:
-    channels, hidden = config.channels, 4 * config.channels
-    if config.backbone == "resnet50_v2":
-        shape = (channels, _REGION_SIDE, _REGION_SIDE)
-        head: nn.Module = FastRCNNConvFCHead(
-            shape, [channels] * 4, [hidden], norm_layer=nn.BatchNorm2d
-        )
-    elif config.box_head == "whole_and_parts":
-        head = WholeAndParts(channels, _REGION_SIDE, hidden)
-    else:
-        head = TwoMLPHead(channels * _REGION_SIDE**2, hidden)
+def _box_head(channels: int, hidden: int, *, normalised: bool) -> nn.Module:
+    head: nn.Module = (
+        FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [hidden], norm_layer=nn.BatchNorm2d)
+        if normalised
+        else TwoMLPHead(channels * 49, hidden)
+    )
     return head
 
 
