@@ -232,9 +232,10 @@ class Constellation:
         track.seen_again = True
         changed = self._vote(sighting.track_id, sighting.class_id, sighting.score)
         prompt = self._reclassified(sighting) if changed else self._corrected(sighting)
-        if prompt is not None:
-            track.last_prompt = sighting.frame_index
-        return prompt
+        if prompt is None:
+            return None
+        track.last_prompt = sighting.frame_index
+        return replace(prompt, class_id=self._classes[sighting.track_id])
 
     def _reclassified(self, sighting: Sighting) -> Prompt:
         class_id = self._classes[sighting.track_id]

@@ -102,6 +102,16 @@ def test_a_track_that_is_contradicted_twice_is_prompted_again(policy):
     assert np.array_equal(prompt.mask, RIGHT)
 
 
+def test_a_correction_has_the_class_of_the_track_not_of_the_detection(labels):
+    settings = ConstellationSettings(other_class_iou=0.3, distinct_iou=1.0)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy, GRASPER)
+    other = seen((LIVER, np.roll(LEFT, 3, 1), 0.7)), followed((1, LEFT, 1.0))
+    (prompt,) = policy.decide(1, *other).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.DRIFTED)
+    assert prompt.class_id == GRASPER
+
+
 def test_a_track_that_comes_back_keeps_its_id(policy):
     start(policy, LIVER)
     back = seen((LIVER, LEFT, 0.9)), followed((1, np.zeros_like(LEFT), 0.1))
