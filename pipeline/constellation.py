@@ -1,7 +1,7 @@
 """The constellation policy: a set of rules that decide when the overseer re-prompts the tracker."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.candidates import Candidates
@@ -222,24 +222,21 @@ class Constellation:
         self._vote(sighting.track_id, sighting.class_id, sighting.score)
         track.looks_unseen = track.looks_unsupported = track.contradictions = 0
         track.last_prompt = sighting.frame_index
-        prompt = sighting.as_detected(PromptReason.SCENE_CUT)
-        return replace(prompt, class_id=self._classes[sighting.track_id])
+        return sighting.as_detected(self.class_of(sighting.track_id), PromptReason.SCENE_CUT)
 
     def _correct(self, sighting: Sighting) -> Prompt | None:
         """Prompt a track that the overseer contradicts, or renew one that it confirms."""
         track = self._tracks[sighting.track_id]
         track.looks_unseen = track.looks_unsupported = 0
         track.seen_again = True
-        changed = self._vote(sighting.track_id, sighting.class_id, sighting.score)
-        prompt = self._reclassified(sighting) if changed else self._corrected(sighting)
-        if prompt is None:
-            return None
-        track.last_prompt = sighting.frame_index
-        return replace(prompt, class_id=self._classes[sighting.track_id])
-
-    def _reclassified(self, sighting: Sighting) -> Prompt:
-        class_id = self._classes[sighting.track_id]
-        return sighting.as_followed(class_id, PromptReason.RECLASSIFIED)
+        if self._vote(sighting.track_id, sighting.class_id, sighting.score):
+            class_id = self.class_of(sighting.track_id)
+            prompt: Prompt | None = sighting.as_followed(class_id, PromptReason.RECLASSIFIED)
+        else:
+            prompt = self._corrected(sighting)
+        if prompt is not None:
+            track.last_prompt = sighting.frame_index
+        return prompt
 
     def _corrected(self, sighting: Sighting) -> Prompt | None:
         rules, track = self.settings, self._tracks[sighting.track_id]
@@ -251,17 +248,18 @@ class Constellation:
             track.contradictions = 0
             reason = PromptReason.DRIFTED if sighting.is_followed else PromptReason.RETURNED
             is_lost = not self._follows(Rule.MIDWAY) or agreement < rules.midway_iou
-            return sighting.as_detected(reason) if is_lost else sighting.half_way(reason)
+            prompted = sighting.as_detected if is_lost else sighting.half_way
+            return prompted(self.class_of(sighting.track_id), reason)
         return self._renewed(sighting, agreement) if sure else None
 
     def _renewed(self, sighting: Sighting, agreement: float) -> Prompt | None:
         """Refine the outline of a track that the overseer agrees with, or renew its memory."""
         rules, track = self.settings, self._tracks[sighting.track_id]
+        class_id = self.class_of(sighting.track_id)
         if self._follows(Rule.MIDWAY) and rules.drift_iou <= agreement < rules.refine_iou:
-            return sighting.half_way(PromptReason.REFRESHED)
+            return sighting.half_way(class_id, PromptReason.REFRESHED)
         due = sighting.frame_index - track.last_prompt >= rules.refresh_every
         if self._follows(Rule.REFRESHED) and due and agreement >= rules.refresh_iou:
-            class_id = self._classes[sighting.track_id]
             return sighting.as_followed(class_id, PromptReason.REFRESHED)
         return None
 

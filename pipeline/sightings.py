@@ -52,17 +52,18 @@ class Sighting:
         seen = self.detections.masks[self.number], self.tracked.masks[self.row]
         return float(iou_matrix(seen[0][None], seen[1][None])[0, 0])
 
-    def as_detected(self, reason: PromptReason) -> Prompt:
-        """Prompt the track with the detection."""
-        return prompt_from(self.detections, self.number, self.frame_index, self.track_id, reason)
+    def as_detected(self, class_id: int, reason: PromptReason) -> Prompt:
+        """Prompt the track, which has this class, with the detection."""
+        prompt = prompt_from(self.detections, self.number, self.frame_index, self.track_id, reason)
+        return replace(prompt, class_id=class_id)
 
-    def half_way(self, reason: PromptReason) -> Prompt:
+    def half_way(self, class_id: int, reason: PromptReason) -> Prompt:
         """Prompt the track with an outline half-way between its own and the detection's.
 
         Each errs in its own way: their mean is nearer to the truth than either.
         """
         mask = midway_mask(self.detections.masks[self.number], self.tracked.masks[self.row])
-        return replace(self.as_detected(reason), mask=mask)
+        return replace(self.as_detected(class_id, reason), mask=mask)
 
     def as_followed(self, class_id: int, reason: PromptReason) -> Prompt:
         """Prompt the track with its own mask, whose outline is finer than the overseer's."""

@@ -40,14 +40,14 @@ def test_a_sighting_is_of_the_track_that_its_detection_matches(sighting):
 
 
 def test_it_prompts_with_the_detection(sighting):
-    prompt = sighting.as_detected(PromptReason.DRIFTED)
+    prompt = sighting.as_detected(5, PromptReason.DRIFTED)
     assert (prompt.frame_index, prompt.track_id, prompt.class_id) == (12, 7, 5)
     assert prompt.score == pytest.approx(0.9)
     assert np.array_equal(prompt.mask, DETECTED)
 
 
 def test_it_prompts_half_way_between_detection_and_track(sighting):
-    prompt = sighting.half_way(PromptReason.REFRESHED)
+    prompt = sighting.half_way(5, PromptReason.REFRESHED)
     assert prompt.reason is PromptReason.REFRESHED
     assert np.array_equal(prompt.mask[20], rectangle(12, 10, 32, 30, SIZE)[20])
 
