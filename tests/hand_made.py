@@ -33,3 +33,8 @@ def followed(*tracks):
         quality=np.full(len(tracks), 0.9, np.float32),
         presence=np.array([presence for _, _, presence in tracks], np.float32),
     )
+
+
+def start(policy, class_id=GRASPER, mask=LEFT):
+    decision = policy.decide(0, seen((class_id, mask, 0.9)), followed())
+    assert [prompt.track_id for prompt in decision.prompts] == [1]

@@ -1,0 +1,67 @@
+"""How the constellation corrects and refines outlines, on hand-made detections and tracks."""
+
+import numpy as np
+
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.looks import EveryNth
+from pipeline.records import PromptReason
+from tests.hand_made import GRASPER, LEFT, LIVER, followed, seen, start
+
+
+def test_a_correction_has_the_class_of_the_track_not_of_the_detection(labels):
+    settings = ConstellationSettings(other_class_iou=0.3, distinct_iou=1.0)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy, GRASPER)
+    other = seen((LIVER, np.roll(LEFT, 3, 1), 0.7)), followed((1, LEFT, 1.0))
+    (prompt,) = policy.decide(1, *other).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.DRIFTED)
+    assert prompt.class_id == GRASPER
+
+
+def test_an_outline_that_nearly_agrees_is_refined(labels):
+    settings = ConstellationSettings(drift_iou=0.5, refine_iou=0.99)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    nearly = seen((GRASPER, np.roll(LEFT, 2, 1), 0.9))
+    (prompt,) = policy.decide(1, nearly, followed((1, LEFT, 1.0))).prompts
+    assert prompt.reason is PromptReason.REFRESHED
+    row = int(np.flatnonzero(LEFT.any(1)).mean())
+    assert np.array_equal(prompt.mask[row], np.roll(LEFT, 1, 1)[row])
+
+
+def test_an_outline_is_not_refined_by_a_doubtful_detection(labels):
+    settings = ConstellationSettings(drift_iou=0.5, refine_iou=0.99, drift_score=0.95)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    nearly = seen((GRASPER, np.roll(LEFT, 2, 1), 0.9))
+    assert not policy.decide(1, nearly, followed((1, LEFT, 1.0))).prompts
+
+
+def corrected(labels, overlap, rules=frozenset(Rule)):
+    """The mask of a correction, where a detection lies this much of a square beside a track."""
+    settings = ConstellationSettings(rules=rules, drift_iou=0.9, drift_looks=1, midway_iou=0.5)
+    policy = Constellation(labels, settings, EveryNth(1))
+    start(policy)
+    detected = np.roll(LEFT, overlap, 1)
+    decision = policy.decide(1, seen((GRASPER, detected, 0.9)), followed((1, LEFT, 1.0)))
+    (prompt,) = decision.prompts
+    assert prompt.reason is PromptReason.DRIFTED
+    return prompt.mask, detected
+
+
+def test_a_correction_near_the_track_lies_half_way_between_track_and_detection(labels):
+    mask, _ = corrected(labels, 2)
+    row = int(np.flatnonzero(LEFT.any(1)).mean())
+    assert np.array_equal(mask[row], np.roll(LEFT, 1, 1)[row])
+
+
+def test_a_correction_of_a_lost_track_is_the_detection(labels):
+    width = int(LEFT.any(0).sum())
+    mask, detected = corrected(labels, width // 2)
+    assert np.array_equal(mask, detected)
+
+
+def test_without_its_rule_a_correction_is_the_detection(labels):
+    mask, detected = corrected(labels, 2, rules=frozenset(Rule) - {Rule.MIDWAY})
+    assert np.array_equal(mask, detected)
