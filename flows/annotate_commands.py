@@ -72,7 +72,7 @@ def annotate(
         str | None,
         typer.Option(
             metavar="N|adaptive",
-            help="The overseer looks at each Nth frame; adaptive: when something changes.",
+            help="The overseer looks at each Nth frame, or when something changes.",
         ),
     ] = None,
     steady: Annotated[

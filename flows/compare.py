@@ -26,7 +26,8 @@ from pipeline.temporal import temporal_consistency
 _BATCH_FRAMES = 8
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
 _TRUTH = "truth"
-_ADAPTIVE, _WITHOUT = "constellation-adaptive", "constellation-without-"
+_ADAPTIVE = "constellation-adaptive"
+_EVERY, _WITHOUT = "constellation-every-", "constellation-without-"
 # What `constellation-without-` may stand before, and what it means.
 LEFT_OUT: dict[str, dict[str, Any]] = {
     **{rule.value: {"without": (rule.value,)} for rule in Rule},
@@ -41,9 +42,9 @@ class Comparison:
     Attributes:
         video: file or folder of frames.
         truth: its true masks.
-        policies: names of policies, each of `COMPARABLE`, or `constellation-adaptive`, which
-            looks when something changes, or `constellation-without-RULE`, to see what a rule
-            is worth.
+        policies: names of policies, each of `COMPARABLE`, or `constellation-adaptive` and
+            `constellation-every-N`, to see what looks are worth, or `constellation-without-RULE`,
+            to see what a rule is worth.
         settings: everything but the policy.
         out: folder that receives a set for each policy.
 
@@ -147,12 +148,15 @@ def _settings_of(policy: str) -> dict[str, Any]:
         return {"policy": policy}
     if policy == _ADAPTIVE:
         return {"policy": "constellation", "overseer_every": ADAPTIVE}
+    every = policy.removeprefix(_EVERY)
+    if every != policy and every.isdecimal() and int(every) > 0:
+        return {"policy": "constellation", "overseer_every": int(every)}
     rule = policy.removeprefix(_WITHOUT)
     if rule != policy and rule in LEFT_OUT:
         return {"policy": "constellation", **LEFT_OUT[rule]}
     raise UsageError(
-        f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}, {_ADAPTIVE} and "
-        f"{_WITHOUT}RULE, where RULE is one of {', '.join(LEFT_OUT)}"
+        f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}, {_ADAPTIVE}, "
+        f"{_EVERY}N and {_WITHOUT}RULE, where RULE is one of {', '.join(LEFT_OUT)}"
     )
 
 

@@ -22,7 +22,7 @@ from pipeline.annotation_set import AnnotationSet
 from samples.theatre.looks import Scenery
 
 SEEDS, FRAMES = range(9201, 9213), 300
-POLICIES = ("constellation", "constellation-adaptive", "sasvi", "framewise", "first-frame")
+POLICIES = ("constellation", "constellation-every-5", "sasvi", "framewise", "first-frame")
 ABLATION = ("constellation", *(f"constellation-without-{rule}" for rule in LEFT_OUT))
 _SHOWN = (
     "j_and_f", "miou", "warped_temporal_iou", "flicker", "hota", "idf1", "id_switches",

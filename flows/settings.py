@@ -10,11 +10,10 @@ from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import OnBadFrame
-from pipeline.looks import EveryNth
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
-ADAPTIVE = "adaptive"
+ADAPTIVE: Literal["adaptive"] = "adaptive"
 Runtime = Literal["torch", "compiled", "openvino"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 PictureSize = Literal["reduced", "full"]
@@ -29,7 +28,8 @@ class AnnotateSettings(BaseSettings):
         overseer_weights: checkpoint of a published overseer.
         tracker: name, folder or checkpoint of the tracker.
         policy: when to prompt.
-        overseer_every: the overseer looks at each Nth frame, or when something seems to change.
+        overseer_every: the overseer looks at each Nth frame, or when something seems to change;
+            of the constellation policy.
         without: rules of the constellation policy that are left out.
         steady: how much of an outline comes from each neighbouring frame, moved along the optical
             flow; of the constellation policy without given prompts. 0: nothing.
@@ -61,7 +61,7 @@ class AnnotateSettings(BaseSettings):
     overseer_weights: Path | None = None
     tracker: str = "scopeline"
     policy: PolicyName = "constellation"
-    overseer_every: OverseerEvery = EveryNth().frames
+    overseer_every: OverseerEvery = ADAPTIVE
     without: tuple[Rule, ...] = ()
     steady: float = Field(default=0.8, ge=0, le=0.9)
     pictures: PictureSize = "reduced"

@@ -8,7 +8,7 @@ from pipeline.candidates import Candidates
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
-from pipeline.looks import EveryNth, LookSchedule
+from pipeline.looks import Adaptive, LookSchedule
 from pipeline.matching import (
     Matches,
     explain,
@@ -36,7 +36,7 @@ class Constellation:
 
     label_set: LabelSet
     settings: ConstellationSettings = field(default_factory=ConstellationSettings)
-    schedule: LookSchedule = field(default_factory=EveryNth)
+    schedule: LookSchedule = field(default_factory=Adaptive)
     _tracks: dict[int, FollowedTrack] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
     _candidates: Candidates = field(init=False)

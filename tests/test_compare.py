@@ -26,18 +26,19 @@ def test_policies_are_compared_in_one_run(scopeline, scene, tmp_path):
     truth = ("--truth", scene / "truth.annset")
     code, out, err = scopeline(
         "compare", scene / "video.mp4", *truth, "--out", tmp_path,
-        "--policies", "constellation,sasvi,framewise", "--json",
+        "--policies", "constellation,constellation-every-6,sasvi,framewise", "--json",
     )  # fmt: skip
     assert code == 0, err
     compared = json.loads(out)
     figures = compared["policies"]
-    assert list(figures) == ["constellation", "sasvi", "framewise"]
+    assert list(figures) == ["constellation", "constellation-every-6", "sasvi", "framewise"]
     for policy, measured in figures.items():
         assert measured.keys() >= FIGURES
         assert 0 <= measured["hota"] <= 1
         annotated = AnnotationSet(tmp_path / policy / "video.annset")
-        assert annotated.manifest.settings["policy"] == policy
+        assert annotated.manifest.settings["policy"] == policy.removesuffix("-every-6")
     assert figures["constellation"]["overseer_calls"] == 3
+    assert figures["constellation-every-6"]["overseer_calls"] == 2
     assert figures["sasvi"]["overseer_calls"] == figures["framewise"]["overseer_calls"] == 12
     assert figures["framewise"]["prompts"] == 0 < figures["sasvi"]["prompts"]
     # True masks of a smooth video move as the picture does.

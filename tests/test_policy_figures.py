@@ -10,18 +10,18 @@ from pipeline.constellation_settings import Rule
 def figures(tmp_path_factory):
     out = tmp_path_factory.mktemp("figures")
     return policy_figures.compare_on_scene(
-        9201, out=out, policies=("constellation-adaptive", "framewise"), frames=8
+        9201, out=out, policies=("constellation", "framewise"), frames=8
     )
 
 
 def test_every_policy_is_measured_on_the_scene(figures):
-    assert list(figures) == ["constellation-adaptive", "framewise", "truth"]
-    for policy in ("constellation-adaptive", "framewise"):
+    assert list(figures) == ["constellation", "framewise", "truth"]
+    for policy in ("constellation", "framewise"):
         assert {*policy_figures._SHOWN} <= figures[policy].keys()
 
 
 def test_the_adaptive_overseer_looks_at_fewer_frames(figures):
-    assert 1 <= figures["constellation-adaptive"]["overseer_calls"] <= 4
+    assert 1 <= figures["constellation"]["overseer_calls"] <= 4
     assert figures["framewise"]["overseer_calls"] == 8
 
 
