@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
-from tracking.prompt_views import mask_from_views
+from tracking.place_heads import OfferedMasks
+from tracking.prompt_views import as_masks
 
 SIZE = (120, 200)
 OBJECT = rectangle(40, 30, 70, 50, SIZE)
@@ -23,6 +24,13 @@ def prompt(box=None, points=None):
     )
 
 
+def offered(*masks, quality=0.8):
+    """Offer logits float32[H, W] of masks, all with one predicted IoU."""
+    return OfferedMasks(
+        logits=np.stack(masks).astype(np.float32), quality=np.full(len(masks), quality, np.float32)
+    )
+
+
 class BrightThings:
     """Answers with whatever is bright, and remembers what it was asked."""
 
@@ -33,7 +41,7 @@ class BrightThings:
     def __call__(self, image, hint):
         self.asked.append((image, hint))
         quality = self._qualities[len(self.asked) % len(self._qualities)]
-        return np.where(image[..., 0] > 100, 6.0, -6.0).astype(np.float32), quality
+        return offered(np.where(image[..., 0] > 100, 6.0, -6.0), quality=quality)
 
 
 def brightness_at_points(image, hint):
@@ -42,15 +50,16 @@ def brightness_at_points(image, hint):
 
 
 def test_the_answers_of_all_views_make_the_mask():
-    seen = mask_from_views(BrightThings((0.6, 0.8)), IMAGE, prompt(box=[40, 30, 70, 50]))
+    (seen,) = as_masks(BrightThings((0.6, 0.8)), IMAGE, [prompt(box=[40, 30, 70, 50])])
     assert np.array_equal(seen.mask, OBJECT)
-    assert seen.quality == pytest.approx(0.7)
+    assert seen.score == pytest.approx(0.7)
 
 
-def test_a_box_is_asked_as_it_is_mirrored_and_from_near():
+def test_a_box_is_asked_as_it_is_mirrored_and_in_squares_from_near():
     eyes = BrightThings()
-    mask_from_views(eyes, IMAGE, prompt(box=[40, 30, 70, 50]))
-    assert [image.shape[:2] for image, _ in eyes.asked] == [SIZE, SIZE, (48, 66), (48, 66)]
+    as_masks(eyes, IMAGE, [prompt(box=[40, 30, 70, 50])])
+    sizes = [image.shape[:2] for image, _ in eyes.asked]
+    assert sizes == [SIZE] * 2 + [(48, 48)] * 2 + [(66, 66)] * 2 + [(88, 96)] * 2
     for image, hint in eyes.asked:
         left, top, right, bottom = hint.box.astype(int)
         assert (image[top:bottom, left:right, 0] == 200).all()
@@ -59,8 +68,8 @@ def test_a_box_is_asked_as_it_is_mirrored_and_from_near():
 
 def test_points_stay_on_their_object_in_each_view():
     eyes = BrightThings()
-    mask_from_views(eyes, IMAGE, prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]]))
-    assert len(eyes.asked) == 4
+    as_masks(eyes, IMAGE, [prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]])])
+    assert len(eyes.asked) == 8
     for image, hint in eyes.asked:
         assert brightness_at_points(image, hint) == [200, 200]
         assert hint.points[:, 2].tolist() == [1, 1, 0]
@@ -70,22 +79,58 @@ def test_an_object_that_only_a_near_look_shows_is_found():
     def short_sighted(image, hint):
         del hint
         near = image.shape[0] < SIZE[0]
-        answer = 8.0 if near else -2.0
-        return np.where(image[..., 0] > 100, answer, -8.0).astype(np.float32), 0.5
+        return offered(np.where(image[..., 0] > 100, 8.0 if near else -2.0, -8.0), quality=0.5)
 
-    seen = mask_from_views(short_sighted, IMAGE, prompt(box=[40, 30, 70, 50]))
+    (seen,) = as_masks(short_sighted, IMAGE, [prompt(points=[[50, 40, 1], [60, 45, 1]])])
     assert np.array_equal(seen.mask, OBJECT)
 
 
-@pytest.mark.parametrize(
-    "hint",
-    [
-        {"points": [[199, 119, 0]]},
-        {"points": [[0, 0, 1]]},
-        {"box": [190, 110, 200, 120]},
-        {"box": [250, 10, 260, 20]},
-    ],
-)
-def test_prompts_at_the_edge_and_beyond_are_answered(hint):
-    seen = mask_from_views(BrightThings(), IMAGE, prompt(**hint))
-    assert seen.mask.shape == SIZE
+def test_of_the_masks_that_are_offered_the_one_that_fits_the_box_counts():
+    def in_two_minds(image, hint):
+        del hint
+        bright = image[..., 0] > 100
+        return OfferedMasks(
+            logits=np.where([bright, np.ones_like(bright)], 6.0, -6.0).astype(np.float32),
+            quality=np.array([0.6, 0.7], np.float32),
+        )
+
+    (seen,) = as_masks(in_two_minds, IMAGE, [prompt(box=[40, 30, 70, 50])])
+    assert np.array_equal(seen.mask, OBJECT)
+    assert seen.score == pytest.approx(0.6)
+
+
+def test_nothing_lies_far_beyond_the_box():
+    def careless(image, hint):
+        del hint
+        return offered(np.full(image.shape[:2], 4.0))
+
+    (seen,) = as_masks(careless, IMAGE, [prompt(box=[40, 30, 140, 80])])
+    assert seen.mask[30:80, 40:140].all()
+    assert not seen.mask[:, :38].any() and not seen.mask[:, 142:].any()
+    assert not seen.mask[:29].any() and not seen.mask[81:].any()
+
+
+def test_a_pixel_that_two_prompts_claim_goes_to_the_surer_one():
+    def greedy(image, hint):
+        small = hint.box[2] - hint.box[0] < 50
+        return offered(np.full(image.shape[:2], 6.0 if small else 2.0))
+
+    small, large = as_masks(
+        greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), prompt(box=[20, 10, 120, 90])]
+    )
+    assert small.mask[30:50, 40:70].all()
+    assert large.mask[60:90, 20:120].all()
+    assert not (small.mask & large.mask).any()
+
+
+@pytest.mark.parametrize("hint", [{"points": [[199, 119, 0]]}, {"points": [[0, 0, 1]]}])
+def test_points_at_the_edge_are_answered(hint):
+    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(**hint)])
+    assert np.array_equal(seen.mask, OBJECT)
+
+
+@pytest.mark.parametrize("box", [[190, 110, 200, 120], [250, 10, 260, 20]])
+def test_a_box_in_which_no_view_sees_anything_stays_a_box(box):
+    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(box=box)])
+    assert seen.mask is None
+    assert seen.box.tolist() == box

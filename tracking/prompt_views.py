@@ -1,13 +1,16 @@
 """Several views of a frame that is prompted by a box or points: as it is, mirrored, and from near.
 
 A small network sees a small object in few of its input's pixels, and answers one view of it
-differently from the next. Cropping around the prompt gives the object more pixels, and the mean of
-the answers is better than each (test-time augmentation; crops as in SAM's automatic masks, arXiv
-2304.02643, appendix B). On 74 objects of scenes that no figure is reported on, the J of a tracker's
-first mask rose from 0.57 to 0.61 with a box, and from 0.61 to 0.67 with 5 points.
+differently from the next. A square crop around the prompt gives the object more pixels and leaves
+it its proportions, and the mean of the answers is better than each (test-time augmentation; crops
+as in SAM's automatic masks, arXiv 2304.02643, appendix B). A box says where its object ends: of
+the masks that a network offers, the one that fits the box counts, and views that fit it count
+more. On 220 objects of scenes that no figure is reported on, the J of a tracker's first mask
+rose from 0.66 by that to 0.70 with a box, from 0.72 to 0.77 with 5 points; and to 0.72 and 0.79
+where what several prompts of a frame claim goes to the surest, and not to each of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,64 +18,149 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
+from tracking.place_heads import OfferedMasks
 from tracking.regions import Region, region_around
 
 Views = Literal["one", "several"]
-Ask = Callable[[NDArray[np.uint8], Prompt], tuple[NDArray[np.float32], float]]
-"""From a picture uint8[H, W, 3] and a prompt in its pixels to logits float32[h, w] of any size, and
-the predicted IoU."""
+Ask = Callable[[NDArray[np.uint8], Prompt], OfferedMasks]
+"""From a picture uint8[H, W, 3] and a prompt in its pixels to masks of any size."""
 
-# Sides of the crop, in sides of the box around the object.
-_MARGIN = 2.2
+# Sides of the square crops, in longer sides of the box around the object.
+_MARGINS = (1.5, 2.2, 3.2)
 _SMALLEST_CROP = 48
 # One very sure view shall not outvote the others.
 _LARGEST_LOGIT = 8.0
+# A box that is drawn by hand may cut off this share of its object's sides.
+_BOX_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenMask:
-    """What the views of a prompt agree on.
+class _Answer:
+    """What one view says.
 
     Attributes:
-        mask: bool[H, W]; may be empty.
-        quality: mean predicted IoU of the views, 0..1.
+        region: where in the frame the view is.
+        logits: float32[h, w], of the region's size.
+        quality: predicted IoU, 0..1.
+        weight: how much it counts beside other views.
     """
 
-    mask: NDArray[np.bool_]
+    region: Region
+    logits: NDArray[np.float32]
     quality: float
+    weight: float
 
 
-def mask_from_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> SeenMask:
-    """Ask for the object of a box or points in several views, and join the answers.
+def as_masks(ask: Ask, image: NDArray[np.uint8], prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Ask for the objects of boxes and points in several views, and prompt by what these agree on.
+
+    A pixel that several prompts of a frame claim goes to the one that is surest of it.
 
     Args:
         ask: answers for one view.
         image: uint8[H, W, 3], RGB, the frame.
-        prompt: has a box or points.
+        prompts: each of another object, with a box or points.
+
+    Returns:
+        Each prompt by a mask instead, its score the mean predicted IoU of the views, 0..1; as it
+        was where no view sees anything.
     """
-    whole, qualities = _ask_twice(ask, image, prompt)
-    crop = _crop(_surroundings(prompt, whole > 0), whole.shape)
-    near_prompt = _moved(prompt, -crop.left, -crop.top)
-    near, near_qualities = _ask_twice(ask, crop.cut_from(image[None])[0], near_prompt)
-    joined = whole.copy()
-    inside = joined[crop.top : crop.bottom, crop.left : crop.right]
-    inside[:] = (inside + near) / 2
-    return SeenMask(mask=joined > 0, quality=float(np.mean(qualities + near_qualities)))
+    if not prompts:
+        return []
+    size = (image.shape[0], image.shape[1])
+    answers = [_ask_in_views(ask, image, prompt) for prompt in prompts]
+    logits = [_agreed(prompt, own, size) for prompt, own in zip(prompts, answers, strict=True)]
+    masks = enlarged_masks(np.stack(logits), size)
+    return [
+        replace(prompt, mask=mask, box=None, points=None, score=_quality(own))
+        if mask.any()
+        else prompt
+        for prompt, mask, own in zip(prompts, masks, answers, strict=True)
+    ]
+
+
+def _ask_in_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> list[_Answer]:
+    size = (image.shape[0], image.shape[1])
+    frame = Region(left=0, top=0, right=size[1], bottom=size[0])
+    answers = [*_ask_twice(ask, image, prompt, frame)]
+    box = _surroundings(prompt, _joined(answers, size) > 0)
+    for margin in _MARGINS:
+        answers += _ask_twice(ask, image, prompt, _square_around(box, margin, size))
+    return answers
+
+
+def _agreed(
+    prompt: Prompt, answers: Sequence[_Answer], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return what the answers to a prompt agree on, logits float32[H, W]."""
+    logits = _joined(answers, size)
+    if prompt.box is not None:
+        logits[~_inside(prompt.box, size)] = -_LARGEST_LOGIT
+    return logits
+
+
+def _quality(answers: Sequence[_Answer]) -> float:
+    return float(np.mean([answer.quality for answer in answers]))
 
 
 def _ask_twice(
-    ask: Ask, image: NDArray[np.uint8], prompt: Prompt
-) -> tuple[NDArray[np.float32], list[float]]:
-    """Return the mean logits float32[H, W] of a picture and its mirror image, and qualities."""
-    picture = np.ascontiguousarray(image)
-    mirrored = np.ascontiguousarray(image[:, ::-1])
-    logits, quality = ask(picture, prompt)
-    of_mirrored, other_quality = ask(mirrored, _mirrored(prompt, image.shape[1]))
-    size = image.shape[:2]
-    mean = (_enlarged(logits, size) + _enlarged(of_mirrored, size)[:, ::-1]) / 2
-    return np.asarray(mean, np.float32), [quality, other_quality]
+    ask: Ask, image: NDArray[np.uint8], prompt: Prompt, region: Region
+) -> Iterator[_Answer]:
+    """Give the answers in a region of the frame and in its mirror image."""
+    picture = np.ascontiguousarray(region.cut_from(image[None])[0])
+    hint = _moved(prompt, -region.left, -region.top)
+    size = (picture.shape[0], picture.shape[1])
+    logits, quality, weight = _best_of(ask(picture, hint), hint, size)
+    yield _Answer(region=region, logits=logits, quality=quality, weight=weight)
+    mirrored = np.ascontiguousarray(picture[:, ::-1])
+    hint = _mirrored(hint, size[1])
+    logits, quality, weight = _best_of(ask(mirrored, hint), hint, size)
+    yield _Answer(region=region, logits=logits[:, ::-1], quality=quality, weight=weight)
+
+
+def _best_of(
+    offered: OfferedMasks, prompt: Prompt, size: tuple[int, int]
+) -> tuple[NDArray[np.float32], float, float]:
+    """Return the best mask's logits float32[H, W], its predicted IoU and its weight."""
+    enlarged = np.stack([_enlarged(logits, size) for logits in offered.logits])
+    scores = offered.quality
+    if prompt.box is not None:
+        scores = scores * _fits(enlarged > 0, prompt.box)
+    best = int(scores.argmax())
+    return enlarged[best], float(offered.quality[best]), float(scores[best]) ** 2
+
+
+def _fits(masks: NDArray[np.bool_], box: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the IoU float32[M] of the boxes around masks bool[M, H, W] with a box."""
+    around = boxes_of_masks(masks)
+    sides = np.minimum(around[:, 2:], box[2:]) - np.maximum(around[:, :2], box[:2])
+    common = np.clip(sides, 0, None).prod(1)
+    areas = (around[:, 2:] - around[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return np.asarray(common / np.maximum(areas - common, 1), np.float32)
+
+
+def _joined(answers: Sequence[_Answer], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return the weighted mean logits float32[H, W] of answers that cover all of a frame."""
+    total, weights = np.zeros(size, np.float32), np.full(size, np.finfo(np.float32).tiny)
+    for answer in answers:
+        region = answer.region
+        inside = (slice(region.top, region.bottom), slice(region.left, region.right))
+        total[inside] += answer.weight * answer.logits
+        weights[inside] += answer.weight
+    return np.asarray(total / weights, np.float32)
+
+
+def _inside(box: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the pixels bool[H, W] of a box, and those just beyond its sides."""
+    slack = _BOX_TOLERANCE * (box[2:] - box[:2])
+    left, top = np.floor(np.maximum(box[:2] - slack, 0)).astype(int)
+    right, bottom = np.ceil(np.maximum(box[2:] + slack, 0)).astype(int)
+    inside = np.zeros(size, np.bool_)
+    inside[top:bottom, left:right] = True
+    return inside
 
 
 def _enlarged(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -95,10 +183,10 @@ def _surroundings(prompt: Prompt, guess: NDArray[np.bool_]) -> NDArray[np.float3
     return np.concatenate([np.min(corners, 0), np.max(corners, 0)]).astype(np.float32)
 
 
-def _crop(box: NDArray[np.float32], size: tuple[int, ...]) -> Region:
-    """Return the crop around a box, within the picture."""
-    sides = np.maximum((box[2:] - box[:2]) * _MARGIN, _SMALLEST_CROP)
-    return region_around((box[:2] + box[2:]) / 2, sides, size)
+def _square_around(box: NDArray[np.float32], margin: float, size: tuple[int, int]) -> Region:
+    """Return the square around a box, as far as it is within the picture."""
+    side = max(float((box[2:] - box[:2]).max()) * margin, _SMALLEST_CROP)
+    return region_around((box[:2] + box[2:]) / 2, np.full(2, side), size)
 
 
 def _moved(prompt: Prompt, right: int, down: int) -> Prompt:

@@ -7,7 +7,6 @@ other and replaces a track's memory when it is prompted again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,9 +24,9 @@ from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
-from tracking.place_heads import place_heads, without_memory
+from tracking.place_heads import OfferedMasks, offered_masks, place_heads, without_memory
 from tracking.prompt_inputs import mask_input
-from tracking.prompt_views import Views, mask_from_views
+from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import areas_of, masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
@@ -169,6 +168,7 @@ class Sam2Tracker:
                     f"a prompt for frame {prompt.frame_index} was given on frame "
                     f"{self._frame_index}"
                 )
+        prompts = self._seen_in_views(prompts)
         with_mask = [prompt for prompt in prompts if prompt.mask is not None]
         if with_mask:
             self._prompt_masks(with_mask)
@@ -339,10 +339,6 @@ class Sam2Tracker:
     def _prompt_place(self, prompt: Prompt) -> None:
         """Take a prompt by a box or points."""
         is_new = prompt.track_id not in self._bank
-        seen = self._seen_in_views(prompt) if is_new else None
-        if seen is not None:
-            self._prompt_masks([seen])
-            return
         features = self._current_features()
         if is_new:
             conditioned = without_memory(self._network, features)
@@ -357,25 +353,25 @@ class Sam2Tracker:
             [prompt], answer.logits, answer.pointers, answer.presence, [answer.quality]
         )
 
-    def _seen_in_views(self, prompt: Prompt) -> Prompt | None:
-        """Return a prompt by the mask that several views agree on, if they see any."""
+    def _seen_in_views(self, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
+        """Let a box or points that start a track be prompts by the mask that several views show."""
         if self._views == "one" or self._image is None:
-            return None
-        seen = mask_from_views(self._answer_alone, self._image, prompt)
-        if not seen.mask.any():
-            return None
-        return replace(prompt, mask=seen.mask, box=None, points=None, score=seen.quality)
+            return prompts
+        known = {prompt.track_id for prompt in prompts if prompt.mask is not None}
+        known |= set(self._bank.track_ids)
+        places = {prompt.track_id: prompt for prompt in prompts if prompt.track_id not in known}
+        asked = list(places.values())
+        seen = dict(zip(places, as_masks(self._answer_alone, self._image, asked), strict=True))
+        return [
+            seen[prompt.track_id] if places.get(prompt.track_id) is prompt else prompt
+            for prompt in prompts
+        ]
 
-    def _answer_alone(
-        self, image: NDArray[np.uint8], prompt: Prompt
-    ) -> tuple[NDArray[np.float32], float]:
+    def _answer_alone(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
         """Answer a box or points in a picture of its own; nothing is remembered."""
         (features,) = self._encode(image[None])
         size = (image.shape[0], image.shape[1])
-        conditioned = without_memory(self._network, features)
-        answer = place_heads(self._network, prompt, size, conditioned, features, is_new=True)
-        logits = answer.logits[0, 0].float().cpu().numpy()
-        return np.asarray(logits, np.float32), answer.quality
+        return offered_masks(self._network, prompt, size, features)
 
     def _store_prompted(
         self,
