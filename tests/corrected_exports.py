@@ -9,13 +9,11 @@ import pytest
 from pycocotools.coco import COCO
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.exports import Selection, export
-from pipeline.frames import open_video
 from pipeline.imports import read_changes
 from pipeline.masks import decode_mask
 from pipeline.records import Origin
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 LEFT = rectangle(4, 4, 14, 30, SIZE)
@@ -28,16 +26,19 @@ NEW = rectangle(30, 40, 44, 60, SIZE)
 @pytest.fixture
 def annotated(small_video, labels):
     """Track 3 is a liver, 7 a grasper that is away on frames 4 and 5, 8 a speck on frame 2."""
-    path = small_video.parent / "small.annset"
-    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
-        for index in range(12):
-            tracks = {"t3_c2": RIGHT}
-            if index not in (4, 5):
-                tracks["t7_c1"] = LEFT
-            if index == 2:
-                tracks["t8_c1"] = SPECK
-            writer.add(annotated_frame(index, **tracks))
-    return AnnotationSet(path)
+    frames = [annotated_frame(index, **tracks_of(index)) for index in range(12)]
+    return AnnotationSet(
+        write_set(small_video.parent / "small.annset", small_video, labels, frames)
+    )
+
+
+def tracks_of(index):
+    tracks = {"t3_c2": RIGHT}
+    if index not in (4, 5):
+        tracks["t7_c1"] = LEFT
+    if index == 2:
+        tracks["t8_c1"] = SPECK
+    return tracks
 
 
 def read(path, format_name, annotated, **options):

@@ -12,14 +12,13 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage, VLEndoscopicImageStorage
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.exports import Selection, export
 from pipeline.exports.dicom_codes import OWN_SCHEME, coded_class
 from pipeline.frames import open_video
 from pipeline.labels import CADIS, CHOLECSEG8K, LabelSet, numbered_class
 from pipeline.masks import decode_mask
 from pipeline.records import Origin
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 GRASPER = rectangle(4, 4, 14, 30, SIZE)
@@ -31,14 +30,16 @@ SPECK = rectangle(0, 60, 1, 61, SIZE)
 
 @pytest.fixture
 def annotated(small_video, labels):
-    path = small_video.parent / "small.annset"
-    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
-        writer.add(annotated_frame(0, t3_c2=LIVER, t7_c1=GRASPER))
-        writer.add(annotated_frame(1))
-        writer.add(annotated_frame(2, t7_c1=GRASPER, t8_c1=SPECK))
-        human = annotated_frame(3, t3_c2=LIVER)
-        writer.add(replace(human, tracks=(replace(human.tracks[0], origin=Origin.HUMAN),)))
-    return AnnotationSet(path)
+    by_machine = annotated_frame(3, t3_c2=LIVER)
+    frames = [
+        annotated_frame(0, t3_c2=LIVER, t7_c1=GRASPER),
+        annotated_frame(1),
+        annotated_frame(2, t7_c1=GRASPER, t8_c1=SPECK),
+        replace(by_machine, tracks=(replace(by_machine.tracks[0], origin=Origin.HUMAN),)),
+    ]
+    return AnnotationSet(
+        write_set(small_video.parent / "small.annset", small_video, labels, frames)
+    )
 
 
 def written(annotated, path, **options):
@@ -167,9 +168,8 @@ def test_references_lead_to_the_images(annotated, tmp_path):
 def test_names_in_other_scripts_come_through(small_video, labels, tmp_path):
     name = "Gefäß \\ 血管"
     vessel = LabelSet(name="vessel", classes=(numbered_class(1, name),))
-    path = tmp_path / "vessel.annset"
-    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, vessel)) as writer:
-        writer.add(annotated_frame(0, t7_c1=GRASPER))
+    frames = [annotated_frame(0, t7_c1=GRASPER)]
+    path = write_set(tmp_path / "vessel.annset", small_video, vessel, frames)
     folder = written(AnnotationSet(path), tmp_path / "dicom", images="none")
     (segment,) = pydicom.dcmread(folder / "segmentations" / "00000.dcm").SegmentSequence
     assert segment.SegmentLabel == "Gefäß   血管"
@@ -177,10 +177,8 @@ def test_names_in_other_scripts_come_through(small_video, labels, tmp_path):
 
 
 def test_pictures_outside_the_body_are_blank_in_dicom_too(annotated, small_video, labels, tmp_path):
-    path = tmp_path / "outside.annset"
-    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
-        for index in range(4):
-            writer.add(replace(annotated_frame(index), flags=("out_of_body",)))
+    frames = [replace(annotated_frame(index), flags=("out_of_body",)) for index in range(4)]
+    path = write_set(tmp_path / "outside.annset", small_video, labels, frames)
     kept = written(AnnotationSet(path), tmp_path / "kept")
     blank = written(AnnotationSet(path), tmp_path / "blank", out_of_body="blank")
     assert pydicom.dcmread(kept / "images" / "00003.dcm").pixel_array.mean() > 40

@@ -24,7 +24,7 @@ from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.overlay import OverlayPainter
 from pipeline.video_writer import VideoWriter
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 LEFT = rectangle(4, 4, 14, 30, SIZE)
@@ -52,12 +52,10 @@ def tracks_of(index):
 
 @pytest.fixture
 def annotated(small_video, labels):
-    info = open_video(small_video).info
-    path = small_video.parent / "small.annset"
-    with AnnotationSetWriter(path, new_manifest(info, labels)) as writer:
-        for index in range(12):
-            writer.add(annotated_frame(index, **tracks_of(index)))
-    return AnnotationSet(path)
+    frames = [annotated_frame(index, **tracks_of(index)) for index in range(12)]
+    return AnnotationSet(
+        write_set(small_video.parent / "small.annset", small_video, labels, frames)
+    )
 
 
 def test_davis_pictures_hold_the_masks(annotated, tmp_path):
@@ -286,12 +284,10 @@ def test_tables_have_a_row_for_each_frame_and_track(annotated, tmp_path):
 
 
 def test_speed_is_the_way_of_the_centroid_a_second(small_video, labels, tmp_path):
-    manifest = new_manifest(open_video(small_video).info, labels)
-    with AnnotationSetWriter(tmp_path / "moves.annset", manifest) as writer:
-        for index in range(4):
-            mask = rectangle(3 * index, 4 * index, 10 + 3 * index, 10 + 4 * index, SIZE)
-            writer.add(annotated_frame(index, t1_c1=mask))
-    export(AnnotationSet(tmp_path / "moves.annset"), "parquet", tmp_path / "rows.parquet")
+    masks = [rectangle(3 * n, 4 * n, 10 + 3 * n, 10 + 4 * n, SIZE) for n in range(4)]
+    frames = [annotated_frame(index, t1_c1=mask) for index, mask in enumerate(masks)]
+    path = write_set(tmp_path / "moves.annset", small_video, labels, frames)
+    export(AnnotationSet(path), "parquet", tmp_path / "rows.parquet")
     speeds = pq.read_table(tmp_path / "rows.parquet")["speed"].to_pylist()
     assert speeds == [None, *[pytest.approx(5 * 25)] * 3]
 
@@ -310,13 +306,11 @@ def test_a_video_is_complete_or_not_there(tmp_path):
 @pytest.fixture
 def left_the_body(small_video, labels):
     """A set whose frames 4 to 7, which are not dark, are outside the body."""
-    path = small_video.parent / "outside.annset"
-    manifest = new_manifest(open_video(small_video).info, labels)
-    with AnnotationSetWriter(path, manifest) as writer:
-        for index in range(12):
-            flags = ("out_of_body",) if 4 <= index < 8 else ()
-            writer.add(replace(annotated_frame(index), flags=flags))
-    return path
+    frames = [
+        replace(annotated_frame(index), flags=("out_of_body",) if 4 <= index < 8 else ())
+        for index in range(12)
+    ]
+    return write_set(small_video.parent / "outside.annset", small_video, labels, frames)
 
 
 @pytest.mark.parametrize("format_name", ["mp4", "coco", "youtube-vis", "label-studio", "yolo"])

@@ -6,8 +6,6 @@ from dataclasses import replace
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.frames import open_video
 from pipeline.records import PromptReason, PromptRecord
 from pipeline.report import write_report
 from pipeline.set_summary import summarize
@@ -22,15 +20,18 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 @pytest.fixture
 def annotated(small_video, labels):
     """A liver all along, a grasper that leaves and is corrected, a cut, two frames outside."""
-    path = small_video.parent / "small.annset"
-    with AnnotationSetWriter(path, new_manifest(open_video(small_video).info, labels)) as writer:
-        for index in range(12):
-            tracks = {"t3_c2": RIGHT} if index < 10 else {}
-            if index < 4 or 7 <= index < 10:
-                tracks["t7_c1"] = LEFT
-            frame = annotated_frame(index, **tracks)
-            writer.add(replace(frame, flags=flags_of(index), prompts=prompts_of(index)))
-    return AnnotationSet(path)
+    frames = [frame_of(index) for index in range(12)]
+    return AnnotationSet(
+        write_set(small_video.parent / "small.annset", small_video, labels, frames)
+    )
+
+
+def frame_of(index):
+    tracks = {"t3_c2": RIGHT} if index < 10 else {}
+    if index < 4 or 7 <= index < 10:
+        tracks["t7_c1"] = LEFT
+    frame = annotated_frame(index, **tracks)
+    return replace(frame, flags=flags_of(index), prompts=prompts_of(index))
 
 
 def flags_of(index):

@@ -21,14 +21,12 @@ from overseer.mask_rcnn import (
 from overseer.networks import OverseerConfig, build_network
 from overseer.train import FrameTrainer
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import ModelError, UsageError
-from pipeline.frames import open_video
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import INSTRUMENTS
 from pipeline.training import TrainingPlan
 from samples.theatre.looks import PLAIN_SCENERY
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 from tests.test_training import assert_is_a_drawing
 from tracking.adapted_weights import find_tracker
 from tracking.adapters import Adaptation, default_adaptation
@@ -149,16 +147,13 @@ def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
     plan = TrainingPlan(steps=80, learning_rate=2e-3)
     teacher = train_overseer_job(replace(data_job, plan=plan), config=TINY, batch_size=2)
     write_data_set(tmp_path / "unlabelled", 2)
-    info = open_video(tmp_path / "unlabelled/images").info
     models = {"overseer": {"name": str(teacher), "sha256": "0" * 64}}
-    manifest = new_manifest(info, read_label_set(teacher), models=models)
-    with AnnotationSetWriter(tmp_path / "images.annset", manifest) as writer:
-        for index in range(2):
-            mask = rectangle(10 + index, 10, 50 + index, 40, size=(64, 96))
-            frame = annotated_frame(index, t1_c1=mask)
-            track = replace(frame.tracks[0], quality=0.95)
-            writer.add(replace(frame, tracks=(track,)))
-    job = replace(data_job, out=tmp_path / "again", pseudo_labels=(tmp_path / "images.annset",))
+    masks = [rectangle(10 + index, 10, 50 + index, 40, size=(64, 96)) for index in range(2)]
+    frames = [annotated_frame(index, t1_c1=mask) for index, mask in enumerate(masks)]
+    sure = [replace(frame, tracks=(replace(frame.tracks[0], quality=0.95),)) for frame in frames]
+    video, label_set = tmp_path / "unlabelled/images", read_label_set(teacher)
+    annotated = write_set(tmp_path / "images.annset", video, label_set, sure, models=models)
+    job = replace(data_job, out=tmp_path / "again", pseudo_labels=(annotated,))
     folder = train_overseer_job(job, config=TINY, batch_size=2)
     assert "2 frames with pseudo-labels, trusted by 0." in " ".join(capfd.readouterr().err.split())
     assert "--pseudo-labels" in (folder / "README.md").read_text()

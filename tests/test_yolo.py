@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.exports.polygons import filled, one_polygon, outlines
-from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.video_writer import VideoWriter
-from tests.conftest import annotated_frame, rectangle
+from tests.conftest import annotated_frame, rectangle, write_set
 
 SIZE = (64, 96)
 RING = rectangle(50, 10, 80, 60, SIZE) & ~rectangle(60, 20, 70, 30, SIZE)
@@ -29,12 +27,9 @@ def annotate(folder, name, brightness, labels, frames=3):
     with VideoWriter(folder / f"{name}.mp4", rate=25, width=96, height=64) as writer:
         for index in range(frames):
             writer.add(np.full((64, 96, 3), brightness + index, np.uint8))
-    path = folder / f"{name}.annset"
-    manifest = new_manifest(open_video(folder / f"{name}.mp4").info, labels)
-    with AnnotationSetWriter(path, manifest) as writer:
-        writer.add(annotated_frame(0, t1_c1=TWO_PARTS, t2_c2=RING))
-        for index in range(1, frames):
-            writer.add(annotated_frame(index))
+    annotated = [annotated_frame(0, t1_c1=TWO_PARTS, t2_c2=RING)]
+    annotated += [annotated_frame(index) for index in range(1, frames)]
+    path = write_set(folder / f"{name}.annset", folder / f"{name}.mp4", labels, annotated)
     return Selection(annotation_set=AnnotationSet(path))
 
 
