@@ -1,10 +1,13 @@
 """What SAM-2's mask decoder says of tracks that are followed, without a prompt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
+
+from tracking.frame_features import TrackOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,18 @@ class TrackHeads:
     quality: Tensor
     presence: Tensor
     pointers: Tensor
+
+    def outputs(self, track_ids: Sequence[int]) -> dict[int, TrackOutput]:
+        """Return what is said of each track, by the track ids of the rows."""
+        # All at once: each number that is fetched by itself makes a GPU finish what it does.
+        quality = self.quality.clamp(0, 1).tolist()
+        presence = self.presence[:, 0].sigmoid().tolist()
+        return {
+            track_id: TrackOutput(
+                logits=self.logits[row], quality=quality[row], presence=presence[row]
+            )
+            for row, track_id in enumerate(track_ids)
+        }
 
 
 def follow_heads(

@@ -16,13 +16,15 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.ops import box_iou
 
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
 from tracking.place_heads import OfferedMasks
-from tracking.regions import Region, region_around
+from tracking.regions import Region, region_around, whole_picture
 
 Views = Literal["one", "several"]
 Ask = Callable[[NDArray[np.uint8], Prompt], OfferedMasks]
@@ -84,9 +86,8 @@ def as_masks(ask: Ask, image: NDArray[np.uint8], prompts: Sequence[Prompt]) -> l
 
 def _ask_in_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> list[_Answer]:
     size = (image.shape[0], image.shape[1])
-    frame = Region(left=0, top=0, right=size[1], bottom=size[0])
-    answers = [*_ask_twice(ask, image, prompt, frame)]
-    box = _surroundings(prompt, _joined(answers, size) > 0)
+    answers = [*_ask_twice(ask, image, prompt, whole_picture(size))]
+    box = _surroundings(prompt, answers, size)
     for margin in _MARGINS:
         answers += _ask_twice(ask, image, prompt, _square_around(box, margin, size))
     return answers
@@ -112,42 +113,42 @@ def _ask_twice(
     """Give the answers in a region of the frame and in its mirror image."""
     picture = np.ascontiguousarray(region.cut_from(image[None])[0])
     hint = _moved(prompt, -region.left, -region.top)
-    size = (picture.shape[0], picture.shape[1])
-    logits, quality, weight = _best_of(ask(picture, hint), hint, size)
-    yield _Answer(region=region, logits=logits, quality=quality, weight=weight)
+    yield _best_of(ask(picture, hint), hint, region)
     mirrored = np.ascontiguousarray(picture[:, ::-1])
-    hint = _mirrored(hint, size[1])
-    logits, quality, weight = _best_of(ask(mirrored, hint), hint, size)
-    yield _Answer(region=region, logits=logits[:, ::-1], quality=quality, weight=weight)
+    hint = _mirrored(hint, picture.shape[1])
+    answer = _best_of(ask(mirrored, hint), hint, region)
+    yield replace(answer, logits=answer.logits[:, ::-1])
 
 
-def _best_of(
-    offered: OfferedMasks, prompt: Prompt, size: tuple[int, int]
-) -> tuple[NDArray[np.float32], float, float]:
-    """Return the best mask's logits float32[H, W], its predicted IoU and its weight."""
+def _best_of(offered: OfferedMasks, prompt: Prompt, region: Region) -> _Answer:
+    """Answer a prompt in the pixels of a region by the best of the masks that are offered."""
+    size = (region.bottom - region.top, region.right - region.left)
     enlarged = np.stack([_enlarged(logits, size) for logits in offered.logits])
     scores = offered.quality
     if prompt.box is not None:
         scores = scores * _fits(enlarged > 0, prompt.box)
     best = int(scores.argmax())
-    return enlarged[best], float(offered.quality[best]), float(scores[best]) ** 2
+    return _Answer(
+        region=region,
+        logits=enlarged[best],
+        quality=float(offered.quality[best]),
+        weight=float(scores[best]) ** 2,
+    )
 
 
 def _fits(masks: NDArray[np.bool_], box: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the IoU float32[M] of the boxes around masks bool[M, H, W] with a box."""
-    around = boxes_of_masks(masks)
-    sides = np.minimum(around[:, 2:], box[2:]) - np.maximum(around[:, :2], box[:2])
-    common = np.clip(sides, 0, None).prod(1)
-    areas = (around[:, 2:] - around[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return np.asarray(common / np.maximum(areas - common, 1), np.float32)
+    around = torch.from_numpy(boxes_of_masks(masks))
+    # Neither an empty mask nor a box without an inside has an area to share.
+    fits = box_iou(around, torch.from_numpy(box[None])).nan_to_num()[:, 0]
+    return np.asarray(fits, np.float32)
 
 
 def _joined(answers: Sequence[_Answer], size: tuple[int, int]) -> NDArray[np.float32]:
     """Return the weighted mean logits float32[H, W] of answers that cover all of a frame."""
     total, weights = np.zeros(size, np.float32), np.full(size, np.finfo(np.float32).tiny)
     for answer in answers:
-        region = answer.region
-        inside = (slice(region.top, region.bottom), slice(region.left, region.right))
+        inside = answer.region.rows_and_columns
         total[inside] += answer.weight * answer.logits
         weights[inside] += answer.weight
     return np.asarray(total / weights, np.float32)
@@ -168,18 +169,21 @@ def _enlarged(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
     return np.asarray(cv2.resize(bounded, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _surroundings(prompt: Prompt, guess: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _surroundings(
+    prompt: Prompt, answers: Sequence[_Answer], size: tuple[int, int]
+) -> NDArray[np.float32]:
     """Return the box float32[4] xyxy around the object: the prompt's, or points and first guess."""
     if prompt.box is not None:
         return prompt.box
     assert prompt.points is not None
     points = prompt.points[prompt.points[:, 2] > 0, :2]
     corners = [points.min(0), points.max(0)] if len(points) else []
+    guess = _joined(answers, size) > 0
     if guess.any():
         box = boxes_of_masks(guess[None])[0]
         corners += [box[:2], box[2:]]
     if not corners:
-        return np.array([0, 0, *guess.shape[::-1]], np.float32)
+        return np.array([0, 0, *size[::-1]], np.float32)
     return np.concatenate([np.min(corners, 0), np.max(corners, 0)]).astype(np.float32)
 
 

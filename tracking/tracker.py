@@ -24,7 +24,7 @@ from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
-from tracking.place_heads import OfferedMasks, offered_masks, place_heads, without_memory
+from tracking.place_heads import OfferedMasks, place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import areas_of, masks_of_outputs
@@ -301,16 +301,9 @@ class Sam2Tracker:
         memories = self._encode_memories(
             features, heads.logits[:, None], heads.presence, prompted=False
         )
-        # All at once: each number that is fetched by itself makes a GPU finish what it does.
-        quality = heads.quality.clamp(0, 1).tolist()
-        presence = heads.presence[:, 0].sigmoid().tolist()
-        outputs = {}
+        outputs = heads.outputs(track_ids)
         for row, track_id in enumerate(track_ids):
-            output = TrackOutput(
-                logits=heads.logits[row], quality=quality[row], presence=presence[row]
-            )
-            outputs[track_id] = output
-            if self._memory_rule.keeps(output.presence):
+            if self._memory_rule.keeps(outputs[track_id].presence):
                 memory = FrameMemory(
                     frame_index=frame_index, features=memories[row], pointer=heads.pointers[row]
                 )
@@ -371,7 +364,9 @@ class Sam2Tracker:
         """Answer a box or points in a picture of its own; nothing is remembered."""
         (features,) = self._encode(image[None])
         size = (image.shape[0], image.shape[1])
-        return offered_masks(self._network, prompt, size, features)
+        conditioned = without_memory(self._network, features)
+        answer = place_heads(self._network, prompt, size, conditioned, features, is_new=True)
+        return answer.offered()
 
     def _store_prompted(
         self,
