@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
-from tracking.place_heads import OfferedMasks
+from tracking.frame_features import OfferedMasks
 from tracking.prompt_views import as_masks
 
 SIZE = (120, 200)
@@ -50,14 +50,14 @@ def brightness_at_points(image, hint):
 
 
 def test_the_answers_of_all_views_make_the_mask():
-    (seen,) = as_masks(BrightThings((0.6, 0.8)), IMAGE, [prompt(box=[40, 30, 70, 50])])
+    (seen,) = as_masks(BrightThings((0.6, 0.8)), IMAGE, [prompt(box=[40, 30, 70, 50])], {})
     assert np.array_equal(seen.mask, OBJECT)
     assert seen.score == pytest.approx(0.7)
 
 
 def test_a_box_is_asked_as_it_is_mirrored_and_in_squares_from_near():
     eyes = BrightThings()
-    as_masks(eyes, IMAGE, [prompt(box=[40, 30, 70, 50])])
+    as_masks(eyes, IMAGE, [prompt(box=[40, 30, 70, 50])], {})
     sizes = [image.shape[:2] for image, _ in eyes.asked]
     assert sizes == [SIZE] * 2 + [(48, 48)] * 2 + [(66, 66)] * 2 + [(88, 96)] * 2
     for image, hint in eyes.asked:
@@ -68,7 +68,7 @@ def test_a_box_is_asked_as_it_is_mirrored_and_in_squares_from_near():
 
 def test_points_stay_on_their_object_in_each_view():
     eyes = BrightThings()
-    as_masks(eyes, IMAGE, [prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]])])
+    as_masks(eyes, IMAGE, [prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]])], {})
     assert len(eyes.asked) == 8
     for image, hint in eyes.asked:
         assert brightness_at_points(image, hint) == [200, 200]
@@ -81,7 +81,7 @@ def test_an_object_that_only_a_near_look_shows_is_found():
         near = image.shape[0] < SIZE[0]
         return offered(np.where(image[..., 0] > 100, 8.0 if near else -2.0, -8.0), quality=0.5)
 
-    (seen,) = as_masks(short_sighted, IMAGE, [prompt(points=[[50, 40, 1], [60, 45, 1]])])
+    (seen,) = as_masks(short_sighted, IMAGE, [prompt(points=[[50, 40, 1], [60, 45, 1]])], {})
     assert np.array_equal(seen.mask, OBJECT)
 
 
@@ -94,7 +94,7 @@ def test_of_the_masks_that_are_offered_the_one_that_fits_the_box_counts():
             quality=np.array([0.6, 0.7], np.float32),
         )
 
-    (seen,) = as_masks(in_two_minds, IMAGE, [prompt(box=[40, 30, 70, 50])])
+    (seen,) = as_masks(in_two_minds, IMAGE, [prompt(box=[40, 30, 70, 50])], {})
     assert np.array_equal(seen.mask, OBJECT)
     assert seen.score == pytest.approx(0.6)
 
@@ -104,7 +104,7 @@ def test_nothing_lies_far_beyond_the_box():
         del hint
         return offered(np.full(image.shape[:2], 4.0))
 
-    (seen,) = as_masks(careless, IMAGE, [prompt(box=[40, 30, 140, 80])])
+    (seen,) = as_masks(careless, IMAGE, [prompt(box=[40, 30, 140, 80])], {})
     assert seen.mask[30:80, 40:140].all()
     assert not seen.mask[:, :38].any() and not seen.mask[:, 142:].any()
     assert not seen.mask[:29].any() and not seen.mask[81:].any()
@@ -116,21 +116,60 @@ def test_a_pixel_that_two_prompts_claim_goes_to_the_surer_one():
         return offered(np.full(image.shape[:2], 6.0 if small else 2.0))
 
     small, large = as_masks(
-        greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), prompt(box=[20, 10, 120, 90])]
+        greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), prompt(box=[20, 10, 120, 90])], {}
     )
     assert small.mask[30:50, 40:70].all()
     assert large.mask[60:90, 20:120].all()
     assert not (small.mask & large.mask).any()
 
 
-@pytest.mark.parametrize("hint", [{"points": [[199, 119, 0]]}, {"points": [[0, 0, 1]]}])
-def test_points_at_the_edge_are_answered(hint):
-    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(**hint)])
+@pytest.mark.parametrize("point", [[199, 119, 0], [200, 120, 1], [0, 0, 1]])
+def test_points_at_the_edge_are_answered(point):
+    corner = rectangle(0, 0, 30, 20, SIZE)
+    image = np.repeat(corner[..., None] * np.uint8(200), 3, -1)
+    (seen,) = as_masks(BrightThings(), image, [prompt(points=[point])], {})
+    assert np.array_equal(seen.mask, corner)
+
+
+@pytest.mark.parametrize("other", [[95, 60, 0], [50, 40, 1]])
+def test_of_the_masks_that_are_offered_the_one_that_fits_the_points_counts(other):
+    """What lies on the wrong side of a point is not meant, however sure the network is of it."""
+
+    def in_two_minds(image, hint):
+        del hint
+        bright = image[..., 0] > 100
+        return OfferedMasks(
+            logits=np.where([bright, image[..., 1] > 20], 6.0, -6.0).astype(np.float32),
+            quality=np.array([0.6, 0.7], np.float32),
+        )
+
+    # The surer answer is another thing, not far away.
+    image = IMAGE.copy()
+    image[55:65, 80:110, 1] = 100
+    image[30:50, 40:70, 1] = 0 if other[2] else 200
+    (seen,) = as_masks(in_two_minds, image, [prompt(points=[[45, 35, 1], other])], {})
     assert np.array_equal(seen.mask, OBJECT)
+
+
+def test_a_correction_leaves_what_is_tracked_and_fits():
+    """The views see half of the object, memory all of it, or as much elsewhere."""
+
+    def half_blind(image, hint):
+        del hint
+        return offered(np.where(image[..., 1] > 100, 2.0, -2.0))
+
+    image = IMAGE.copy()
+    image[:, 55:, 1] = 0
+    given = prompt(box=[40, 30, 70, 50])
+    for shift, is_left in ((0, True), (80, False)):
+        tracked = np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0)
+        (seen,) = as_masks(half_blind, image, [given], {1: offered(tracked)})
+        assert np.array_equal(seen.mask, OBJECT) == is_left
+        assert not (seen.mask & ~OBJECT).any()
 
 
 @pytest.mark.parametrize("box", [[190, 110, 200, 120], [250, 10, 260, 20]])
 def test_a_box_in_which_no_view_sees_anything_stays_a_box(box):
-    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(box=box)])
+    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(box=box)], {})
     assert seen.mask is None
     assert seen.box.tolist() == box

@@ -8,7 +8,7 @@ import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 import tracking
-from pipeline.masks import boxes_of_masks
+from pipeline.masks import boxes_of_masks, points_in_mask
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
 from tracking.drawn_prompts import DrawnPromptSam2
@@ -407,3 +407,29 @@ def test_a_box_is_seen_in_several_views_of_the_frame(trained):
         assert found.track_ids.tolist() == [4]
         assert (found.masks[0] & masks[0]).sum() / (found.masks[0] | masks[0]).sum() > 0.6
     assert encoded == [1, 9]
+
+
+def test_points_on_a_track_that_is_followed_well_leave_it_so(trained):
+    """They say nothing new; asked of memory alone, they cost it half of its mask."""
+    images, masks = first_object(seed=6)
+    tracker = Sam2Tracker(trained, CPU)
+    for index, image in enumerate(images):
+        tracker.track(index, image)
+        if index == 0:
+            tracker.prompt([mask_prompt(0, 4, masks[0])])
+    followed = tracker.result().masks[0]
+    points = np.pad(points_in_mask(masks[11], 5), ((0, 0), (0, 1)), constant_values=1)
+    on_object = Prompt(
+        frame_index=11,
+        track_id=4,
+        class_id=1,
+        reason=PromptReason.HUMAN,
+        points=points.astype(np.float32),
+    )
+    tracker.prompt([on_object])
+    corrected = tracker.result().masks[0]
+    overlaps = [
+        (mask & masks[11]).sum() / (mask | masks[11]).sum() for mask in (followed, corrected)
+    ]
+    assert overlaps[0] > 0.6
+    assert overlaps[1] > overlaps[0] - 0.1

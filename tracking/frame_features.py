@@ -95,6 +95,19 @@ def encode_frames(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedMasks:
+    """The masks that a network offers for one object, of which one is meant.
+
+    Attributes:
+        logits: float32[M, h, w], before the sigmoid.
+        quality: float32[M], their predicted IoUs, 0..1.
+    """
+
+    logits: NDArray[np.float32]
+    quality: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackOutput:
     """What the network says of one track in the current frame.
 
@@ -112,6 +125,11 @@ class TrackOutput:
     def is_visible(self) -> bool:
         """Whether the object is more likely visible than not, and has a mask."""
         return self.presence >= _VISIBLE_PRESENCE and bool((self.logits > 0).any())
+
+    def offered(self) -> OfferedMasks:
+        """Return the track's mask, as the only one that is offered."""
+        logits = self.logits[None].float().cpu().numpy()
+        return OfferedMasks(logits=logits, quality=np.array([self.quality], np.float32))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,27 +2,12 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from pipeline.records import Prompt
-from tracking.frame_features import FrameFeatures
+from tracking.frame_features import FrameFeatures, OfferedMasks
 from tracking.prompt_inputs import point_inputs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferedMasks:
-    """The masks that a network offers for one prompt, of which one is meant.
-
-    Attributes:
-        logits: float32[M, h, w], before the sigmoid.
-        quality: float32[M], their predicted IoUs, 0..1.
-    """
-
-    logits: NDArray[np.float32]
-    quality: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

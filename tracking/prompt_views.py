@@ -10,7 +10,7 @@ rose from 0.66 by that to 0.70 with a box, from 0.72 to 0.77 with 5 points; and 
 where what several prompts of a frame claim goes to the surest, and not to each of them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ from torchvision.ops import box_iou
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
-from tracking.place_heads import OfferedMasks
+from tracking.frame_features import OfferedMasks
 from tracking.regions import Region, region_around, whole_picture
 
 Views = Literal["one", "several"]
@@ -35,6 +35,8 @@ _MARGINS = (1.5, 2.2, 3.2)
 _SMALLEST_CROP = 48
 # One very sure view shall not outvote the others.
 _LARGEST_LOGIT = 8.0
+# Of what memory says of a track beside one view that sees it for the first time.
+_WEIGHT_OF_TRACKED = 4.0
 # A box that is drawn by hand may cut off this share of its object's sides.
 _BOX_TOLERANCE = 0.02
 
@@ -56,7 +58,12 @@ class _Answer:
     weight: float
 
 
-def as_masks(ask: Ask, image: NDArray[np.uint8], prompts: Sequence[Prompt]) -> list[Prompt]:
+def as_masks(
+    ask: Ask,
+    image: NDArray[np.uint8],
+    prompts: Sequence[Prompt],
+    tracked: Mapping[int, OfferedMasks],
+) -> list[Prompt]:
     """Ask for the objects of boxes and points in several views, and prompt by what these agree on.
 
     A pixel that several prompts of a frame claim goes to the one that is surest of it.
@@ -65,6 +72,8 @@ def as_masks(ask: Ask, image: NDArray[np.uint8], prompts: Sequence[Prompt]) -> l
         ask: answers for one view.
         image: uint8[H, W, 3], RGB, the frame.
         prompts: each of another object, with a box or points.
+        tracked: what the tracker says of tracks that it follows, by track id: as far as it fits the
+            prompt, a correction leaves it.
 
     Returns:
         Each prompt by a mask instead, its score the mean predicted IoU of the views, 0..1; as it
@@ -74,6 +83,9 @@ def as_masks(ask: Ask, image: NDArray[np.uint8], prompts: Sequence[Prompt]) -> l
         return []
     size = (image.shape[0], image.shape[1])
     answers = [_ask_in_views(ask, image, prompt) for prompt in prompts]
+    for own, prompt in zip(answers, prompts, strict=True):
+        if prompt.track_id in tracked:
+            own.append(_as_tracked(tracked[prompt.track_id], prompt, size))
     logits = [_agreed(prompt, own, size) for prompt, own in zip(prompts, answers, strict=True)]
     masks = enlarged_masks(np.stack(logits), size)
     return [
@@ -91,6 +103,11 @@ def _ask_in_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> list[_A
     for margin in _MARGINS:
         answers += _ask_twice(ask, image, prompt, _square_around(box, margin, size))
     return answers
+
+
+def _as_tracked(tracked: OfferedMasks, prompt: Prompt, size: tuple[int, int]) -> _Answer:
+    answer = _best_of(tracked, prompt, whole_picture(size))
+    return replace(answer, weight=_WEIGHT_OF_TRACKED * answer.weight)
 
 
 def _agreed(
@@ -124,9 +141,7 @@ def _best_of(offered: OfferedMasks, prompt: Prompt, region: Region) -> _Answer:
     """Answer a prompt in the pixels of a region by the best of the masks that are offered."""
     size = (region.bottom - region.top, region.right - region.left)
     enlarged = np.stack([_enlarged(logits, size) for logits in offered.logits])
-    scores = offered.quality
-    if prompt.box is not None:
-        scores = scores * _fits(enlarged > 0, prompt.box)
+    scores = offered.quality * _fits(enlarged > 0, prompt)
     best = int(scores.argmax())
     return _Answer(
         region=region,
@@ -136,7 +151,26 @@ def _best_of(offered: OfferedMasks, prompt: Prompt, region: Region) -> _Answer:
     )
 
 
-def _fits(masks: NDArray[np.bool_], box: NDArray[np.float32]) -> NDArray[np.float32]:
+def _fits(masks: NDArray[np.bool_], prompt: Prompt) -> NDArray[np.float32]:
+    """Return how well each of masks bool[M, H, W] does what a prompt says, float32[M], 0..1."""
+    if prompt.box is not None:
+        return _fits_of_box(masks, prompt.box)
+    assert prompt.points is not None
+    return _fits_of_points(masks, prompt.points)
+
+
+def _fits_of_points(masks: NDArray[np.bool_], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the share float32[M] of points float32[P, 3] that are on the right side of masks."""
+    x, y = np.floor(points[:, :2]).astype(int).T
+    height, width = masks.shape[1:]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    if not inside.any():
+        return np.ones(len(masks), np.float32)
+    covered = masks[:, y[inside], x[inside]]
+    return np.asarray((covered == (points[inside, 2] > 0)).mean(1), np.float32)
+
+
+def _fits_of_box(masks: NDArray[np.bool_], box: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the IoU float32[M] of the boxes around masks bool[M, H, W] with a box."""
     around = torch.from_numpy(boxes_of_masks(masks))
     # Neither an empty mask nor a box without an inside has an area to share.

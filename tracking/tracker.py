@@ -19,12 +19,18 @@ from torch import Tensor
 from pipeline.devices import Precision, computing
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
-from tracking.frame_features import FrameFeatures, PastFrame, TrackOutput, encode_frames
+from tracking.frame_features import (
+    FrameFeatures,
+    OfferedMasks,
+    PastFrame,
+    TrackOutput,
+    encode_frames,
+)
 from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
-from tracking.place_heads import OfferedMasks, place_heads, without_memory
+from tracking.place_heads import place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import areas_of, masks_of_outputs
@@ -347,14 +353,17 @@ class Sam2Tracker:
         )
 
     def _seen_in_views(self, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
-        """Let a box or points that start a track be prompts by the mask that several views show."""
+        """Let boxes and points be prompts by the masks that several views show."""
         if self._views == "one" or self._image is None:
             return prompts
-        known = {prompt.track_id for prompt in prompts if prompt.mask is not None}
-        known |= set(self._bank.track_ids)
-        places = {prompt.track_id: prompt for prompt in prompts if prompt.track_id not in known}
-        asked = list(places.values())
-        seen = dict(zip(places, as_masks(self._answer_alone, self._image, asked), strict=True))
+        places = {prompt.track_id: prompt for prompt in prompts if prompt.mask is None}
+        tracked = {
+            track_id: self._outputs[track_id].offered()
+            for track_id in places
+            if track_id in self._outputs and self._outputs[track_id].is_visible
+        }
+        masks = as_masks(self._answer_alone, self._image, list(places.values()), tracked)
+        seen = dict(zip(places, masks, strict=True))
         return [
             seen[prompt.track_id] if places.get(prompt.track_id) is prompt else prompt
             for prompt in prompts
