@@ -8,7 +8,7 @@ from pipeline.candidates import Candidates
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
-from pipeline.looks import Adaptive, LookSchedule
+from pipeline.looks import Adaptive, Finding, LookSchedule
 from pipeline.matching import (
     Matches,
     explain,
@@ -21,7 +21,7 @@ from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.returns import Appearance, LeftTrack, LeftTracks, Traces, blended, place_of
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
-from pipeline.sightings import Sighting, sightings
+from pipeline.sightings import Sighting, are_astray, sightings
 
 
 @dataclass(slots=True)
@@ -43,6 +43,7 @@ class Constellation:
     _twins: dict[tuple[int, int], int] = field(default_factory=dict)
     _left: LeftTracks = field(init=False)
     _outside: bool = False
+    _astray: bool = False
 
     def __post_init__(self) -> None:
         """Remember nothing yet."""
@@ -107,10 +108,17 @@ class Constellation:
         """Compare what the overseer sees with what the tracker follows."""
         if detections is None:
             return Decision(out_of_body=self._outside or signs.black, unusable=signs.unusable)
+        self._astray = False
         decision = self._judge(frame_index, detections, tracked, signs)
-        waiting = any(track.contradictions for track in self._tracks.values())
-        self.schedule.looked(frame_index, settled=not (self._candidates or waiting))
+        self.schedule.looked(frame_index, self._finding())
         return decision
+
+    def _finding(self) -> Finding:
+        """Return what the look at the current frame leaves to be done."""
+        if self._astray:
+            return Finding.ASTRAY
+        waiting = any(track.contradictions for track in self._tracks.values())
+        return Finding.WAITING if self._candidates or waiting else Finding.SETTLED
 
     def _judge(
         self, frame_index: int, detections: Detections, tracked: TrackedMasks, signs: FrameSigns
@@ -165,11 +173,9 @@ class Constellation:
         """Apply the rules to a frame of the picture that was there before."""
         explained = self._explain(detections, tracked)
         merged = self._merge(tracked, explained)
-        corrections = [
-            prompt
-            for sighting in sightings(frame_index, detections, tracked, explained)
-            if (prompt := self._correct(sighting))
-        ]
+        seen = sightings(frame_index, detections, tracked, explained)
+        self._astray = self._follows(Rule.TRUSTED) and are_astray(seen, self.settings)
+        corrections = [prompt for sighting in seen if (prompt := self._correct(sighting))]
         entered = self._enter(frame_index, detections, set(explained))
         started = {prompt.track_id for prompt in (*corrections, *entered)}
         unseen = [
@@ -247,9 +253,7 @@ class Constellation:
         if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             reason = PromptReason.DRIFTED if sighting.is_followed else PromptReason.RETURNED
-            is_lost = not self._follows(Rule.MIDWAY) or agreement < rules.midway_iou
-            prompted = sighting.as_detected if is_lost else sighting.half_way
-            return prompted(self.class_of(sighting.track_id), reason)
+            return self._with_better_outline(sighting, agreement, reason)
         return self._renewed(sighting, agreement) if sure else None
 
     def _renewed(self, sighting: Sighting, agreement: float) -> Prompt | None:
@@ -257,11 +261,21 @@ class Constellation:
         rules, track = self.settings, self._tracks[sighting.track_id]
         class_id = self.class_of(sighting.track_id)
         if self._follows(Rule.MIDWAY) and rules.drift_iou <= agreement < rules.refine_iou:
-            return sighting.half_way(class_id, PromptReason.REFRESHED)
+            return self._with_better_outline(sighting, agreement, PromptReason.REFRESHED)
         due = sighting.frame_index - track.last_prompt >= rules.refresh_every
         if self._follows(Rule.REFRESHED) and due and agreement >= rules.refresh_iou:
             return sighting.as_followed(class_id, PromptReason.REFRESHED)
         return None
+
+    def _with_better_outline(
+        self, sighting: Sighting, agreement: float, reason: PromptReason
+    ) -> Prompt:
+        """Prompt a track with the detection, or half-way to it where each may be as right."""
+        is_lost = agreement < self.settings.midway_iou
+        is_sure = sighting.score >= self.settings.trust_score and self._follows(Rule.TRUSTED)
+        as_detected = is_lost or is_sure or not self._follows(Rule.MIDWAY)
+        prompted = sighting.as_detected if as_detected else sighting.half_way
+        return prompted(self.class_of(sighting.track_id), reason)
 
     def _vote(self, track_id: int, class_id: int, score: float) -> bool:
         """Count a detection's class; returns whether the track changed to it."""

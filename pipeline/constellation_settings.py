@@ -18,6 +18,7 @@ class Rule(StrEnum):
     REFRESHED = "refreshed"
     RETURNED = "returned"
     SCENE_CUT = "scene-cut"
+    TRUSTED = "trusted"
     VOTE = "vote"
     WITHDRAWN = "withdrawn"
 
@@ -46,6 +47,9 @@ class ConstellationSettings:
         drift_looks: contradictions in a row until the track is prompted again.
         midway_iou: a correction above this IoU takes the outline half-way between detection and
             track, which both err a little; below it the track has lost the object.
+        trust_score: what the overseer is so sure of it outlines better than the tracker does: a
+            correction takes the detection as it is. Where half of what it is so sure of
+            contradicts the tracks, the tracker goes astray.
         refine_iou: a detection that agrees, but has less IoU than this, takes the track's outline
             half-way to its own.
         refresh_iou: above this IoU overseer and tracker agree.
@@ -86,6 +90,7 @@ class ConstellationSettings:
     drift_score: float = 0.6
     drift_looks: int = 1
     midway_iou: float = 0.5
+    trust_score: float = 0.98
     refine_iou: float = 0.9
     refresh_iou: float = 0.7
     refresh_every: int = 50

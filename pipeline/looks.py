@@ -1,10 +1,25 @@
 """When the overseer looks: on each Nth frame, or when something seems to have changed."""
 
 from dataclasses import astuple, dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 from pipeline.records import TrackedMasks
 from pipeline.scene_changes import FrameSigns
+
+
+class Finding(StrEnum):
+    """What a look leaves to be done.
+
+    Attributes:
+        SETTLED: nothing.
+        WAITING: something is to be confirmed by another look.
+        ASTRAY: the tracker loses what it follows from one look to the next.
+    """
+
+    SETTLED = "settled"
+    WAITING = "waiting"
+    ASTRAY = "astray"
 
 
 class LookSchedule(Protocol):
@@ -16,13 +31,8 @@ class LookSchedule(Protocol):
     def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
         """Return whether what the tracker sees in a frame asks for a look at it."""
 
-    def looked(self, frame_index: int, *, settled: bool) -> None:
-        """Take note of a look.
-
-        Args:
-            frame_index: the frame.
-            settled: nothing waits to be confirmed by another look.
-        """
+    def looked(self, frame_index: int, finding: Finding) -> None:
+        """Take note of a look at a frame, and of what it leaves to be done."""
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON can hold it."""
@@ -50,9 +60,9 @@ class EveryNth:
         del frame_index, tracked
         return False
 
-    def looked(self, frame_index: int, *, settled: bool) -> None:
+    def looked(self, frame_index: int, finding: Finding) -> None:
         """Take note of nothing."""
-        del frame_index, settled
+        del frame_index, finding
 
     def state(self) -> dict[str, Any]:
         """Return nothing."""
@@ -70,6 +80,8 @@ class AdaptiveLookSettings:
     Attributes:
         calm_frames: frames between two looks while nothing happens.
         alert_frames: frames from a look to the next, at the least, when something happens.
+        astray_frames: frames from a look to the next while the tracker goes astray, as it does in
+            pictures unlike all that it has learned from.
         presence: a track that crosses this presence has come or gone.
         quality_drop: a predicted IoU that falls by this much since the last look is a doubt.
         area_change: a mask that grows or shrinks by this factor since the last look is one.
@@ -77,6 +89,7 @@ class AdaptiveLookSettings:
 
     calm_frames: int = 8
     alert_frames: int = 3
+    astray_frames: int = 1
     presence: float = 0.5
     quality_drop: float = 0.2
     area_change: float = 1.6
@@ -99,7 +112,7 @@ class Adaptive:
 
     settings: AdaptiveLookSettings = field(default_factory=AdaptiveLookSettings)
     _last_look: int | None = None
-    _settled: bool = True
+    _finding: Finding = Finding.SETTLED
     _seen: dict[int, _Seen] | None = None
 
     def wants(self, frame_index: int, signs: FrameSigns) -> bool:
@@ -115,9 +128,17 @@ class Adaptive:
             # The frame after the look is the first that shows what its prompts have changed.
             self._seen = self._describe(tracked)
         waited = frame_index - self._last_look
-        if waited < self.settings.alert_frames:
-            return False
-        return waited >= self.settings.calm_frames or not self._settled or self._alarmed(tracked)
+        if waited >= self._patience():
+            return True
+        return waited >= self.settings.alert_frames and self._alarmed(tracked)
+
+    def _patience(self) -> int:
+        """Return how many frames after the last look the next one is due."""
+        return {
+            Finding.SETTLED: self.settings.calm_frames,
+            Finding.WAITING: self.settings.alert_frames,
+            Finding.ASTRAY: self.settings.astray_frames,
+        }[self._finding]
 
     def _alarmed(self, tracked: TrackedMasks) -> bool:
         before = self._seen or {}
@@ -127,9 +148,9 @@ class Adaptive:
             if track_id in before
         )
 
-    def looked(self, frame_index: int, *, settled: bool) -> None:
+    def looked(self, frame_index: int, finding: Finding) -> None:
         """Take what the look leaves as the state that later frames are compared with."""
-        self._last_look, self._settled = frame_index, settled
+        self._last_look, self._finding = frame_index, finding
         self._seen = None
 
     def state(self) -> dict[str, Any]:
@@ -137,13 +158,13 @@ class Adaptive:
         seen = self._seen
         return {
             "last_look": self._last_look,
-            "settled": self._settled,
+            "finding": self._finding.value,
             "seen": None if seen is None else [[t, *astuple(was)] for t, was in seen.items()],
         }
 
     def restore(self, values: dict[str, Any]) -> None:
         """Go on from a state."""
-        self._last_look, self._settled = values["last_look"], values["settled"]
+        self._last_look, self._finding = values["last_look"], Finding(values["finding"])
         seen = values["seen"]
         self._seen = None if seen is None else {t: _Seen(*was) for t, *was in seen}
 

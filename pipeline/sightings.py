@@ -1,7 +1,9 @@
 """What a look of the overseer says of one object that the tracker follows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.constellation_settings import ConstellationSettings
 from pipeline.masks import iou_matrix
 from pipeline.matching import Matches
 from pipeline.outlines import midway_mask
@@ -87,3 +89,12 @@ def sightings(
         )
         for number, row in matches.items()
     ]
+
+
+def are_astray(seen: Sequence[Sighting], settings: ConstellationSettings) -> bool:
+    """Return whether half of what the overseer is very sure of contradicts the tracks."""
+    agreements = [
+        sighting.agreement() for sighting in seen if sighting.score >= settings.trust_score
+    ]
+    contradictions = sum(agreement < settings.drift_iou for agreement in agreements)
+    return bool(agreements) and 2 * contradictions >= len(agreements)

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.looks import EveryNth
+from pipeline.looks import Adaptive, AdaptiveLookSettings, EveryNth
 from pipeline.records import PromptReason
 from tests.hand_made import GRASPER, LEFT, LIVER, followed, seen, start
 
@@ -38,13 +38,13 @@ def test_an_outline_is_not_refined_by_a_doubtful_detection(labels):
     assert not policy.decide(1, nearly, followed((1, LEFT, 1.0))).prompts
 
 
-def corrected(labels, overlap, rules=frozenset(Rule)):
+def corrected(labels, overlap, rules=frozenset(Rule), score=0.9):
     """The mask of a correction, where a detection lies this much of a square beside a track."""
     settings = ConstellationSettings(rules=rules, drift_iou=0.9, drift_looks=1, midway_iou=0.5)
     policy = Constellation(labels, settings, EveryNth(1))
     start(policy)
     detected = np.roll(LEFT, overlap, 1)
-    decision = policy.decide(1, seen((GRASPER, detected, 0.9)), followed((1, LEFT, 1.0)))
+    decision = policy.decide(1, seen((GRASPER, detected, score)), followed((1, LEFT, 1.0)))
     (prompt,) = decision.prompts
     assert prompt.reason is PromptReason.DRIFTED
     return prompt.mask, detected
@@ -65,3 +65,34 @@ def test_a_correction_of_a_lost_track_is_the_detection(labels):
 def test_without_its_rule_a_correction_is_the_detection(labels):
     mask, detected = corrected(labels, 2, rules=frozenset(Rule) - {Rule.MIDWAY})
     assert np.array_equal(mask, detected)
+
+
+def test_what_the_overseer_is_very_sure_of_is_taken_as_it_is(labels):
+    mask, detected = corrected(labels, 2, score=0.99)
+    assert np.array_equal(mask, detected)
+    mask, detected = corrected(labels, 2, rules=frozenset(Rule) - {Rule.TRUSTED}, score=0.99)
+    assert not np.array_equal(mask, detected)
+
+
+def looks_of_ten_frames(labels, shift, score, rules=frozenset(Rule)):
+    """Frames of ten that are looked at, where a detection lies so far beside its track."""
+    schedule = Adaptive(AdaptiveLookSettings(calm_frames=8, alert_frames=3))
+    policy = Constellation(labels, ConstellationSettings(rules=rules, drift_looks=1), schedule)
+    start(policy)
+    tracked = followed((1, LEFT, 1.0))
+    looks = []
+    for frame in range(1, 11):
+        if policy.doubts(frame, tracked):
+            looks.append(frame)
+            policy.decide(frame, seen((GRASPER, np.roll(LEFT, shift, 1), score)), tracked)
+    return looks
+
+
+def test_a_tracker_that_goes_astray_is_looked_after_on_each_frame(labels):
+    astray = looks_of_ten_frames(labels, shift=4, score=0.99)
+    assert astray == [8, 9, 10]
+    # A detection that agrees, or is not very sure, tells nothing of the tracker.
+    assert looks_of_ten_frames(labels, shift=0, score=0.99) == [8]
+    assert looks_of_ten_frames(labels, shift=4, score=0.9) == [8]
+    without = frozenset(Rule) - {Rule.TRUSTED}
+    assert looks_of_ten_frames(labels, shift=4, score=0.99, rules=without) == [8]

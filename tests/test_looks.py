@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.looks import Adaptive, AdaptiveLookSettings, EveryNth
+from pipeline.looks import Adaptive, AdaptiveLookSettings, EveryNth, Finding
 from pipeline.records import TrackedMasks
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from tests.conftest import rectangle
@@ -26,7 +26,7 @@ def schedule():
     """A schedule that has looked at frame 10 and seen frame 11."""
     adaptive = Adaptive(AdaptiveLookSettings(calm_frames=CALM, alert_frames=ALERT))
     assert adaptive.doubts(0, followed())
-    adaptive.looked(10, settled=True)
+    adaptive.looked(10, Finding.SETTLED)
     assert not adaptive.doubts(11, followed())
     return adaptive
 
@@ -66,16 +66,23 @@ def test_a_track_that_changes_is_looked_at_soon(schedule, changed):
 
 
 def test_what_waits_to_be_confirmed_is_looked_at_soon(schedule):
-    schedule.looked(20, settled=False)
+    schedule.looked(20, Finding.WAITING)
     assert looks(schedule, followed(), range(21, 40)) == 20 + ALERT
 
 
+def test_while_the_tracker_goes_astray_the_next_frame_is_looked_at(schedule):
+    schedule.looked(20, Finding.ASTRAY)
+    assert looks(schedule, followed(), range(21, 40)) == 21
+    schedule.looked(21, Finding.SETTLED)
+    assert looks(schedule, followed(), range(22, 40)) == 21 + CALM
+
+
 def test_what_a_look_has_changed_is_no_alarm(schedule):
-    schedule.looked(20, settled=True)
+    schedule.looked(20, Finding.SETTLED)
     assert looks(schedule, followed(quality=0.5), range(21, 40)) == 20 + CALM
 
 
 def test_a_track_that_is_out_of_sight_is_no_alarm_for_its_quality(schedule):
-    schedule.looked(20, settled=True)
+    schedule.looked(20, Finding.SETTLED)
     schedule.doubts(21, followed(presence=0.1))
     assert looks(schedule, followed(presence=0.1, quality=0.2), range(22, 40)) == 20 + CALM

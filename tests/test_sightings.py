@@ -1,10 +1,13 @@
 """What a look says of an object that is followed, on masks worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pipeline.constellation_settings import ConstellationSettings
 from pipeline.records import Detections, PromptReason, TrackedMasks
-from pipeline.sightings import Sighting, sightings
+from pipeline.sightings import Sighting, are_astray, sightings
 from tests.conftest import rectangle
 
 SIZE = (40, 60)
@@ -57,3 +60,22 @@ def test_it_prompts_with_what_the_tracker_follows(sighting):
     assert (prompt.track_id, prompt.class_id) == (7, 4)
     assert prompt.score == pytest.approx(0.8)
     assert np.array_equal(prompt.mask, FOLLOWED)
+
+
+@pytest.mark.parametrize(
+    ("score", "drift_iou", "astray"),
+    # Detection and track share 16 of 24 columns.
+    [(0.99, 0.7, True), (0.99, 0.6, False), (0.97, 0.7, False)],
+)
+def test_tracks_are_astray_where_half_of_what_is_very_sure_contradicts_them(
+    sighting, score, drift_iou, astray
+):
+    scores = np.full(2, score, np.float32)
+    sure = replace(sighting, detections=replace(sighting.detections, scores=scores))
+    agreeing = replace(
+        sure, detections=replace(sure.detections, masks=np.stack([ELSEWHERE, FOLLOWED]))
+    )
+    settings = ConstellationSettings(drift_iou=drift_iou, trust_score=0.98)
+    assert are_astray([sure, agreeing], settings) == astray
+    assert not are_astray([sure, agreeing, agreeing], settings)
+    assert not are_astray([], settings)
