@@ -16,7 +16,13 @@ from pipeline.devices import Precision
 from pipeline.errors import ModelError, UsageError
 from pipeline.labels import LabelSet
 from pipeline.openvino_networks import use_openvino
-from tracking.adapted_weights import SHIPPED, describe_base, load_tracker
+from tracking.adapted_weights import (
+    SHIPPED,
+    describe_base,
+    find_first_mask,
+    load_first_mask_network,
+    load_tracker,
+)
 from tracking.openvino_encoder import encode_with_openvino
 from tracking.tracker import Sam2Tracker
 from tracking.weights import sha256_of
@@ -129,7 +135,12 @@ def open_tracker(
         ModelError: it is unknown or does not load.
         UsageError: the runtime is not there.
     """
-    tracker = Sam2Tracker(load_tracker(name), device, precision=precision)
+    first_mask_network = load_first_mask_network(name)
+    if first_mask_network is not None:
+        prepare_for_inference(first_mask_network.to(device))
+    tracker = Sam2Tracker(
+        load_tracker(name), device, precision=precision, first_mask_network=first_mask_network
+    )
     if runtime == "openvino":
         encode_with_openvino(tracker.network)
         return tracker
@@ -162,12 +173,16 @@ def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
 
 
 def describe_tracker(name: str) -> dict[str, str]:
-    """Return a tracker's name and the hash of its weights, for the manifest.
+    """Return a tracker's name and the hashes of its weights, for the manifest.
 
     Raises:
         ModelError: it is unknown, or has no weights.
     """
-    return {"name": name, "sha256": describe_base(name).sha256}
+    described = {"name": name, "sha256": describe_base(name).sha256}
+    first_mask = find_first_mask(name)
+    if first_mask is not None:
+        described["first_mask_sha256"] = describe_base(str(first_mask)).sha256
+    return described
 
 
 def overseer_folder(name: str) -> Path:

@@ -51,6 +51,7 @@ class AdaptChoice(StrEnum):
     lora = "lora"
     adapter = "adapter"
     full = "full"
+    first_mask = "first-mask"
 
 
 class TrainingPrecisionChoice(StrEnum):
@@ -267,7 +268,8 @@ def train_tracker(
         typer.Option(
             help="Fine-tune --start-from on the data, and write only what was trained. decoder: "
             "mask decoder and memory; lora, adapter: small parts in encoder, memory and decoder; "
-            "full: every weight. Without it, the small tracker is trained on the theatre."
+            "full: every weight; first-mask: what answers a box or points for a new track, beside "
+            "the rest. Without it, the small tracker is trained on the theatre."
         ),
     ] = None,
     rank: Annotated[

@@ -11,7 +11,13 @@ from flows.models import describe_tracker, open_tracker
 from pipeline.errors import ModelError
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
-from tracking.adapted_weights import describe_base, find_tracker, load_tracker, save_adaptation
+from tracking.adapted_weights import (
+    describe_base,
+    find_tracker,
+    load_first_mask_network,
+    load_tracker,
+    save_adaptation,
+)
 from tracking.adapters import Adaptation, prepare_to_adapt
 from tracking.sam2_model import build_network
 from tracking.weights import save_network
@@ -75,6 +81,38 @@ def test_an_adaptation_of_an_adaptation(tmp_path):
     assert torch.allclose(features(loaded), features(network), atol=0.1)
 
 
+def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_path):
+    """By itself it names a tracker too, which follows as its base does."""
+    torch.manual_seed(0)
+    base = tmp_path / "base"
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    assert load_first_mask_network(str(base)) is None
+    network = write_adaptation(tmp_path / "alone", "first-mask", base=str(base))
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    for name in (tmp_path / "alone", base):
+        loaded = load_first_mask_network(str(name))
+        assert torch.allclose(features(loaded), features(network), atol=0.1)
+        following = features(load_tracker(str(name)))
+        assert torch.equal(following, features(load_tracker(str(base))))
+        assert not torch.equal(following, features(loaded))
+
+
+def test_a_tracker_that_was_fine_tuned_otherwise_answers_for_itself(tmp_path):
+    write_adaptation(tmp_path / "model", "lora")
+    assert load_first_mask_network("scopeline") is not None
+    assert load_first_mask_network(str(tmp_path / "model")) is None
+
+
+def test_a_first_mask_network_of_another_base_is_refused(tmp_path):
+    torch.manual_seed(0)
+    base = tmp_path / "base"
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    with pytest.raises(ModelError, match="first-mask was made from another .*base than the one on"):
+        open_tracker(str(base), torch.device("cpu"))
+
+
 def test_a_base_that_has_changed_is_refused(tmp_path):
     torch.manual_seed(0)
     base = tmp_path / "base"
@@ -112,3 +150,15 @@ def test_the_manifest_tells_an_adaptation_from_its_base(tmp_path):
     write_adaptation(tmp_path / "model", "lora")
     described = describe_tracker(str(tmp_path / "model"))
     assert described["sha256"] != describe_tracker("scopeline")["sha256"]
+
+
+def test_the_manifest_tells_what_answers_boxes_for_a_tracker(tmp_path):
+    torch.manual_seed(0)
+    base = tmp_path / "base"
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    alone = describe_tracker(str(base))
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    accompanied = describe_tracker(str(base))
+    assert accompanied["sha256"] == alone["sha256"]
+    assert "first_mask_sha256" not in alone
+    assert len(accompanied["first_mask_sha256"]) == 64

@@ -13,7 +13,7 @@ from tracking.adapters import (
 )
 from tracking.sam2_model import build_network
 
-METHODS = ("decoder", "lora", "adapter", "full")
+METHODS = ("decoder", "lora", "adapter", "full", "first-mask")
 PICTURES = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
 
 
@@ -48,6 +48,9 @@ def test_what_is_trained():
     assert any(name.startswith("sam_mask_decoder.") for name in decoder)
     assert not any(name.startswith("image_encoder.") for name in decoder)
     assert adapted_weights(adapted("full")).keys() == plain
+    first_mask = adapted_weights(adapted("first-mask"))
+    assert any(name.startswith("sam_mask_decoder.") for name in first_mask)
+    assert not any(name.startswith(("image_encoder.trunk.", "memory_")) for name in first_mask)
     for method in ("lora", "adapter"):
         names = adapted_weights(adapted(method)).keys()
         assert not names & plain

@@ -409,6 +409,30 @@ def test_a_box_is_seen_in_several_views_of_the_frame(trained):
     assert encoded == [1, 9]
 
 
+def test_a_first_mask_network_finds_new_tracks_and_leaves_what_fits_of_others(trained):
+    """One that knows nothing: what it is asked comes out wrong, what it is not stays right."""
+    images, masks = first_object(frame_count=1)
+    box = boxes_of_masks(masks[0][None])[0].astype(np.float32)
+    torch.manual_seed(0)
+    blind = build_network("scopeline_small")
+    tracker = Sam2Tracker(trained, CPU, first_mask_network=blind)
+    overlaps = []
+    for hint in ({"mask": masks[0]}, {"box": box}):
+        tracker.reset()
+        tracker.track(0, images[0])
+        for given in (hint, {"box": box}):
+            # The second time it corrects a track, of which what is tracked and fits is left.
+            prompt = Prompt(
+                frame_index=0, track_id=4, class_id=1, reason=PromptReason.HUMAN, **given
+            )
+            tracker.prompt([prompt])
+            found = tracker.result().masks[0]
+            overlaps.append((found & masks[0]).sum() / (found | masks[0]).sum())
+    by_mask, corrected, by_box, _ = overlaps
+    assert min(by_mask, corrected) > 0.6
+    assert by_box < 0.4
+
+
 def test_points_on_a_track_that_is_followed_well_leave_it_so(trained):
     """They say nothing new; asked of memory alone, they cost it half of its mask."""
     images, masks = first_object(seed=6)

@@ -232,7 +232,11 @@ def test_prompts_lie_on_the_object():
     assert bool(((points >= torch.tensor([10, 20])) & (points < torch.tensor([30, 40]))).all())
     box = make_prompts(random, target, "box")["point_inputs"]
     assert box["point_labels"].tolist() == [[2, 3], [2, 3]]
-    assert torch.allclose(box["point_coords"][0], torch.tensor([[10.0, 20], [30, 40]]), atol=4)
+    true = torch.tensor([[10.0, 20], [30, 40]])
+    assert torch.allclose(box["point_coords"][0], true, atol=4)
+    drawn = [make_prompts(random, target, "box")["point_inputs"] for _ in range(20)]
+    exact = [torch.equal(each["point_coords"][0], true) for each in drawn]
+    assert 0 < sum(exact) < 20
     assert make_prompts(random, target, "mask")["mask_inputs"].shape == (2, 1, 64, 64)
 
 

@@ -77,3 +77,17 @@ def test_a_view_from_near_shows_the_surroundings_of_a_track_in_picture_and_targe
         assert float(batch.targets.mean()) == pytest.approx(400 / (height * width), rel=0.2)
         assert height * width < 64 * 96
     assert len({shape[1:3] for shape in pictures.seen}) > 10
+
+
+def test_most_views_from_near_are_squares_as_those_of_the_tracker():
+    clip = moving_square()
+    thin = np.zeros_like(clip.track_maps)
+    thin[:, 30:34, 30:66] = 1
+    pictures = PictureSizes([replace(clip, track_maps=thin)])
+    stage = Stage(until=1.0, frames=1, clips=1, tracks=1, near_share=1.0)
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        sample_batch(random, pictures.clips, pictures, stage, 256)
+    # As high as the picture, where a square would be higher; else 40 pixels, the least.
+    squares = sum(height > 42 for _, height, _, _ in pictures.seen)
+    assert 10 < squares < 28

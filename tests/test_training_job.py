@@ -28,7 +28,7 @@ from pipeline.training import TrainingPlan
 from samples.theatre.looks import PLAIN_SCENERY
 from tests.conftest import annotated_frame, rectangle, write_set
 from tests.test_training import assert_is_a_drawing
-from tracking.adapted_weights import find_tracker
+from tracking.adapted_weights import find_tracker, load_first_mask_network, load_tracker
 from tracking.adapters import Adaptation, default_adaptation
 from tracking.weights import load_network
 
@@ -133,6 +133,21 @@ def test_a_tracker_is_fine_tuned_on_a_data_set(data_job, tmp_path, scopeline):
     )
     assert code == 0, err
     assert AnnotationSet(tmp_path / "images.annset").manifest.counts.masks == 3
+
+
+def test_what_answers_boxes_is_fine_tuned_by_itself(data_job, tmp_path):
+    write_data_set(tmp_path / "other", 3, brightness=50)
+    job = replace(data_job, validation_data=tmp_path / "other", clips=2)
+    folder = adapt_tracker_job(job, adaptation=default_adaptation("first-mask"), base="scopeline")
+    card = (folder / "README.md").read_text()
+    assert re.search(r"J 0\.\d+", card)
+    assert "--adapt first-mask" in card
+    found, following = load_first_mask_network(str(folder)), load_tracker(str(folder))
+    before = load_tracker("scopeline").state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in following.state_dict().items())
+    learned = {name for name, value in found.state_dict().items() if value.ne(before[name]).any()}
+    assert any(name.startswith("sam_mask_decoder.") for name in learned)
+    assert not any(name.startswith(("image_encoder.trunk.", "memory_")) for name in learned)
 
 
 def test_fine_tuning_is_measured_on_other_videos(data_job, tmp_path):

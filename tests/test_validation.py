@@ -1,5 +1,7 @@
 """Scores of a training: what is perfect scores 1, what is blind scores 0."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.records import Detections
 from tracking.baselines import HeldMasks
-from tracking.validation import region_similarity
+from tracking.validation import first_mask_similarity, region_similarity
 
 GRASPER, LIVER = 5, 2
 
@@ -53,6 +55,31 @@ def test_a_mask_left_behind_scores_by_hand():
     # Common columns 15, 10, 5 of 25, 30, 35; the organ is right throughout.
     moved = np.mean([15 / 25, 10 / 30, 5 / 35])
     assert region_similarity(HeldMasks(), [clip(step_px=5)]) == pytest.approx((1 + moved) / 2)
+
+
+class FillsBoxes(HeldMasks):
+    """A tracker that takes an object for all of its box."""
+
+    def prompt(self, prompts):
+        masks = [np.zeros((64, 96), bool) for _ in prompts]
+        for mask, prompt in zip(masks, prompts, strict=True):
+            left, top, right, bottom = prompt.box.astype(int)
+            mask[top:bottom, left:right] = True
+        filled = [
+            replace(prompt, mask=mask, box=None)
+            for mask, prompt in zip(masks, prompts, strict=True)
+        ]
+        super().prompt(filled)
+
+
+def test_first_masks_are_compared_with_the_truth_by_hand():
+    square = clip()
+    half = square.track_maps.copy()
+    # What is left of the square fills three quarters of its box.
+    half[0, 10:20, 10:20] = 0
+    # The organ fills its own box.
+    clips = [replace(square, track_maps=half)]
+    assert first_mask_similarity(FillsBoxes(), clips) == pytest.approx((1 + 3 / 4) / 2)
 
 
 def test_an_overseer_that_sees_all_is_precise():

@@ -14,10 +14,12 @@ USE_WHAT_SHIPS = """
 import pathlib, sys, torch
 import flows.cli
 from flows.models import open_overseer, open_tracker
+from tracking.adapted_weights import load_first_mask_network
 
 assert pathlib.Path(flows.cli.__file__).is_relative_to(sys.argv[1])
 open_overseer("scopeline", torch.device("cpu"))
 open_tracker("scopeline", torch.device("cpu"))
+assert load_first_mask_network("scopeline") is not None
 """
 
 

@@ -8,10 +8,11 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan
-from tracking.adapters import Adaptation, prepare_to_adapt
+from tracking.adapters import Adaptation, Method, prepare_to_adapt
 from tracking.train import ClipTrainer, train_through_clips
 from tracking.training_batches import Stage
-from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
+from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
+from tracking.validation import first_mask_similarity, region_similarity
 
 # The network tracks already; long clips at once, and single frames so that it keeps prompts.
 STAGES = (
@@ -19,6 +20,9 @@ STAGES = (
     Stage(until=0.6, frames=4, clips=2, tracks=2),
     Stage(until=1.0, frames=8, clips=1, tracks=2),
 )
+# Single frames, nearly all from near: six of the eight views in which the tracker looks at a box or
+# points are so.
+FIRST_MASK_STAGES = (Stage(until=1.0, frames=1, clips=8, tracks=2, near_share=0.9),)
 _CPU = torch.device("cpu")
 CLIP_FRAMES = max(stage.frames for stage in STAGES)
 
@@ -49,16 +53,23 @@ def adapt_tracker(
     torch.manual_seed(plan.seed)
     prepare_to_adapt(network, adaptation)
     network.to(device)
-    features: TrunkFeatures
-    if adaptation.method == "decoder":
-        features = FeatureCache(network, clips, folder / "features")
-    else:
-        features = LearningTrunk(network, clips)
+    is_first_mask = adaptation.method == "first-mask"
+    stages = FIRST_MASK_STAGES if is_first_mask else STAGES
+    features = _features(adaptation.method, network, clips, folder)
     train_through_clips(
         network=network,
-        trainer=ClipTrainer(network, clips, features, STAGES, plan),
+        trainer=ClipTrainer(network, clips, features, stages, plan),
         validation_clips=validation_clips,
         plan=plan,
         folder=folder,
         on_step=on_step,
+        similarity=first_mask_similarity if is_first_mask else region_similarity,
     )
+
+
+def _features(
+    method: Method, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path
+) -> TrunkFeatures:
+    if method == "decoder":
+        return FeatureCache(network, clips, folder / "features")
+    return VariedFeatures(network, clips)

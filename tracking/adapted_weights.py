@@ -13,6 +13,8 @@ from tracking.adapters import Adaptation, adapted_weights, merge_low_rank, prepa
 from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
 
 SHIPPED = "scopeline"
+# Folder in a tracker's folder, of what answers boxes and points for it.
+FIRST_MASK = "first-mask"
 _KIND = "adapted tracker"
 
 
@@ -79,12 +81,64 @@ def load_tracker(name: str) -> SAM2Base:
     if described is None:
         return load_network(name if name in CHECKPOINTS else path)
     base, adaptation = described
+    if adaptation.method == FIRST_MASK:
+        return _load_base(path, base)
+    return _load_adapted(path, base, adaptation)
+
+
+def find_first_mask(name: str) -> Path | None:
+    """Return the folder of what answers a box or points for a new track, where there is one.
+
+    To find an object by a box and to follow it by memory are two tasks: a small network that was
+    fine-tuned to do the first alone is better at it, and no longer does the second. It is the
+    tracker itself where `train tracker --adapt first-mask` made it, which follows as its base does,
+    or it lies in the folder `first-mask` of the tracker's. One that was fine-tuned otherwise knows
+    pictures that its base's does not, and answers for itself.
+
+    Args:
+        name: of a tracker, as for `load_tracker`.
+
+    Returns:
+        Its folder; None where the tracker's own network answers.
+
+    Raises:
+        ModelError: the tracker is unknown.
+    """
+    tracker = find_tracker(name)
+    for path in (tracker, tracker / FIRST_MASK):
+        described = _read_description(path)
+        if described is not None and described[1].method == FIRST_MASK:
+            return path
+    return None
+
+
+def load_first_mask_network(name: str) -> SAM2Base | None:
+    """Load the network in the folder that `find_first_mask` finds, if there is one.
+
+    Raises:
+        ModelError: the tracker is unknown, or the network does not fit it.
+    """
+    path = find_first_mask(name)
+    described = None if path is None else _read_description(path)
+    return None if path is None or described is None else _load_adapted(path, *described)
+
+
+def _load_base(path: Path, base: Base) -> SAM2Base:
+    """Load what the tracker in a folder was made from.
+
+    Raises:
+        ModelError: it is another by now.
+    """
     if describe_base(base.name) != base:
         raise ModelError(
             f"{path} was made from another {base.name} than the one on this machine; make it "
             "again with `scopeline train tracker --adapt`"
         )
-    network = load_tracker(base.name)
+    return load_tracker(base.name)
+
+
+def _load_adapted(path: Path, base: Base, adaptation: Adaptation) -> SAM2Base:
+    network = _load_base(path, base)
     _apply(path / WEIGHTS, network, adaptation)
     return network.eval()
 

@@ -17,13 +17,26 @@ from timm.models._efficientnet_blocks import InvertedResidual
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-Method = Literal["decoder", "lora", "adapter", "full"]
+Method = Literal["decoder", "lora", "adapter", "full", "first-mask"]
 
 # With these, both train under 5 % of the network that ships.
-DEFAULT_RANKS: dict[Method, int] = {"decoder": 0, "lora": 4, "adapter": 24, "full": 0}
+DEFAULT_RANKS: dict[Method, int] = {
+    "decoder": 0,
+    "lora": 4,
+    "adapter": 24,
+    "full": 0,
+    "first-mask": 0,
+}
 
 # What sees the picture and what is prompted; everything else decodes or remembers.
 _NOT_OF_THE_DECODER = ("image_encoder.", "sam_prompt_encoder.")
+# What lies between the trunk's features of a frame and the mask of a box or points in it.
+_OF_THE_FIRST_MASK = (
+    "image_encoder.neck.",
+    "sam_prompt_encoder.",
+    "sam_mask_decoder.",
+    "no_mem_embed",
+)
 # Parts of the network whose layers are given low-rank changes.
 _LOW_RANK_PARTS = ("image_encoder.", "memory_attention.", "sam_mask_decoder.")
 
@@ -36,7 +49,8 @@ class Adaptation:
         method: `decoder` trains the mask decoder and the memory parts; `lora` low-rank changes of
             the layers of image encoder, memory attention and decoder (Hu et al., arXiv
             2106.09685); `adapter` bottlenecks after their blocks (Houlsby et al., arXiv
-            1902.00751); `full` every weight.
+            1902.00751); `full` every weight; `first-mask` what answers a box or points, to do
+            that alone, see `tracking.first_mask`.
         rank: rank of a low-rank change, or channels of a bottleneck; 0 where nothing is added.
     """
 
@@ -107,6 +121,9 @@ def prepare_to_adapt(network: SAM2Base, adaptation: Adaptation) -> None:
     if adaptation.method == "decoder":
         for name, parameter in network.named_parameters():
             parameter.requires_grad_(not name.startswith(_NOT_OF_THE_DECODER))
+    elif adaptation.method == "first-mask":
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(name.startswith(_OF_THE_FIRST_MASK))
     elif adaptation.method == "lora":
         for layer in list(_low_rank_layers(network)):
             change = LowRankChange(layer.weight, adaptation.rank)

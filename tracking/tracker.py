@@ -63,9 +63,10 @@ class Sam2Tracker:
         memory_rule: which tracked frames are worth remembering, and how they are read.
         views: in how many views of the frame a box or points for a new track are asked: `one`,
             as SAM-2 does, or `several`, which small networks gain from; those of Scopeline's own
-            configuration if None.
+            configuration, and a `first_mask_network`, if None.
         precision: of the network's convolutions and products; the answer to a prompt is always
             computed in float32.
+        first_mask_network: answers a box or points for a new track instead of `network`.
     """
 
     def __init__(
@@ -76,12 +77,15 @@ class Sam2Tracker:
         memory_rule: MemoryRule | None = None,
         views: Views | None = None,
         precision: Precision = "float32",
+        first_mask_network: SAM2Base | None = None,
     ) -> None:
         is_own = isinstance(network, DrawnPromptSam2)
+        sees_near = is_own or first_mask_network is not None
         self._memory_rule = memory_rule or (LATEST_IN_DETAIL if is_own else MemoryRule())
-        self._views = views or ("several" if is_own else "one")
+        self._views = views or ("several" if sees_near else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
+        self._first_mask_network = (first_mask_network or network).eval().to(device)
         self._device = device
         self._computing = partial(computing, device, precision)
         self._bank = MemoryBank()
@@ -371,10 +375,12 @@ class Sam2Tracker:
 
     def _answer_alone(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
         """Answer a box or points in a picture of its own; nothing is remembered."""
-        (features,) = self._encode(image[None])
+        network = self._first_mask_network
+        with self._computing():
+            (features,) = encode_frames(network, image[None], self._device, positions=None)
         size = (image.shape[0], image.shape[1])
-        conditioned = without_memory(self._network, features)
-        answer = place_heads(self._network, prompt, size, conditioned, features, is_new=True)
+        conditioned = without_memory(network, features)
+        answer = place_heads(network, prompt, size, conditioned, features, is_new=True)
         return answer.offered()
 
     def _store_prompted(

@@ -23,7 +23,7 @@ from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
 from tracking.training_batches import Stage, TrackBatch, sample_batch
 from tracking.training_prompts import make_prompts
-from tracking.trunk_features import FeatureCache, LearningTrunk, TrunkFeatures
+from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
 from tracking.validation import region_similarity
 from tracking.weights import load_network
 
@@ -48,10 +48,13 @@ FURTHER_CLIPS = (
 PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2, near_share=0.5),)
 
 Trunk = Literal["frozen", "learning"]
+Similarity = Callable[[Sam2Tracker, Sequence[LabelledClip]], float]
+"""From a tracker and labelled clips to how alike its masks and the true ones are, 0..1."""
 
 # How often each kind of prompt begins a run. On a single frame a mask has nothing to teach.
 _PROMPT_CHANCES = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
-_SINGLE_FRAME_PROMPTS = ("box", "points")
+# A box says less of an object than points on it do, and takes longer to learn.
+_SINGLE_FRAME_PROMPTS = ("box", "box", "points")
 # A mask may hold more than one thing, such as two instruments that touch: what to follow is what
 # the mask says, not what looks like one object. A box or points cannot say that.
 _GROUP_SHARES = {"mask": 0.4, "rough-mask": 0.2, "box": 0.0, "points": 0.0}
@@ -253,7 +256,7 @@ def train_tracker(
         freeze([network.image_encoder.trunk])
         features = FeatureCache(network, clips, folder / "features")
     else:
-        features = LearningTrunk(network, clips)
+        features = VariedFeatures(network, clips)
     trainer = ClipTrainer(network, clips, features, curriculum, plan)
 
     train_through_clips(
@@ -283,6 +286,7 @@ def train_through_clips(
     plan: TrainingPlan,
     folder: Path,
     on_step: Callable[[int, dict[str, float]], None],
+    similarity: Similarity = region_similarity,
 ) -> None:
     """Train what of a network requires gradients; an unfinished run in the folder goes on.
 
@@ -293,10 +297,11 @@ def train_through_clips(
         plan: how long and how fast.
         folder: receives the checkpoint, the losses and the scores.
         on_step: is called after each step with its number and the losses.
+        similarity: what is measured on the validation clips.
     """
 
     def validate() -> dict[str, float]:
-        scores = {"j": region_similarity(Sam2Tracker(network, network.device), validation_clips)}
+        scores = {"j": similarity(Sam2Tracker(network, network.device), validation_clips)}
         _prepare_to_train(network)
         return scores
 

@@ -15,10 +15,12 @@ from tracking.regions import Region, region_around
 from tracking.trunk_features import TrunkFeatures
 
 _MIN_AREA_SHARE = 0.0008
-# Sides of a view from near, in sides of the box around a track: when it is prompted by a box or
-# points, the tracker looks at 2.2 of them too.
-_NEAR_MARGINS = (1.4, 3.2)
+# Sides of a view from near, in sides of the box around a track: those of the views in which the
+# tracker looks at a box or points.
+_NEAR_MARGINS = (1.3, 3.0)
 _SMALLEST_VIEW = 40
+# How near a view comes to the box's own proportions, 0..1: it is a square mostly, as the tracker's.
+_PROPORTIONS = (0.0, 0.0, 0.0, 0.5, 1.0)
 # Frames of a clip from one frame of a run to the next; real instruments jump at times.
 _SPACINGS = (1, 1, 2, 3, 5)
 # Most tracks stay in sight; only those that go and return teach to let go and to find again.
@@ -151,8 +153,10 @@ def _draw_region(
     _, mask = masks[int(random.integers(len(masks)))]
     box = boxes_of_masks(mask[None])[0].astype(np.float64)
     sides = box[2:] - box[:2]
-    view = np.maximum(sides * random.uniform(*_NEAR_MARGINS), _SMALLEST_VIEW)
-    center = (box[:2] + box[2:]) / 2 + random.uniform(-0.2, 0.2, 2) * sides
+    proportion = float(random.choice(_PROPORTIONS))
+    shown = sides.max() ** (1 - proportion) * sides**proportion
+    view = np.maximum(shown * random.uniform(*_NEAR_MARGINS), _SMALLEST_VIEW)
+    center = (box[:2] + box[2:]) / 2 + random.uniform(-0.1, 0.1, 2) * sides
     return region_around(center, view, mask.shape)
 
 

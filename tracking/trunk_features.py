@@ -91,11 +91,11 @@ def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any
     return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
 
 
-class LearningTrunk:
-    """Features of a trunk that is trained, in other light and colours each time.
+class VariedFeatures:
+    """Features of pictures in other light and colours each time, so computed anew.
 
     Args:
-        network: its trunk is trained.
+        network: its trunk may be trained.
         clips: labelled clips.
     """
 
@@ -112,7 +112,7 @@ class LearningTrunk:
     def features(
         self, clip: int, frames: Sequence[int], region: Region | None = None
     ) -> list[Tensor]:
-        """Return the features, with gradients."""
+        """Return the features, with gradients where the trunk is trained."""
         pictures = self._clips[clip].images[list(frames)]
         seen = pictures if region is None else region.cut_from(pictures)
         images = torch.from_numpy(seen.copy())

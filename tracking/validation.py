@@ -1,12 +1,14 @@
-"""How well a tracker carries true masks through labelled clips, for the curve of a training."""
+"""How well a tracker carries masks through labelled clips, or finds them, for training curves."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotate import Tracker
 from pipeline.labelled_clip import LabelledClip
+from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt, PromptReason, TrackedMasks
 
 # Smaller objects on the first frame are not prompted, as in training.
@@ -37,6 +39,32 @@ def region_similarity(tracker: Tracker, clips: Sequence[LabelledClip]) -> float:
                 overlaps.setdefault(track_id, []).append(overlap)
         scores += [float(np.mean(of_object)) for of_object in overlaps.values()]
     return float(np.mean(scores)) if scores else 0.0
+
+
+def first_mask_similarity(tracker: Tracker, clips: Sequence[LabelledClip]) -> float:
+    """Prompt with the true boxes of each clip's first frame, and compare the masks in that frame.
+
+    Args:
+        tracker: is reset before each clip.
+        clips: labelled clips.
+
+    Returns:
+        The mean IoU over the objects, 0..1.
+    """
+    scores: list[float] = []
+    for clip in clips:
+        tracker.reset()
+        tracker.track(0, np.array(clip.images[0]))
+        tracker.prompt([_by_box(prompt) for prompt in _true_prompts(clip)])
+        overlaps = _overlaps(tracker.result(), clip.track_maps[0])
+        scores += [overlap for _, overlap in overlaps]
+    return float(np.mean(scores)) if scores else 0.0
+
+
+def _by_box(prompt: Prompt) -> Prompt:
+    """Return a prompt by the box around its mask instead."""
+    assert prompt.mask is not None
+    return replace(prompt, mask=None, box=boxes_of_masks(prompt.mask[None])[0])
 
 
 def _true_prompts(clip: LabelledClip) -> list[Prompt]:
