@@ -13,7 +13,7 @@ from tracking.adapters import Adaptation, adapted_weights, merge_low_rank, prepa
 from tracking.weights import CHECKPOINTS, load_network, pulled_path, sha256_of
 
 SHIPPED = "scopeline"
-# Folder in a tracker's folder, of what answers boxes and points for it.
+# How what answers boxes and points for a tracker is trained, and its folder in the tracker's.
 FIRST_MASK = "first-mask"
 _KIND = "adapted tracker"
 
