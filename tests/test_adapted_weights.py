@@ -97,6 +97,16 @@ def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_
         assert not torch.equal(following, features(loaded))
 
 
+def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path):
+    torch.manual_seed(0)
+    base = tmp_path / "base"
+    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    network = write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    base.rename(tmp_path / "moved")
+    loaded = load_first_mask_network(str(tmp_path / "moved"))
+    assert torch.allclose(features(loaded), features(network), atol=0.1)
+
+
 def test_a_tracker_that_was_fine_tuned_otherwise_answers_for_itself(tmp_path):
     write_adaptation(tmp_path / "model", "lora")
     assert load_first_mask_network("scopeline") is not None

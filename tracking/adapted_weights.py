@@ -1,7 +1,7 @@
 """Fine-tuned trackers as small files beside the weights that they were made from."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -120,7 +120,13 @@ def load_first_mask_network(name: str) -> SAM2Base | None:
     """
     path = find_first_mask(name)
     described = None if path is None else _read_description(path)
-    return None if path is None or described is None else _load_adapted(path, *described)
+    if path is None or described is None:
+        return None
+    base, adaptation = described
+    if path != find_tracker(name):
+        # It was made from the tracker that it lies in, wherever that has been moved to.
+        base = replace(base, name=name)
+    return _load_adapted(path, base, adaptation)
 
 
 def _load_base(path: Path, base: Base) -> SAM2Base:
@@ -129,7 +135,7 @@ def _load_base(path: Path, base: Base) -> SAM2Base:
     Raises:
         ModelError: it is another by now.
     """
-    if describe_base(base.name) != base:
+    if describe_base(base.name).sha256 != base.sha256:
         raise ModelError(
             f"{path} was made from another {base.name} than the one on this machine; make it "
             "again with `scopeline train tracker --adapt`"
