@@ -17,6 +17,8 @@ from pipeline.labels import LabelClass, LabelSet
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
+from samples.theatre import Theatre
+from tracking.adapted_weights import load_tracker
 
 # Its failed assertions say what they compared, as those of the test modules do.
 pytest.register_assert_rewrite("tests.corrected_exports")
@@ -152,3 +154,17 @@ def write_set(path, video, labels, frames, **options):
         for frame in frames:
             writer.add(frame)
     return path
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """The network that ships: a random one mostly says that nothing is visible."""
+    return load_tracker("scopeline")
+
+
+def first_object(seed=5, frame_count=12):
+    """A moving scene and the true mask of its largest object in each frame."""
+    theatre = Theatre(seed=seed, width=160, height=96, frame_count=frame_count)
+    drawn = list(theatre)
+    track_id = int(np.bincount(drawn[0].track_map[drawn[0].track_map > 0]).argmax())
+    return [frame.image for frame in drawn], [frame.track_map == track_id for frame in drawn]

@@ -1,22 +1,18 @@
 """The streaming tracker against the official predictor, and its own promises."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-import tracking
-from pipeline.masks import boxes_of_masks, points_in_mask
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
+from tests.conftest import first_object
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import TrackOutput
 from tracking.memory import EVERY_FRAME, MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
-from tracking.weights import load_network
 
 CPU = torch.device("cpu")
 
@@ -192,20 +188,6 @@ def test_a_prompt_for_another_frame_is_refused(predictor, frames):
         tracker.prompt([mask_prompt(5, 1, square_mask(frames))])
     with pytest.raises(ValueError, match="frame 4"):
         tracker.track(4, frames[0])
-
-
-@pytest.fixture(scope="module")
-def trained():
-    """The network that ships: a random one mostly says that nothing is visible."""
-    return load_network(Path(tracking.__file__).parent / "models" / "scopeline")
-
-
-def first_object(seed=5, frame_count=12):
-    """A moving scene and the true mask of its largest object in each frame."""
-    theatre = Theatre(seed=seed, width=160, height=96, frame_count=frame_count)
-    drawn = list(theatre)
-    track_id = int(np.bincount(drawn[0].track_map[drawn[0].track_map > 0]).argmax())
-    return [frame.image for frame in drawn], [frame.track_map == track_id for frame in drawn]
 
 
 def test_following_back_equals_following_a_reversed_video(trained):
@@ -385,75 +367,3 @@ def test_things_look_like_themselves_and_unlike_others(trained):
     assert likeness[0, 0] > likeness[0, 1] + 0.1
     assert likeness[1, 1] > likeness[1, 0] + 0.1
     assert np.linalg.norm(before, axis=1) == pytest.approx([1, 1, 0], abs=1e-5)
-
-
-def test_a_box_is_seen_in_several_views_of_the_frame(trained):
-    """As it is and from near three times, each also mirrored: eight encodings besides its own."""
-    images, masks = first_object(frame_count=1)
-    box = boxes_of_masks(masks[0][None])[0].astype(np.float32)
-    prompt = Prompt(frame_index=0, track_id=4, class_id=1, reason=PromptReason.HUMAN, box=box)
-    encoded = []
-    for views in ("one", "several"):
-        tracker = Sam2Tracker(trained, CPU, views=views)
-        encode, counted = trained.forward_image, []
-        trained.forward_image = lambda images, e=encode, c=counted: (
-            c.append(len(images)) or e(images)
-        )
-        tracker.track(0, images[0])
-        tracker.prompt([prompt])
-        del trained.forward_image
-        encoded.append(sum(counted))
-        found = tracker.result()
-        assert found.track_ids.tolist() == [4]
-        assert (found.masks[0] & masks[0]).sum() / (found.masks[0] | masks[0]).sum() > 0.6
-    assert encoded == [1, 9]
-
-
-def test_a_first_mask_network_finds_new_tracks_and_leaves_what_fits_of_others(trained):
-    """One that knows nothing: what it is asked comes out wrong, what it is not stays right."""
-    images, masks = first_object(frame_count=1)
-    box = boxes_of_masks(masks[0][None])[0].astype(np.float32)
-    torch.manual_seed(0)
-    blind = build_network("scopeline_small")
-    tracker = Sam2Tracker(trained, CPU, first_mask_network=blind)
-    overlaps = []
-    for hint in ({"mask": masks[0]}, {"box": box}):
-        tracker.reset()
-        tracker.track(0, images[0])
-        for given in (hint, {"box": box}):
-            # The second time it corrects a track, of which what is tracked and fits is left.
-            prompt = Prompt(
-                frame_index=0, track_id=4, class_id=1, reason=PromptReason.HUMAN, **given
-            )
-            tracker.prompt([prompt])
-            found = tracker.result().masks[0]
-            overlaps.append((found & masks[0]).sum() / (found | masks[0]).sum())
-    by_mask, corrected, by_box, _ = overlaps
-    assert min(by_mask, corrected) > 0.6
-    assert by_box < 0.4
-
-
-def test_points_on_a_track_that_is_followed_well_leave_it_so(trained):
-    """They say nothing new; asked of memory alone, they cost it half of its mask."""
-    images, masks = first_object(seed=6)
-    tracker = Sam2Tracker(trained, CPU)
-    for index, image in enumerate(images):
-        tracker.track(index, image)
-        if index == 0:
-            tracker.prompt([mask_prompt(0, 4, masks[0])])
-    followed = tracker.result().masks[0]
-    points = np.pad(points_in_mask(masks[11], 5), ((0, 0), (0, 1)), constant_values=1)
-    on_object = Prompt(
-        frame_index=11,
-        track_id=4,
-        class_id=1,
-        reason=PromptReason.HUMAN,
-        points=points.astype(np.float32),
-    )
-    tracker.prompt([on_object])
-    corrected = tracker.result().masks[0]
-    overlaps = [
-        (mask & masks[11]).sum() / (mask | masks[11]).sum() for mask in (followed, corrected)
-    ]
-    assert overlaps[0] > 0.6
-    assert overlaps[1] > overlaps[0] - 0.1
