@@ -246,32 +246,28 @@ class Constellation:
 
     def _corrected(self, sighting: Sighting) -> Prompt | None:
         rules, track = self.settings, self._tracks[sighting.track_id]
-        agreement = sighting.agreement()
         sure = sighting.score >= rules.drift_score
-        contradicted = sure and agreement < rules.drift_iou
+        contradicted = sure and sighting.agreement < rules.drift_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
         if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             reason = PromptReason.DRIFTED if sighting.is_followed else PromptReason.RETURNED
-            return self._with_better_outline(sighting, agreement, reason)
-        return self._renewed(sighting, agreement) if sure else None
+            return self._with_better_outline(sighting, reason)
+        return self._renewed(sighting) if sure else None
 
-    def _renewed(self, sighting: Sighting, agreement: float) -> Prompt | None:
+    def _renewed(self, sighting: Sighting) -> Prompt | None:
         """Refine the outline of a track that the overseer agrees with, or renew its memory."""
         rules, track = self.settings, self._tracks[sighting.track_id]
-        class_id = self.class_of(sighting.track_id)
-        if self._follows(Rule.MIDWAY) and rules.drift_iou <= agreement < rules.refine_iou:
-            return self._with_better_outline(sighting, agreement, PromptReason.REFRESHED)
+        if self._follows(Rule.MIDWAY) and rules.drift_iou <= sighting.agreement < rules.refine_iou:
+            return self._with_better_outline(sighting, PromptReason.REFRESHED)
         due = sighting.frame_index - track.last_prompt >= rules.refresh_every
-        if self._follows(Rule.REFRESHED) and due and agreement >= rules.refresh_iou:
-            return sighting.as_followed(class_id, PromptReason.REFRESHED)
+        if self._follows(Rule.REFRESHED) and due and sighting.agreement >= rules.refresh_iou:
+            return sighting.as_followed(self.class_of(sighting.track_id), PromptReason.REFRESHED)
         return None
 
-    def _with_better_outline(
-        self, sighting: Sighting, agreement: float, reason: PromptReason
-    ) -> Prompt:
+    def _with_better_outline(self, sighting: Sighting, reason: PromptReason) -> Prompt:
         """Prompt a track with the detection, or half-way to it where each may be as right."""
-        is_lost = agreement < self.settings.midway_iou
+        is_lost = sighting.agreement < self.settings.midway_iou
         is_sure = sighting.score >= self.settings.trust_score and self._follows(Rule.TRUSTED)
         as_detected = is_lost or is_sure or not self._follows(Rule.MIDWAY)
         prompted = sighting.as_detected if as_detected else sighting.half_way

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.masks import iou_matrix
@@ -11,7 +12,7 @@ from pipeline.policy import prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Sighting:
     """A detection and the track that it is, in one frame.
 
@@ -49,8 +50,9 @@ class Sighting:
         """Whether the tracker sees any of it."""
         return bool(self.tracked.masks[self.row].any())
 
+    @cached_property
     def agreement(self) -> float:
-        """Return the IoU of the detection's and the track's masks."""
+        """The IoU of the detection's and the track's masks."""
         seen = self.detections.masks[self.number], self.tracked.masks[self.row]
         return float(iou_matrix(seen[0][None], seen[1][None])[0, 0])
 
@@ -93,8 +95,6 @@ def sightings(
 
 def are_astray(seen: Sequence[Sighting], settings: ConstellationSettings) -> bool:
     """Return whether half of what the overseer is very sure of contradicts the tracks."""
-    agreements = [
-        sighting.agreement() for sighting in seen if sighting.score >= settings.trust_score
-    ]
+    agreements = [sighting.agreement for sighting in seen if sighting.score >= settings.trust_score]
     contradictions = sum(agreement < settings.drift_iou for agreement in agreements)
     return bool(agreements) and 2 * contradictions >= len(agreements)

@@ -37,6 +37,18 @@ def write_adaptation(folder, method, base="scopeline"):
     return network.eval()
 
 
+def write_random_tracker(folder):
+    save_network(build_network("scopeline_small"), "scopeline_small", folder, "# card\n")
+
+
+@pytest.fixture
+def base(tmp_path):
+    """The folder of a tracker that nobody has trained."""
+    torch.manual_seed(0)
+    write_random_tracker(tmp_path / "base")
+    return tmp_path / "base"
+
+
 def features(network):
     pictures = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -81,11 +93,8 @@ def test_an_adaptation_of_an_adaptation(tmp_path):
     assert torch.allclose(features(loaded), features(network), atol=0.1)
 
 
-def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_path):
+def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_path, base):
     """By itself it names a tracker too, which follows as its base does."""
-    torch.manual_seed(0)
-    base = tmp_path / "base"
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
     assert load_first_mask_network(str(base)) is None
     network = write_adaptation(tmp_path / "alone", "first-mask", base=str(base))
     write_adaptation(base / "first-mask", "first-mask", base=str(base))
@@ -97,10 +106,7 @@ def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_
         assert not torch.equal(following, features(loaded))
 
 
-def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path):
-    torch.manual_seed(0)
-    base = tmp_path / "base"
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path, base):
     network = write_adaptation(base / "first-mask", "first-mask", base=str(base))
     base.rename(tmp_path / "moved")
     loaded = load_first_mask_network(str(tmp_path / "moved"))
@@ -113,22 +119,16 @@ def test_a_tracker_that_was_fine_tuned_otherwise_answers_for_itself(tmp_path):
     assert load_first_mask_network(str(tmp_path / "model")) is None
 
 
-def test_a_first_mask_network_of_another_base_is_refused(tmp_path):
-    torch.manual_seed(0)
-    base = tmp_path / "base"
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+def test_a_first_mask_network_of_another_base_is_refused(tmp_path, base):
     write_adaptation(base / "first-mask", "first-mask", base=str(base))
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    write_random_tracker(base)
     with pytest.raises(ModelError, match="first-mask was made from another .*base than the one on"):
         open_tracker(str(base), torch.device("cpu"))
 
 
-def test_a_base_that_has_changed_is_refused(tmp_path):
-    torch.manual_seed(0)
-    base = tmp_path / "base"
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+def test_a_base_that_has_changed_is_refused(tmp_path, base):
     write_adaptation(tmp_path / "model", "lora", base=str(base))
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+    write_random_tracker(base)
     with pytest.raises(ModelError, match=r"model was made from another .*base than the one on"):
         load_tracker(str(tmp_path / "model"))
     (base / "weights.safetensors").unlink()
@@ -162,10 +162,7 @@ def test_the_manifest_tells_an_adaptation_from_its_base(tmp_path):
     assert described["sha256"] != describe_tracker("scopeline")["sha256"]
 
 
-def test_the_manifest_tells_what_answers_boxes_for_a_tracker(tmp_path):
-    torch.manual_seed(0)
-    base = tmp_path / "base"
-    save_network(build_network("scopeline_small"), "scopeline_small", base, "# card\n")
+def test_the_manifest_tells_what_answers_boxes_for_a_tracker(tmp_path, base):
     alone = describe_tracker(str(base))
     write_adaptation(base / "first-mask", "first-mask", base=str(base))
     accompanied = describe_tracker(str(base))

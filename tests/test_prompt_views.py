@@ -1,11 +1,14 @@
 """Several views of a prompt: each is asked in its own pixels, and the answers are joined."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
-from tracking.frame_features import OfferedMasks
+from tracking.frame_features import OfferedMasks, TrackOutput
 from tracking.prompt_views import as_masks
 
 SIZE = (120, 200)
@@ -115,9 +118,8 @@ def test_a_pixel_that_two_prompts_claim_goes_to_the_surer_one():
         small = hint.box[2] - hint.box[0] < 50
         return offered(np.full(image.shape[:2], 6.0 if small else 2.0))
 
-    small, large = as_masks(
-        greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), prompt(box=[20, 10, 120, 90])], {}
-    )
+    other = replace(prompt(box=[20, 10, 120, 90]), track_id=2)
+    small, large = as_masks(greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), other], {})
     assert small.mask[30:50, 40:70].all()
     assert large.mask[60:90, 20:120].all()
     assert not (small.mask & large.mask).any()
@@ -162,8 +164,9 @@ def test_a_correction_leaves_what_is_tracked_and_fits():
     image[:, 55:, 1] = 0
     given = prompt(box=[40, 30, 70, 50])
     for shift, is_left in ((0, True), (80, False)):
-        tracked = np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0)
-        (seen,) = as_masks(half_blind, image, [given], {1: offered(tracked)})
+        logits = torch.from_numpy(np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0))
+        tracked = {1: TrackOutput(logits=logits, quality=0.8, presence=1.0)}
+        (seen,) = as_masks(half_blind, image, [given], tracked)
         assert np.array_equal(seen.mask, OBJECT) == is_left
         assert not (seen.mask & ~OBJECT).any()
 
@@ -173,3 +176,16 @@ def test_a_box_in_which_no_view_sees_anything_stays_a_box(box):
     (seen,) = as_masks(BrightThings(), IMAGE, [prompt(box=box)], {})
     assert seen.mask is None
     assert seen.box.tolist() == box
+
+
+def test_a_point_that_no_view_covers_stays_a_point():
+    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(points=[[5, 5, 1]])], {})
+    assert seen.mask is None
+    assert seen.points.tolist() == [[5, 5, 1]]
+
+
+def test_a_prompt_by_a_mask_is_not_asked():
+    eyes = BrightThings()
+    given = replace(prompt(box=[0, 0, 9, 9]), box=None, mask=OBJECT)
+    assert as_masks(eyes, IMAGE, [given], {}) == [given]
+    assert not eyes.asked

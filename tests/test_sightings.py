@@ -39,7 +39,7 @@ def test_a_sighting_is_of_the_track_that_its_detection_matches(sighting):
     assert (sighting.track_id, sighting.class_id) == (7, 5)
     assert sighting.score == pytest.approx(0.9)
     assert sighting.is_followed
-    assert sighting.agreement() == pytest.approx(16 / 24)
+    assert sighting.agreement == pytest.approx(16 / 24)
 
 
 def test_it_prompts_with_the_detection(sighting):

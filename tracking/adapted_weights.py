@@ -87,7 +87,7 @@ def load_tracker(name: str) -> SAM2Base:
 
 
 def find_first_mask(name: str) -> Path | None:
-    """Return the folder of what answers a box or points for a new track, where there is one.
+    """Return the folder of what answers boxes and points for a tracker, where there is one.
 
     To find an object by a box and to follow it by memory are two tasks: a small network that was
     fine-tuned to do the first alone is better at it, and no longer does the second. It is the
@@ -104,12 +104,8 @@ def find_first_mask(name: str) -> Path | None:
     Raises:
         ModelError: the tracker is unknown.
     """
-    tracker = find_tracker(name)
-    for path in (tracker, tracker / FIRST_MASK):
-        described = _read_description(path)
-        if described is not None and described[1].method == FIRST_MASK:
-            return path
-    return None
+    found = _described_first_mask(name)
+    return None if found is None else found[0]
 
 
 def load_first_mask_network(name: str) -> SAM2Base | None:
@@ -118,15 +114,21 @@ def load_first_mask_network(name: str) -> SAM2Base | None:
     Raises:
         ModelError: the tracker is unknown, or the network does not fit it.
     """
-    path = find_first_mask(name)
-    described = None if path is None else _read_description(path)
-    if path is None or described is None:
-        return None
-    base, adaptation = described
-    if path != find_tracker(name):
-        # It was made from the tracker that it lies in, wherever that has been moved to.
-        base = replace(base, name=name)
-    return _load_adapted(path, base, adaptation)
+    found = _described_first_mask(name)
+    return None if found is None else _load_adapted(*found)
+
+
+def _described_first_mask(name: str) -> tuple[Path, Base, Adaptation] | None:
+    """Return the folder of a tracker's first-mask network, and how it was fine-tuned from what."""
+    tracker = find_tracker(name)
+    for path in (tracker, tracker / FIRST_MASK):
+        described = _read_description(path)
+        if described is None or described[1].method != FIRST_MASK:
+            continue
+        base, adaptation = described
+        # What lies in a tracker's folder was made from it, wherever that has been moved to.
+        return path, base if path == tracker else replace(base, name=name), adaptation
+    return None
 
 
 def _load_base(path: Path, base: Base) -> SAM2Base:

@@ -24,7 +24,7 @@ from torchvision.ops import box_iou
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt
-from tracking.frame_features import OfferedMasks
+from tracking.frame_features import OfferedMasks, TrackOutput
 from tracking.regions import Region, region_around, whole_picture
 
 Views = Literal["one", "several"]
@@ -63,37 +63,45 @@ def as_masks(
     ask: Ask,
     image: NDArray[np.uint8],
     prompts: Sequence[Prompt],
-    tracked: Mapping[int, OfferedMasks],
+    tracked: Mapping[int, TrackOutput],
 ) -> list[Prompt]:
     """Ask for the objects of boxes and points in several views, and prompt by what these agree on.
 
-    A pixel that several prompts of a frame claim goes to the one that is surest of it.
+    A pixel that several of them claim goes to the one that is surest of it. Of several for one
+    track the last is asked.
 
     Args:
         ask: answers for one view.
         image: uint8[H, W, 3], RGB, the frame.
-        prompts: each of another object, with a box or points.
-        tracked: what the tracker says of tracks that it follows, by track id: as far as it fits the
-            prompt, a correction leaves it.
+        prompts: of the frame; those with a mask stay as they are.
+        tracked: what the tracker says of the tracks that it follows, by track id: as far as it fits
+            the prompt, a correction leaves it.
 
     Returns:
-        Each prompt by a mask instead, its score the mean predicted IoU of the views, 0..1; as it
-        was where no view sees anything.
+        Each prompt by a mask, its score the mean predicted IoU of the views, 0..1; as it was where
+        no view sees anything.
     """
-    if not prompts:
-        return []
+    places = {prompt.track_id: prompt for prompt in prompts if prompt.mask is None}
+    if not places:
+        return list(prompts)
     size = (image.shape[0], image.shape[1])
-    answers = [_ask_in_views(ask, image, prompt) for prompt in prompts]
-    for own, prompt in zip(answers, prompts, strict=True):
-        if prompt.track_id in tracked:
-            own.append(_as_tracked(tracked[prompt.track_id], prompt, size))
-    logits = [_agreed(prompt, own, size) for prompt, own in zip(prompts, answers, strict=True)]
-    masks = enlarged_masks(np.stack(logits), size)
+    answers = {
+        track_id: [*_ask_in_views(ask, image, prompt), *_as_tracked(tracked, prompt, size)]
+        for track_id, prompt in places.items()
+    }
+    logits = [_agreed(places[track_id], own, size) for track_id, own in answers.items()]
+    masks = dict(zip(places, enlarged_masks(np.stack(logits), size), strict=True))
     return [
-        replace(prompt, mask=mask, box=None, points=None, score=_quality(own))
-        if mask.any()
+        replace(
+            prompt,
+            mask=masks[prompt.track_id],
+            box=None,
+            points=None,
+            score=_quality(answers[prompt.track_id]),
+        )
+        if places.get(prompt.track_id) is prompt and masks[prompt.track_id].any()
         else prompt
-        for prompt, mask, own in zip(prompts, masks, answers, strict=True)
+        for prompt in prompts
     ]
 
 
@@ -106,9 +114,14 @@ def _ask_in_views(ask: Ask, image: NDArray[np.uint8], prompt: Prompt) -> list[_A
     return answers
 
 
-def _as_tracked(tracked: OfferedMasks, prompt: Prompt, size: tuple[int, int]) -> _Answer:
-    answer = _best_of(tracked, prompt, whole_picture(size))
-    return replace(answer, weight=_WEIGHT_OF_TRACKED * answer.weight)
+def _as_tracked(
+    tracked: Mapping[int, TrackOutput], prompt: Prompt, size: tuple[int, int]
+) -> Iterator[_Answer]:
+    """Give what is tracked of a prompt's object as one more answer, if it is visible."""
+    output = tracked.get(prompt.track_id)
+    if output is not None and output.is_visible:
+        answer = _best_of(output.offered(), prompt, whole_picture(size))
+        yield replace(answer, weight=_WEIGHT_OF_TRACKED * answer.weight)
 
 
 def _agreed(

@@ -61,12 +61,12 @@ class Sam2Tracker:
         device: where it runs.
         look_back: how many frames before the current one are kept for `back_fill`.
         memory_rule: which tracked frames are worth remembering, and how they are read.
-        views: in how many views of the frame a box or points for a new track are asked: `one`,
-            as SAM-2 does, or `several`, which small networks gain from; those of Scopeline's own
-            configuration, and a `first_mask_network`, if None.
+        views: in how many views of the frame a box or points are asked: `one`, as SAM-2 does, or
+            `several`, which small networks gain from; those of Scopeline's own configuration, and
+            a `first_mask_network`, if None.
         precision: of the network's convolutions and products; the answer to a prompt is always
             computed in float32.
-        first_mask_network: answers a box or points for a new track instead of `network`.
+        first_mask_network: answers boxes and points in several views instead of `network`.
     """
 
     def __init__(
@@ -178,7 +178,8 @@ class Sam2Tracker:
                     f"a prompt for frame {prompt.frame_index} was given on frame "
                     f"{self._frame_index}"
                 )
-        prompts = self._seen_in_views(prompts)
+        if self._views == "several" and self._image is not None:
+            prompts = as_masks(self._answer_alone, self._image, prompts, self._outputs)
         with_mask = [prompt for prompt in prompts if prompt.mask is not None]
         if with_mask:
             self._prompt_masks(with_mask)
@@ -355,23 +356,6 @@ class Sam2Tracker:
         self._store_prompted(
             [prompt], answer.logits, answer.pointers, answer.presence, [answer.quality]
         )
-
-    def _seen_in_views(self, prompts: Sequence[Prompt]) -> Sequence[Prompt]:
-        """Let boxes and points be prompts by the masks that several views show."""
-        if self._views == "one" or self._image is None:
-            return prompts
-        places = {prompt.track_id: prompt for prompt in prompts if prompt.mask is None}
-        tracked = {
-            track_id: self._outputs[track_id].offered()
-            for track_id in places
-            if track_id in self._outputs and self._outputs[track_id].is_visible
-        }
-        masks = as_masks(self._answer_alone, self._image, list(places.values()), tracked)
-        seen = dict(zip(places, masks, strict=True))
-        return [
-            seen[prompt.track_id] if places.get(prompt.track_id) is prompt else prompt
-            for prompt in prompts
-        ]
 
     def _answer_alone(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
         """Answer a box or points in a picture of its own; nothing is remembered."""

@@ -15,8 +15,8 @@ from tracking.regions import Region, region_around
 from tracking.trunk_features import TrunkFeatures
 
 _MIN_AREA_SHARE = 0.0008
-# Sides of a view from near, in sides of the box around a track: those of the views in which the
-# tracker looks at a box or points.
+# Sides of a view from near, in sides of the box around a track: about those of the views in which
+# the tracker looks at a box or points.
 _NEAR_MARGINS = (1.3, 3.0)
 _SMALLEST_VIEW = 40
 # How near a view comes to the box's own proportions, 0..1: it is a square mostly, as the tracker's.
