@@ -119,6 +119,16 @@ def test_a_tracker_that_was_fine_tuned_otherwise_answers_for_itself(tmp_path):
     assert load_first_mask_network(str(tmp_path / "model")) is None
 
 
+@pytest.mark.parametrize("lost", ["model.json", "weights.safetensors"])
+def test_a_first_mask_folder_that_lost_a_file_is_not_passed_over(tmp_path, base, lost):
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    (base / "first-mask" / lost).unlink()
+    with pytest.raises(ModelError, match=f"first-mask.*{lost}"):
+        load_first_mask_network(str(base))
+    with pytest.raises(ModelError, match=f"first-mask.*{lost}"):
+        describe_tracker(str(base))
+
+
 def test_a_first_mask_network_of_another_base_is_refused(tmp_path, base):
     write_adaptation(base / "first-mask", "first-mask", base=str(base))
     write_random_tracker(base)

@@ -77,3 +77,19 @@ def test_points_on_a_track_that_is_followed_well_leave_it_so(trained):
     corrected = tracker.result().masks[0]
     assert overlap(followed, masks[11]) > 0.6
     assert overlap(corrected, masks[11]) > overlap(followed, masks[11]) - 0.1
+
+
+def test_a_box_in_which_no_view_sees_anything_is_not_asked_of_memory(trained, monkeypatch):
+    """Memory was never trained to answer a box: the track starts anew, as any other would."""
+    images, masks = first_object(frame_count=1)
+    monkeypatch.setattr("tracking.tracker.as_masks", lambda ask, image, prompts, tracked: prompts)
+    box = boxes_of_masks(masks[0][None])[0].astype(np.float32)
+    found = []
+    for hints in ({"box": box},), ({"mask": masks[0]}, {"box": box}):
+        tracker = Sam2Tracker(trained, CPU)
+        tracker.track(0, images[0])
+        for hint in hints:
+            tracker.prompt([prompt(**hint)])
+        found.append(tracker.result().masks[0])
+    assert found[0].any()
+    assert (found[0] == found[1]).all()

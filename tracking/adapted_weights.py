@@ -102,7 +102,7 @@ def find_first_mask(name: str) -> Path | None:
         Its folder; None where the tracker's own network answers.
 
     Raises:
-        ModelError: the tracker is unknown.
+        ModelError: the tracker is unknown, or its folder `first-mask` holds something else.
     """
     found = _described_first_mask(name)
     return None if found is None else found[0]
@@ -123,11 +123,15 @@ def _described_first_mask(name: str) -> tuple[Path, Base, Adaptation] | None:
     tracker = find_tracker(name)
     for path in (tracker, tracker / FIRST_MASK):
         described = _read_description(path)
-        if described is None or described[1].method != FIRST_MASK:
-            continue
-        base, adaptation = described
-        # What lies in a tracker's folder was made from it, wherever that has been moved to.
-        return path, base if path == tracker else replace(base, name=name), adaptation
+        if described is not None and described[1].method == FIRST_MASK:
+            base, adaptation = described
+            # What lies in a tracker's folder was made from it, wherever that has been moved to.
+            return path, base if path == tracker else replace(base, name=name), adaptation
+    if (tracker / FIRST_MASK).exists():
+        raise ModelError(
+            f"{tracker / FIRST_MASK} does not say what it was made from in a model.json; copy the "
+            "folder again, or remove it, and the tracker answers boxes and points by itself"
+        )
     return None
 
 

@@ -341,8 +341,12 @@ class Sam2Tracker:
         self._store_prompted(prompts, low_res, pointers, presence, [p.score for p in prompts])
 
     def _prompt_place(self, prompt: Prompt) -> None:
-        """Take a prompt by a box or points."""
-        is_new = prompt.track_id not in self._bank
+        """Take a prompt by a box or points.
+
+        Where views of the frame are asked and see nothing, memory knows no better: no training
+        has shown it boxes and points.
+        """
+        is_new = self._views == "several" or prompt.track_id not in self._bank
         features = self._current_features()
         if is_new:
             conditioned = without_memory(self._network, features)
