@@ -19,7 +19,7 @@ from flows.command_options import (
     screen,
 )
 from flows.complaints import complain, debugging
-from flows.frame_progress import frame_progress
+from flows.frame_progress import frame_bars, frame_progress
 from pipeline.errors import ScopelineError, UsageError
 
 
@@ -127,6 +127,14 @@ def annotate(
     workers: Annotated[
         int, typer.Option(min=1, help="Segments that are annotated at the same time.")
     ] = 2,
+    together: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Videos that are annotated at the same time, the image encoder seeing their "
+            "frames in one batch: for a GPU that those of one do not fill.",
+        ),
+    ] = 1,
     runner: RunnerOption = RunnerChoice.local,
     resume: Annotated[
         bool, typer.Option(help="Keep finished sets of the same job, or begin anew.")
@@ -154,11 +162,15 @@ def annotate(
     }
     given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos)
+    if together > 1 and (segments > 1 or corrections is not None):
+        raise UsageError("--together goes with whole videos, without --segments or --corrections")
     if corrections is None:
         from flows.settings import settings_of
 
         settings = settings_of(**given)
-        if segments == 1:
+        if together > 1:
+            results = _annotate_together(videos, out, settings, together, resume=resume)
+        elif segments == 1:
             results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
         else:
             whole = [(video, out, settings, resume) for video in videos]
@@ -179,6 +191,33 @@ def _annotate_one(video: Path, out: Path, settings: Any, *, resume: bool) -> dic
     counters = StageCounters()
     result = _run(job, partial(annotate_job, counters=counters))
     return result if "error" in result else {**result, "stages": counters.to_json()}
+
+
+def _annotate_together(
+    videos: Sequence[Path], out: Path, settings: Any, at_once: int, *, resume: bool
+) -> list[dict[str, Any]]:
+    from flows.annotate_together import annotate_together
+    from flows.video_job import VideoJob
+
+    jobs = [VideoJob(video=video, out=out, settings=settings, resume=resume) for video in videos]
+    started: dict[Path, float] = {}
+    results: dict[Path, dict[str, Any]] = {}
+    with frame_bars() as add:
+
+        def begin(job: VideoJob) -> Callable[[int, int], None]:
+            started[job.video] = time.monotonic()
+            advance: Callable[[int, int], None] = add(job.video.name)
+            return advance
+
+        for ended in annotate_together(jobs, at_once, begin):
+            video = ended.job.video
+            if isinstance(ended.outcome, ScopelineError):
+                results[video] = _failed(video, ended.outcome)
+                continue
+            seconds = time.monotonic() - started[video]
+            done = _done(ended.job, ended.outcome.manifest, seconds)
+            results[video] = {**done, "stages": ended.counters.to_json()}
+    return [results[video] for video in videos]
 
 
 def _annotate_in_segments(
@@ -228,19 +267,27 @@ def _correct_one(
 
 def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
     """Do one video's job with a progress bar; what goes wrong becomes part of the result."""
-    video = job.video
     started = time.monotonic()
     try:
-        with frame_progress(video.name) as advance:
+        with frame_progress(job.video.name) as advance:
             manifest = work(job, advance).manifest
     except UsageError:
         raise
     except ScopelineError as error:
-        if debugging():
-            raise
-        complain(error)
-        return {"video": str(video), "error": str(error)}
-    seconds = time.monotonic() - started
+        return _failed(job.video, error)
+    return _done(job, manifest, time.monotonic() - started)
+
+
+def _failed(video: Path, error: ScopelineError) -> dict[str, Any]:
+    """Say why a video has failed, and return it as part of the result."""
+    if debugging():
+        raise error
+    complain(error)
+    return {"video": str(video), "error": str(error)}
+
+
+def _done(job: Any, manifest: Any, seconds: float) -> dict[str, Any]:
+    """Say what has become of a video, and return it as part of the result."""
     counts = manifest.counts
     screen.print(
         f"{job.set_path}: {counts.frames} frames, {counts.tracks} tracks, "
@@ -249,7 +296,7 @@ def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
         soft_wrap=True,
     )
     return {
-        "video": str(video),
+        "video": str(job.video),
         "set": str(job.set_path),
         "state": manifest.state,
         "frames": counts.frames,

@@ -31,6 +31,7 @@ from tracking.mask_heads import follow_heads
 from tracking.memory_attention import attend_to_memories
 from tracking.memory_keys import project_memory
 from tracking.sam2_model import normalize_images
+from tracking.tracker import Sam2Tracker
 
 OVERSEER, IMAGES, ATTENTION, DECODER, MEMORIES = (
     "overseer network",
@@ -124,7 +125,7 @@ def time_stages(job: VideoJob, calls: list[Call] | None = None) -> StageTimes:
     clock = StageClock(torch.cuda.synchronize if on_cuda else lambda: None)
     with ExitStack() as stack:
         _wrap_networks(stack, clock, overseer, tracker, calls)
-        _wrap_the_rest(stack, clock, overseer, tracker)
+        _wrap_the_rest(stack, clock, overseer)
         started = time.perf_counter()
         annotate_job(job)
         return StageTimes(time.perf_counter() - started, clock)
@@ -146,14 +147,14 @@ def _wrap_networks(
     replace_function(stack, follow_heads, clock.timed(DECODER, calls))
 
 
-def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any, tracker: Any) -> None:
+def _wrap_the_rest(stack: ExitStack, clock: StageClock, overseer: Any) -> None:
     """Put on the clock what is done around the networks, which are stages of their own."""
     for owner, name, stage in (
         (overseer, "detect", "overseer, around its network"),
-        (tracker, "track", "tracker, around its network"),
-        (tracker, "prompt", "tracker, around its network"),
-        (tracker, "back_fill", "tracker, around its network"),
-        (tracker, "result", "tracker, around its network"),
+        (Sam2Tracker, "track", "tracker, around its network"),
+        (Sam2Tracker, "prompt", "tracker, around its network"),
+        (Sam2Tracker, "back_fill", "tracker, around its network"),
+        (Sam2Tracker, "result", "tracker, around its network"),
         (SceneWatch, "look", "scene signs"),
         (Constellation, "decide", "policy"),
         (Constellation, "doubts", "policy"),

@@ -1,4 +1,4 @@
-"""A progress bar that counts frames, with frames/s and time left."""
+"""Progress bars that count frames, with frames/s and time left."""
 
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -23,8 +23,11 @@ class _FrameRate(ProgressColumn):
 
 
 @contextmanager
-def frame_progress(title: str) -> Any:
-    """Show a progress bar on stderr; yields a function of (done, total)."""
+def frame_bars() -> Any:
+    """Show progress bars on stderr; yields a function that adds one.
+
+    It takes the title, and returns a function of (frames done, frames in all).
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -33,10 +36,16 @@ def frame_progress(title: str) -> Any:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
-        bar = progress.add_task(title, total=None)
 
-        def advance(done: int, total: int) -> None:
-            progress.update(bar, completed=done, total=total)
+        def add(title: str) -> Callable[[int, int], None]:
+            bar = progress.add_task(title, total=None)
+            return lambda done, total: progress.update(bar, completed=done, total=total)
 
-        report: Callable[[int, int], None] = advance
-        yield report
+        yield add
+
+
+@contextmanager
+def frame_progress(title: str) -> Any:
+    """Show a progress bar on stderr; yields a function of (frames done, frames in all)."""
+    with frame_bars() as add:
+        yield add(title)

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -98,6 +98,19 @@ def set_to_keep(path: Path, *, resume: bool) -> AnnotationSet | None:
     return existing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upcoming:
+    """The frames that a job is about to annotate.
+
+    Attributes:
+        tracker: that follows the video's tracks; None if the policy has none.
+        batch: the frames.
+    """
+
+    tracker: Any
+    batch: FrameBatch
+
+
 def annotate_job(
     job: VideoJob,
     on_frame: Callable[[int, int], None] | None = None,
@@ -117,27 +130,46 @@ def annotate_job(
             written. A set that was begun then says that it failed, and why.
         AnnotationStoppedError: it was asked to stop; the same job goes on from there.
     """
+    for _ in annotating(job, on_frame, should_stop, counters):
+        pass
+    return AnnotationSet(job.set_path)
+
+
+def annotating(
+    job: VideoJob,
+    on_frame: Callable[[int, int], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    counters: StageCounters | None = None,
+) -> Generator[Upcoming, None, None]:
+    """Annotate a video as `annotate_job` does, pausing before each batch of frames.
+
+    Yields:
+        What is annotated next, for several jobs to share what they have in common.
+    """
     video = open_video(job.video, job.settings.on_bad_frame)
     part = {} if job.segment is None else {"segment": asdict(job.segment)}
     manifest = manifest_of(video.info, job.settings, part)
     existing = existing_set(job, manifest)
     if existing is not None and existing.is_complete:
         tidy(existing)
-        return existing
+        return
     saved = None if existing is None else resumable_state(existing, manifest)
-    loop = _loop(video.info, job.settings)
+    loop, tracker = _loop(video.info, job.settings)
     video = video.shrunk_to(_picture_size(video.info, job.settings))
     start, end = _span(job, video.info)
     if saved is not None:
         start = saved.state.next_frame
         loop.restore(saved.state, _batches_before(video, start, loop.past_frames))
     batches = video.batches(BATCH_FRAMES, end, start)
+
+    def report(done: int) -> None:
+        if on_frame is not None:
+            on_frame(start + done, min(end, video.info.frame_count))
+
+    stop = should_stop or (lambda: False)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
-        stop = should_stop or (lambda: False)
-        for done in _write(loop, batches, writer, stop, counters or StageCounters()):
-            if on_frame is not None:
-                on_frame(start + done, min(end, video.info.frame_count))
-    return AnnotationSet(job.set_path)
+        for batch in _write(loop, batches, writer, stop, report, counters or StageCounters()):
+            yield Upcoming(tracker=tracker, batch=batch)
 
 
 def _span(job: VideoJob, info: VideoInfo) -> tuple[int, int]:
@@ -151,12 +183,14 @@ def _write(
     batches: Iterator[FrameBatch],
     writer: AnnotationSetWriter,
     should_stop: Callable[[], bool],
+    report: Callable[[int], None],
     counters: StageCounters,
-) -> Iterator[int]:
-    """Annotate batch after batch into a set; yields how many frames have been taken."""
+) -> Iterator[FrameBatch]:
+    """Annotate batch after batch into a set; yields each before, and reports the frames taken."""
     done = 0
     try:
         for batch in counters.decoded(batches):
+            yield batch
             with counters.annotating.clock():
                 frames = loop.step(batch)
             with counters.writing.clock():
@@ -164,7 +198,7 @@ def _write(
             counters.annotating.frames += len(batch)
             counters.writing.frames += len(frames)
             done += len(batch)
-            yield done
+            report(done)
             if should_stop():
                 writer.checkpoint(loop.state)
                 raise AnnotationStoppedError(
@@ -289,20 +323,25 @@ def _label_set(settings: AnnotateSettings) -> LabelSet:
     return overseer_labels(settings.overseer)
 
 
-def _loop(info: VideoInfo, settings: AnnotateSettings) -> AnnotationLoop:
-    """Load what the job needs, so that a bad model or prompt is found before there is a set."""
-    overseer, tracker = open_models(settings)
+def _loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLoop, Any]:
+    """Load what the job needs, so that a bad model or prompt is found before there is a set.
+
+    Returns:
+        What annotates, and the tracker in it, which knows this video alone; None if it has none.
+    """
+    overseer, loaded = open_models(settings)
     if settings.policy == "framewise":
-        return Framewise(overseer)
-    tracker.reset()
+        return Framewise(overseer), None
+    tracker = loaded.beside()
     if settings.policy == "sasvi":
-        return Sasvi(overseer=overseer, tracker=tracker)
+        return Sasvi(overseer=overseer, tracker=tracker), tracker
     policy = _policy(info, settings)
     loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
     if _is_steadied(settings):
         size = info.height, info.width
-        return Steadied(loop, settings.steady, batch_frames=BATCH_FRAMES, frame_size=size)
-    return loop
+        steadied = Steadied(loop, settings.steady, batch_frames=BATCH_FRAMES, frame_size=size)
+        return steadied, tracker
+    return loop, tracker
 
 
 def _is_steadied(settings: AnnotateSettings) -> bool:

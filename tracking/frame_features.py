@@ -1,5 +1,6 @@
 """What the network has computed of one frame: its features, and what it says of each track."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.devices import moved
+from pipeline.devices import Precision, computing, moved
 from tracking.sam2_model import normalize_images
 
 _VISIBLE_PRESENCE = 0.5
@@ -60,38 +61,56 @@ class FrameFeatures:
         return np.asarray(means / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)
 
 
-def encode_frames(
-    network: SAM2Base,
-    images: NDArray[np.uint8],
-    device: torch.device,
-    positions: list[Tensor] | None,
-) -> list[FrameFeatures]:
-    """Return the features of each of N frames uint8[N, H, W, 3], RGB.
+class PictureEncoder:
+    """A SAM-2 network's image encoder, which needs no memory of the past.
 
     Args:
         network: a SAM-2 network.
-        images: the frames.
-        device: where the network is.
-        positions: the position encodings of an earlier frame, if there was one: they are the same
-            for every frame, and need not be kept for each.
+        device: where it is.
+        precision: of its convolutions and products.
     """
-    # Made small before they go to the device, so that a hundredth has to be moved.
-    small = normalize_images(torch.from_numpy(np.ascontiguousarray(images)), network.image_size)
-    at_once = _CPU_BATCH if device.type == "cpu" else len(small)
-    found: list[FrameFeatures] = []
-    for part in torch.split(small, at_once):
-        backbone = network.forward_image(moved(part, device))
-        _, vision, encoded, sizes = network._prepare_backbone_features(backbone)
-        positions = positions or [level[:, :1].float() for level in encoded]
-        found += [
-            FrameFeatures(
+
+    def __init__(
+        self, network: SAM2Base, device: torch.device, precision: Precision = "float32"
+    ) -> None:
+        self._network = network
+        self._device = device
+        self._precision = precision
+        # The same for every picture; they need not be kept for each.
+        self._positions: list[Tensor] | None = None
+
+    @torch.inference_mode()
+    def encode(self, *images: NDArray[np.uint8]) -> list[FrameFeatures]:
+        """Return the features of each frame of one or more videos, one video after the other.
+
+        Args:
+            images: uint8[N, H, W, 3], RGB, the frames of each video; sizes may differ.
+        """
+        # Made small before they go to the device, so that a hundredth has to be moved.
+        small = torch.cat([self._small(of_video) for of_video in images])
+        at_once = _CPU_BATCH if self._device.type == "cpu" else len(small)
+        with computing(self._device, self._precision):
+            return [
+                features
+                for part in torch.split(small, at_once)
+                for features in self._features(moved(part, self._device))
+            ]
+
+    def _small(self, images: NDArray[np.uint8]) -> Tensor:
+        pictures = torch.from_numpy(np.ascontiguousarray(images))
+        return normalize_images(pictures, self._network.image_size)
+
+    def _features(self, inputs: Tensor) -> Iterator[FrameFeatures]:
+        backbone = self._network.forward_image(inputs)
+        _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
+        if self._positions is None:
+            self._positions = [level[:, :1].float() for level in positions]
+        for row in range(len(inputs)):
+            yield FrameFeatures(
                 vision=[level[:, row : row + 1].float() for level in vision],
-                positions=positions,
+                positions=self._positions,
                 sizes=sizes,
             )
-            for row in range(len(part))
-        ]
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

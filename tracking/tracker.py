@@ -23,8 +23,8 @@ from tracking.frame_features import (
     FrameFeatures,
     OfferedMasks,
     PastFrame,
+    PictureEncoder,
     TrackOutput,
-    encode_frames,
 )
 from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
@@ -87,6 +87,9 @@ class Sam2Tracker:
         self._network = network.eval().to(device)
         self._first_mask_network = (first_mask_network or network).eval().to(device)
         self._device = device
+        self._precision: Precision = precision
+        self._encoder = PictureEncoder(self._network, device, precision)
+        self._first_mask_encoder = PictureEncoder(self._first_mask_network, device, precision)
         self._computing = partial(computing, device, precision)
         self._bank = MemoryBank()
         self._frame_index = -1
@@ -118,17 +121,32 @@ class Sam2Tracker:
         """What the network says of each track in the current frame."""
         return dict(self._outputs)
 
-    @torch.inference_mode()
+    def beside(self) -> "Sam2Tracker":
+        """Return a tracker of the same networks that knows nothing yet, for another video."""
+        return Sam2Tracker(
+            self._network,
+            self._device,
+            self.look_back,
+            self._memory_rule,
+            self._views,
+            self._precision,
+            self._first_mask_network,
+        )
+
     def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
         """Encode the images of the next frames in one batch, for `track` to use.
 
-        That needs no memory of the past, and fills a GPU as single frames do not.
+        That needs no memory of the past, and fills a GPU as single frames do not. Frames that
+        `encode_together` has encoded are not encoded again.
 
         Args:
             frame_indices: of the N frames; `track` must be given the same images under them.
             images: uint8[N, H, W, 3], RGB.
         """
-        self._encoded_ahead = dict(zip(frame_indices, self._encode(images), strict=True))
+        if not self._encoded_ahead.keys() >= set(frame_indices):
+            self._encoded_ahead = dict(
+                zip(frame_indices, self._encoder.encode(images), strict=True)
+            )
 
     @torch.inference_mode()
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
@@ -162,7 +180,7 @@ class Sam2Tracker:
         self._frame_size = (image.shape[0], image.shape[1])
         self._image = image
         ahead = self._encoded_ahead.pop(frame_index, None)
-        self._features = ahead or self._encode(image[None])[0]
+        self._features = ahead or self._encoder.encode(image[None])[0]
         self._outputs = {}
 
     @torch.inference_mode()
@@ -295,12 +313,6 @@ class Sam2Tracker:
         """
         return masks_of_outputs(self._outputs, self._frame_size)
 
-    def _encode(self, images: NDArray[np.uint8]) -> list[FrameFeatures]:
-        """Return the features of each of N frames uint8[N, H, W, 3]."""
-        positions = None if self._features is None else self._features.positions
-        with self._computing():
-            return encode_frames(self._network, images, self._device, positions)
-
     def _follow(
         self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
     ) -> dict[int, TrackOutput]:
@@ -364,8 +376,7 @@ class Sam2Tracker:
     def _answer_alone(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
         """Answer a box or points in a picture of its own; nothing is remembered."""
         network = self._first_mask_network
-        with self._computing():
-            (features,) = encode_frames(network, image[None], self._device, positions=None)
+        (features,) = self._first_mask_encoder.encode(image[None])
         size = (image.shape[0], image.shape[1])
         conditioned = without_memory(network, features)
         answer = place_heads(network, prompt, size, conditioned, features, is_new=True)
@@ -400,3 +411,15 @@ class Sam2Tracker:
         if self._features is None:
             raise ValueError("there is no current frame; call track first")
         return self._features
+
+
+def encode_together(upcoming: Sequence[tuple[Sam2Tracker, FrameBatch]]) -> None:
+    """Encode the next frames of several videos in one batch, each for the tracker of its video.
+
+    Args:
+        upcoming: trackers of the same networks, from `beside`, and their next frames.
+    """
+    encoder = upcoming[0][0]._encoder
+    features = iter(encoder.encode(*(batch.images for _, batch in upcoming)))
+    for tracker, batch in upcoming:
+        tracker._encoded_ahead = {index: next(features) for index in batch.indices.tolist()}
