@@ -1,13 +1,11 @@
 """The loop, with a tiny real tracker and an overseer that sees what the truth says."""
 
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import tracking
 from pipeline.annotate import PromptedTracking, run
 from pipeline.constellation import Constellation
 from pipeline.errors import InputError
@@ -21,9 +19,6 @@ from samples.theatre import Theatre
 from samples.theatre.effects import Effects
 from tracking.sam2_model import build_network
 from tracking.tracker import Sam2Tracker
-from tracking.weights import load_network
-
-SHIPPED_TRACKER = Path(tracking.__file__).parent / "models" / "scopeline"
 
 
 class SeesTheTruth:
@@ -162,8 +157,8 @@ class BlindAtFirst(SeesTheTruth):
         return seen
 
 
-def test_what_is_seen_late_is_followed_back(theatre):
-    tracker = Sam2Tracker(load_network(SHIPPED_TRACKER), torch.device("cpu"))
+def test_what_is_seen_late_is_followed_back(theatre, trained):
+    tracker = Sam2Tracker(trained, torch.device("cpu"))
     policy = Constellation(CHOLECSEG8K, schedule=EveryNth(6))
     overseer = BlindAtFirst(theatre)
     frames = list(

@@ -2,14 +2,12 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pycocotools import mask as coco_mask
 
-import tracking
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.correct import correct
@@ -20,7 +18,6 @@ from pipeline.records import FrameBatch, Origin, PromptReason
 from samples.theatre.render import render
 from tests.conftest import annotated_frame, rectangle
 from tracking.tracker import Sam2Tracker
-from tracking.weights import load_network
 
 SIZE = (64, 96)
 COUNT = 40
@@ -31,9 +28,8 @@ def square(left, top=20):
 
 
 @pytest.fixture(scope="module")
-def tracker():
-    network = load_network(Path(tracking.__file__).parent / "models" / "scopeline")
-    return Sam2Tracker(network, torch.device("cpu"), look_back=6)
+def tracker(trained):
+    return Sam2Tracker(trained, torch.device("cpu"), look_back=6)
 
 
 class Pictures:

@@ -24,10 +24,9 @@ from pipeline.policy import FirstFrame, Given, WithGivenPrompts
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from pipeline.sasvi import Sasvi, SasviSettings
 from samples.theatre import Theatre
-from tests.test_annotate import SHIPPED_TRACKER, SeesTheTruth
+from tests.test_annotate import SeesTheTruth
 from tracking.baselines import FlowMasks
 from tracking.tracker import Sam2Tracker
-from tracking.weights import load_network
 
 SETTINGS = AnnotateSettings(overseer_every=10)
 BATCH = 4
@@ -51,11 +50,6 @@ class Recorded:
 @pytest.fixture(scope="module")
 def theatre():
     return Recorded(Theatre(seed=3, width=128, height=80, frame_count=FRAMES))
-
-
-@pytest.fixture(scope="module")
-def network():
-    return load_network(SHIPPED_TRACKER)
 
 
 def batches(theatre, start, end):
@@ -103,16 +97,16 @@ def two_threads():
 
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("name", ["sasvi", "constellation"])
-def test_images_are_encoded_together_as_before(theatre, network, tmp_path, name):
+def test_images_are_encoded_together_as_before(theatre, trained, tmp_path, name):
     # On several threads a picture's features depend on how many are encoded at once.
-    test_a_loop_goes_on_from_its_saved_state(theatre, network, tmp_path, name, 16)
+    test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, 16)
 
 
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("stop", [4, 16, FRAMES])
-def test_a_loop_goes_on_from_its_saved_state(theatre, network, tmp_path, name, stop):
+def test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, stop):
     def tracker():
-        return Sam2Tracker(network, torch.device("cpu"), look_back=6)
+        return Sam2Tracker(trained, torch.device("cpu"), look_back=6)
 
     loop = LOOPS[name](theatre, tracker())
     before = [frame for batch in batches(theatre, 0, stop) for frame in loop.step(batch)]
