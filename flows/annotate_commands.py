@@ -41,6 +41,13 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
+class ViewsChoice(StrEnum):
+    """How `annotate` lets the overseer look at a frame."""
+
+    one = "one"
+    mirrored = "mirrored"
+
+
 class PicturesChoice(StrEnum):
     """At which size `annotate` decodes videos and works with masks."""
 
@@ -73,6 +80,13 @@ def annotate(
         typer.Option(
             metavar="N|adaptive",
             help="The overseer looks at each Nth frame, or when something changes.",
+        ),
+    ] = None,
+    overseer_views: Annotated[
+        ViewsChoice | None,
+        typer.Option(
+            help="The overseer sees a frame as it is, or its mirror image as well, which sees "
+            "better and takes twice as long.  [default: one]"
         ),
     ] = None,
     steady: Annotated[
@@ -148,6 +162,7 @@ def annotate(
         "tracker": tracker,
         "policy": None if policy is None else policy.value,
         "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
+        "overseer_views": None if overseer_views is None else overseer_views.value,
         "steady": steady,
         "pictures": None if pictures is None else pictures.value,
         "prompts": prompts,

@@ -17,6 +17,7 @@ ADAPTIVE: Literal["adaptive"] = "adaptive"
 Runtime = Literal["torch", "compiled", "openvino"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 PictureSize = Literal["reduced", "full"]
+OverseerViews = Literal["one", "mirrored"]
 OverseerEvery = Annotated[int, Field(ge=1)] | Literal["adaptive"]
 
 
@@ -30,6 +31,8 @@ class AnnotateSettings(BaseSettings):
         policy: when to prompt.
         overseer_every: the overseer looks at each Nth frame, or when something seems to change;
             of the constellation policy.
+        overseer_views: the overseer sees each frame as it is (`one`), or its mirror image as well
+            (`mirrored`), which sees better and takes twice as long.
         without: rules of the constellation policy that are left out.
         steady: how much of an outline comes from each neighbouring frame, moved along the optical
             flow; of the constellation policy without given prompts. 0: nothing.
@@ -62,6 +65,7 @@ class AnnotateSettings(BaseSettings):
     tracker: str = "scopeline"
     policy: PolicyName = "constellation"
     overseer_every: OverseerEvery = ADAPTIVE
+    overseer_views: OverseerViews = "one"
     without: tuple[Rule, ...] = ()
     steady: float = Field(default=0.8, ge=0, le=0.9)
     pictures: PictureSize = "reduced"

@@ -307,7 +307,7 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
         ModelError: one is unknown or does not load.
         UsageError: the device or the runtime is not there.
     """
-    return _open_models(
+    overseer, tracker = _open_models(
         None if settings.policy == "given" else settings.overseer,
         settings.overseer_weights,
         None if settings.policy == "framewise" else settings.tracker,
@@ -315,6 +315,9 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
         settings.runtime,
         settings.precision,
     )
+    if overseer is not None and settings.overseer_views == "mirrored":
+        return overseer.mirrored, tracker
+    return overseer, tracker
 
 
 def _label_set(settings: AnnotateSettings) -> LabelSet:

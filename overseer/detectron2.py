@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, get_cfg
+from detectron2.layers.mask_ops import _do_paste_mask
 from detectron2.modeling import build_model
+from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.modeling.proposal_generator.build import PROPOSAL_GENERATOR_REGISTRY
 from detectron2.modeling.proposal_generator.rpn import RPN
 from detectron2.modeling.roi_heads.mask_head import ROI_MASK_HEAD_REGISTRY, MaskRCNNConvUpsampleHead
@@ -126,10 +128,13 @@ class Detectron2MaskRCNN(nn.Module):
 
         Returns:
             For each image `boxes` float32[D, 4] xyxy in pixels, `labels` int64[D] from 1,
-            `scores` float32[D] and `masks` float32[D, 1, H, W], 0 or 1.
+            `scores` float32[D] and `masks` float32[D, 1, H, W], the probability of each pixel.
         """
-        outputs = self.detector(self._inputs(images, None))
-        return [_torchvision_output(output["instances"]) for output in outputs]
+        found = self.detector.inference(self._inputs(images, None), do_postprocess=False)
+        return [
+            _torchvision_output(of_image, (image.shape[1], image.shape[2]))
+            for of_image, image in zip(found, images, strict=True)
+        ]
 
     def training_losses(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Compute the losses; arguments and result are those of `losses.mask_rcnn_losses`."""
@@ -161,12 +166,19 @@ def _instances(target: Target, size: tuple[int, int]) -> Instances:
     return instances
 
 
-def _torchvision_output(instances: Instances) -> dict[str, Tensor]:
+def _torchvision_output(found: Instances, size: tuple[int, int]) -> dict[str, Tensor]:
+    """Bring what was found in a picture to the picture's size, masks as probabilities."""
+    # detectron2 itself would round the masks to 0 and 1.
+    found.set("probabilities", found.pred_masks)
+    found.remove("pred_masks")
+    placed = detector_postprocess(found, *size)
+    boxes = placed.pred_boxes.tensor
+    masks, _ = _do_paste_mask(placed.probabilities, boxes, *size, skip_empty=False)
     return {
-        "boxes": instances.pred_boxes.tensor,
-        "labels": instances.pred_classes + 1,
-        "scores": instances.scores,
-        "masks": instances.pred_masks[:, None].float(),
+        "boxes": boxes,
+        "labels": placed.pred_classes + 1,
+        "scores": placed.scores,
+        "masks": masks[:, None],
     }
 
 

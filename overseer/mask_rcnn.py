@@ -3,7 +3,7 @@
 import json
 import math
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from overseer.mirrored_views import MirroredViews
 from overseer.networks import (
     Network,
     OverseerConfig,
@@ -50,8 +51,15 @@ class MaskRCNNOverseer:
         self.config = config
         self.label_set = label_set
         self._device = device
+        self._precision: Precision = precision
         self._computing = partial(computing, device, precision)
         self._class_ids = np.array([0, *(label.id for label in label_set.foreground)])
+
+    @cached_property
+    def mirrored(self) -> "MaskRCNNOverseer":
+        """The same overseer, looking at each frame and at its mirror image."""
+        views = MirroredViews(self.network, self.config.score_threshold)
+        return MaskRCNNOverseer(views, self.config, self.label_set, self._device, self._precision)
 
     @torch.inference_mode()
     def detect(self, images: NDArray[np.uint8]) -> list[Detections]:
