@@ -41,6 +41,7 @@ class TrunkChoice(StrEnum):
     """What the tracker's image trunk does while the rest is trained."""
 
     frozen = "frozen"
+    varied = "varied"
     learning = "learning"
 
 
@@ -295,8 +296,9 @@ def train_tracker(
     trunk: Annotated[
         TrunkChoice,
         typer.Option(
-            help="frozen: learn to track through clips. learning: learn boxes and points on "
-            "single frames, the image trunk with them; then go on from it, frozen."
+            help="frozen: learn to track through clips. varied: the same from masks alone, in "
+            "other light each time, for weights that track already. learning: learn boxes and "
+            "points on single frames, the image trunk with them; then go on from it, frozen."
         ),
     ] = TrunkChoice.frozen,
     keep_start: KeepStartOption = 0.0,

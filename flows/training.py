@@ -173,7 +173,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
 
     Args:
         job: what to train on.
-        trunk: `frozen` or `learning`, see `tracking.train.train_tracker`.
+        trunk: `frozen`, `varied` or `learning`, see `tracking.train.train_tracker`.
 
     Raises:
         UsageError: the data is not the theatre, or there is nothing to keep a share of.
@@ -185,6 +185,8 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
             f"--data {job.data}: a tracker is trained from the beginning on the theatre alone; to "
             "fine-tune one on labelled frames, say how with --adapt lora"
         )
+    if trunk == "varied" and job.start_from is None:
+        raise UsageError("--trunk varied is for weights that track already; give --start-from")
     claim_run_folder(job, "tracker", {"trunk": trunk})
     with Progress(console=screen) as progress:
         material = theatre_material(job, progress)

@@ -286,6 +286,23 @@ def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
     assert all(trained[name].equal(value) for name, value in shipped.items())
 
 
+def test_what_follows_already_learns_to_follow_in_other_light(job):
+    plan = TrainingPlan(steps=4, learning_rate=1e-3)
+    further = replace(job, start_from="scopeline", plan=plan)
+    folder = train_tracker_job(further, trunk="varied")
+    before = load_network(find_tracker("scopeline")).state_dict()
+    after = load_network(folder).state_dict()
+    learned = {name for name, value in after.items() if value.ne(before[name]).any()}
+    assert any(name.startswith("memory_attention.") for name in learned)
+    assert not any(name.startswith("image_encoder.trunk.") for name in learned)
+    assert "--trunk varied" in (folder / "README.md").read_text()
+
+
+def test_what_cannot_follow_yet_does_not_begin_with_other_light(job):
+    with pytest.raises(UsageError, match="--trunk varied is for weights that track already"):
+        train_tracker_job(job, trunk="varied")
+
+
 def test_a_tracker_can_keep_a_share_of_the_weights_that_it_started_from(job):
     plan = TrainingPlan(steps=1, learning_rate=1e-3)
     weights = {}

@@ -1,7 +1,8 @@
 """Train a small SAM-2 on labelled clips: prompt on the first frame, track through the rest.
 
 The trunk learns from single frames alone, in a training of its own (`PICTURES`); the longer
-curriculum (`CLIPS`) keeps it still, since its features can then be computed once.
+curriculum (`CLIPS`) keeps it still, since its features can then be computed once. What follows well
+already learns to follow through other light and faster motion (`FOLLOWING`).
 
 The losses are SAM-2's (arXiv 2408.00714, appendix D.2): focal and dice on the best of the
 masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 : 1 : 1 : 1.
@@ -21,7 +22,7 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, keep_share, train
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
-from tracking.training_batches import Stage, TrackBatch, sample_batch
+from tracking.training_batches import MASKS_ALONE, Stage, TrackBatch, sample_batch
 from tracking.training_prompts import make_prompts
 from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
 from tracking.validation import region_similarity
@@ -47,13 +48,21 @@ FURTHER_CLIPS = (
 # Boxes and points on single frames, where a step with gradients through the trunk is cheap.
 PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2, near_share=0.5),)
 
-Trunk = Literal["frozen", "learning"]
+# For weights whose boxes and points a network of their own answers: masks alone, a third of the
+# clips from near, where motion is larger.
+FOLLOWING = (
+    Stage(until=0.1, frames=1, clips=8, tracks=2, near_share=0.5),
+    Stage(until=0.2, frames=2, clips=5, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
+    Stage(until=0.4, frames=4, clips=3, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
+    Stage(until=1.0, frames=8, clips=2, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
+)
+
+Trunk = Literal["frozen", "varied", "learning"]
 Similarity = Callable[[Sam2Tracker, Sequence[LabelledClip]], float]
 """From a tracker and labelled clips to how alike its masks and the true ones are, 0..1."""
 
-# How often each kind of prompt begins a run. On a single frame a mask has nothing to teach.
-_PROMPT_CHANCES = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
-# A box says less of an object than points on it do, and takes longer to learn.
+# On a single frame a mask has nothing to teach. A box says less of an object than points on it do,
+# and takes longer to learn.
 _SINGLE_FRAME_PROMPTS = ("box", "box", "points")
 # A mask may hold more than one thing, such as two instruments that touch: what to follow is what
 # the mask says, not what looks like one object. A box or points cannot say that.
@@ -132,7 +141,7 @@ class ClipTrainer:
         if stage.frames == 1:
             kind = str(random.choice(_SINGLE_FRAME_PROMPTS))
         else:
-            kind = str(random.choice(list(_PROMPT_CHANCES), p=list(_PROMPT_CHANCES.values())))
+            kind = str(random.choice(list(stage.prompts), p=list(stage.prompts.values())))
         batch = sample_batch(
             random,
             self._clips,
@@ -227,8 +236,10 @@ def train_tracker(
         folder: receives the checkpoint, the losses, the scores and the cached features; an
             unfinished run in it goes on.
         start_from: model folder whose weights the training starts from.
-        trunk: `frozen`, tracking through clips on a trunk that stays as it is, or `learning`,
-            single frames with boxes and points, the trunk in other lights each time.
+        trunk: `frozen`, tracking through clips on a trunk that stays as it is; `varied`, the same
+            from masks alone, the pictures in other light each time, so that its features cannot be
+            kept; or `learning`, single frames with boxes and points, the trunk in other light each
+            time.
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         device: where the network learns.
         on_step: is called after each step with its number and the losses.
@@ -252,8 +263,9 @@ def train_tracker(
         network.load_state_dict(load_network(start_from).state_dict())
     network.to(device)
     features: TrunkFeatures
-    if trunk == "frozen":
+    if trunk != "learning":
         freeze([network.image_encoder.trunk])
+    if trunk == "frozen":
         features = FeatureCache(network, clips, folder / "features")
     else:
         features = VariedFeatures(network, clips)
@@ -275,6 +287,8 @@ def train_tracker(
 def _curriculum(trunk: Trunk, start_from: Path | None) -> Sequence[Stage]:
     if trunk == "learning":
         return PICTURES
+    if trunk == "varied":
+        return FOLLOWING
     return CLIPS if start_from is None else FURTHER_CLIPS
 
 

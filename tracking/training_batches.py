@@ -1,7 +1,7 @@
 """What a step of training learns from: runs of frames of some clips, and tracks in them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -14,6 +14,10 @@ from pipeline.masks import boxes_of_masks
 from tracking.regions import Region, region_around
 from tracking.trunk_features import TrunkFeatures
 
+# How often each kind of prompt begins a clip: all of them, or masks alone, where a network of its
+# own answers boxes and points.
+EVERY_KIND: Mapping[str, float] = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
+MASKS_ALONE: Mapping[str, float] = {"mask": 0.5, "rough-mask": 0.5}
 _MIN_AREA_SHARE = 0.0008
 # Sides of a view from near, in sides of the box around a track: about those of the views in which
 # the tracker looks at a box or points.
@@ -38,6 +42,7 @@ class Stage:
         tracks: tracks followed in each clip; constant, since the CPU kernels are built
             anew for each new batch size.
         near_share: how often the surroundings of a track are all that a clip shows, 0..1.
+        prompts: how often each kind of prompt begins a clip of several frames, 0..1.
     """
 
     until: float
@@ -45,6 +50,7 @@ class Stage:
     clips: int
     tracks: int
     near_share: float = 0.0
+    prompts: Mapping[str, float] = field(default_factory=lambda: EVERY_KIND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,9 @@ def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any
 class VariedFeatures:
     """Features of pictures in other light and colours each time, so computed anew.
 
+    From the first frame of a run to the last, light and colours change steadily, as they do where
+    a camera or an instrument turns.
+
     Args:
         network: its trunk may be trained.
         clips: labelled clips.
@@ -115,7 +118,9 @@ class VariedFeatures:
         """Return the features, with gradients where the trunk is trained."""
         pictures = self._clips[clip].images[list(frames)]
         seen = pictures if region is None else region.cut_from(pictures)
-        images = torch.from_numpy(seen.copy())
-        varied = self._vary(images.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        images = torch.from_numpy(seen.copy()).permute(0, 3, 1, 2)
+        first, last = self._vary(images).float(), self._vary(images).float()
+        progress = torch.linspace(0, 1, len(images))[:, None, None, None]
+        varied = torch.lerp(first, last, progress).round().byte().permute(0, 2, 3, 1)
         inputs = normalize_images(varied, self._network.image_size)
         return list(self._network.image_encoder.trunk(inputs.to(self._network.device)))
