@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from prefect import flow, task
 
+from flows.annotation_loops import BATCH_FRAMES
 from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
 from flows.stopping import busy, passing_signals_on
-from flows.video_job import BATCH_FRAMES, VideoJob, annotate_job, existing_set, manifest_of
+from flows.video_job import VideoJob, annotate_job, existing_set, manifest_of
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.errors import UsageError

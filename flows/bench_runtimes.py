@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
-from flows.video_job import VideoJob, annotate_job, open_models
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask, iou_matrix

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from flows.annotation_loops import open_models
 from flows.bench_clock import (
     Call,
     StageClock,
@@ -16,7 +17,7 @@ from flows.bench_clock import (
     replace_function,
     seconds_of,
 )
-from flows.video_job import VideoJob, annotate_job, open_models
+from flows.video_job import VideoJob, annotate_job
 from pipeline import frames
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set_writer import AnnotationSetWriter

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
-from flows.video_job import VideoJob, annotate_job, open_models
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video

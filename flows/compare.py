@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flows.annotation_loops import open_models
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
-from flows.video_job import VideoJob, annotate_job, open_models
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import comparable_frames
 from pipeline.constellation_settings import Rule

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from flows.annotation_loops import BATCH_FRAMES
 from flows.models import choose_device, describe_tracker, open_tracker
-from flows.video_job import BATCH_FRAMES, set_path_of, set_to_keep
+from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from flows.annotation_loops import open_models
 from flows.bench import PARTS
 from flows.bench_clock import StageClock, in_turns, replace_attribute, replace_function
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
@@ -18,7 +19,7 @@ from flows.bench_processes import repeat_video
 from flows.bench_stages import NETWORK_STAGES, make_again, time_stages
 from flows.bench_trackers import follow_with_tracker, mask_agreement, object_prompts
 from flows.settings import AnnotateSettings
-from flows.video_job import VideoJob, open_models
+from flows.video_job import VideoJob
 from pipeline import masks
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video

@@ -118,7 +118,7 @@ def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch
     def unexpected(*_):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("flows.video_job._open_models", unexpected)
+    monkeypatch.setattr("flows.annotation_loops._open_models", unexpected)
     assert scopeline(*job)[0] == 0
 
 

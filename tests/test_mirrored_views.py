@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from flows.annotation_loops import open_models
 from flows.models import open_overseer
 from flows.settings import AnnotateSettings
-from flows.video_job import open_models
 from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.mirrored_views import MirroredViews
 from overseer.networks import OverseerConfig, build_network

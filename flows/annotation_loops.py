@@ -1,0 +1,154 @@
+"""What annotates a video as its settings say: the models, the policy and the loop around them."""
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flows.given_prompts import given_policy, open_given
+from flows.models import (
+    choose_device,
+    choose_precision,
+    open_overseer,
+    open_tracker,
+    overseer_labels,
+)
+from flows.settings import AnnotateSettings, PrecisionName, Runtime
+from pipeline.annotate import AnnotationLoop, PromptedTracking
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.frames import VideoInfo
+from pipeline.framewise import Framewise
+from pipeline.labels import LabelSet
+from pipeline.looks import Adaptive, EveryNth
+from pipeline.optical_flow import shrunk_size
+from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
+from pipeline.sasvi import Sasvi
+from pipeline.steadied import LONGER_SIDE_PX, Steadied
+
+BATCH_FRAMES = 8
+# Pictures that are hardly larger than what is needed are taken as they are.
+_WORTH_SHRINKING = 0.75
+
+
+@lru_cache(maxsize=2)
+def _open_models(
+    overseer: str | None,
+    weights: Path | None,
+    tracker: str | None,
+    device: str,
+    runtime: Runtime,
+    precision: PrecisionName,
+) -> tuple[Any, Any]:
+    """Load models once for all the videos of a process; None is not loaded."""
+    place = choose_device(device)
+    how = runtime, choose_precision(precision, place)
+    return (
+        open_overseer(overseer, place, weights, *how) if overseer is not None else None,
+        open_tracker(tracker, place, *how) if tracker is not None else None,
+    )
+
+
+def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
+    """Return overseer and tracker, loaded once a process; None where the policy needs none.
+
+    Raises:
+        ModelError: one is unknown or does not load.
+        UsageError: the device or the runtime is not there.
+    """
+    overseer, tracker = _open_models(
+        None if settings.policy == "given" else settings.overseer,
+        settings.overseer_weights,
+        None if settings.policy == "framewise" else settings.tracker,
+        settings.device,
+        settings.runtime,
+        settings.precision,
+    )
+    if overseer is not None and settings.overseer_views == "mirrored":
+        return overseer.mirrored, tracker
+    return overseer, tracker
+
+
+def labels_of(settings: AnnotateSettings) -> LabelSet:
+    """Return the classes of the set that an annotation writes; no weights are loaded.
+
+    Raises:
+        ModelError: the overseer is unknown.
+        InputError: the given masks or their labels are damaged.
+    """
+    if settings.policy == "given" and settings.prompts is not None:
+        return open_given(settings.prompts, settings.labels).label_set
+    return overseer_labels(settings.overseer)
+
+
+def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLoop, Any]:
+    """Load what a video needs, so that a bad model or prompt is found before there is a set.
+
+    Returns:
+        What annotates, and the tracker in it, which knows this video alone; None if it has none.
+
+    Raises:
+        ScopelineError: a model, a prompt or a setting is not usable.
+    """
+    overseer, loaded = open_models(settings)
+    if settings.policy == "framewise":
+        return Framewise(overseer), None
+    tracker = loaded.beside()
+    if settings.policy == "sasvi":
+        return Sasvi(overseer=overseer, tracker=tracker), tracker
+    policy = _policy(info, settings)
+    loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
+    if _is_steadied(settings):
+        size = info.height, info.width
+        steadied = Steadied(loop, settings.steady, batch_frames=BATCH_FRAMES, frame_size=size)
+        return steadied, tracker
+    return loop, tracker
+
+
+def _is_steadied(settings: AnnotateSettings) -> bool:
+    # The other policies are what is compared with, and given masks stay as they were drawn.
+    own = settings.policy == "constellation" and settings.prompts is None
+    return own and settings.steady > 0
+
+
+def picture_size(info: VideoInfo, settings: AnnotateSettings) -> tuple[int, int]:
+    """Return the height and width that pictures are decoded to.
+
+    Steadied outlines are drawn at the video's size from what is known of them at a smaller one;
+    where outlines are not steadied, they are the networks' at the video's size from the beginning.
+    """
+    size = info.height, info.width
+    if settings.pictures == "full" or not _is_steadied(settings):
+        return size
+    overseer, tracker = open_models(settings)
+    needed = (overseer.input_size(*size), tracker.input_size, shrunk_size(size, LONGER_SIDE_PX))
+    share = max(max(height / size[0], width / size[1]) for height, width in needed)
+    if share > _WORTH_SHRINKING:
+        return size
+    return math.ceil(info.height * share), math.ceil(info.width * share)
+
+
+def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
+    given = None
+    if settings.prompts is not None:
+        given = given_policy(
+            open_given(settings.prompts, settings.labels),
+            info,
+            frames=settings.prompt_frames,
+            kind=settings.prompt_kind,
+        )
+        if settings.policy == "given":
+            return given
+    policy: AdoptingPolicy = FirstFrame()
+    if settings.policy == "constellation":
+        policy = _constellation(settings)
+    return policy if given is None else WithGivenPrompts(policy, given)
+
+
+def _constellation(settings: AnnotateSettings) -> Constellation:
+    every = settings.overseer_every
+    return Constellation(
+        overseer_labels(settings.overseer),
+        ConstellationSettings(rules=frozenset(Rule) - set(settings.without)),
+        EveryNth(every) if isinstance(every, int) else Adaptive(),
+    )
