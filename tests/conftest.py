@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from flows import cli
+from overseer.mask_rcnn import MaskRCNNOverseer
+from overseer.networks import OverseerConfig, build_network
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo, open_video
-from pipeline.labels import LabelClass, LabelSet
+from pipeline.labels import CHOLECSEG8K, LabelClass, LabelSet
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
@@ -32,12 +34,27 @@ BACKENDS = (
     pytest.param("detectron2_resnet50", marks=needs_detectron2),
 )
 
+
 # Sums come out the same to the last bit only if they are divided among as many threads.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 CLIP = Path(__file__).resolve().parents[1] / "samples" / "clips" / "theatre.mp4"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def random_overseer(backbone: str) -> MaskRCNNOverseer:
+    """An overseer with random weights that finds something in any picture."""
+    torch.manual_seed(0)
+    config = OverseerConfig(
+        backbone=backbone, channels=32, proposals=20, detections=6, score_threshold=0.0
+    )
+    network = build_network(config, 12)
+    # A ResNet's random features are so large that all boxes would leave the picture.
+    for name, weights in network.named_parameters():
+        if "backbone.fpn_output" in name:
+            torch.nn.init.normal_(weights, std=1e-5)
+    return MaskRCNNOverseer(network, config, CHOLECSEG8K, torch.device("cpu"))
 
 
 def annotated_clip(scopeline, out, *options):

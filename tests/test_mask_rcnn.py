@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from overseer.mask_rcnn import (
-    MaskRCNNOverseer,
     _join_stuff,
     load_overseer,
 )
@@ -17,24 +16,14 @@ from overseer.networks import (
 )
 from pipeline.errors import ModelError
 from pipeline.labels import CHOLECSEG8K
-from tests.conftest import BACKENDS, needs_detectron2
+from tests.conftest import BACKENDS, needs_detectron2, random_overseer
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def overseer(request):
-    torch.manual_seed(0)
-    # A threshold of zero, so that random weights find something.
-    config = OverseerConfig(
-        backbone=request.param, channels=32, proposals=20, detections=6, score_threshold=0.0
-    )
-    network = build_network(config, 12)
-    # A ResNet's random features are so large that all boxes would leave the picture.
-    for name, weights in network.named_parameters():
-        if "backbone.fpn_output" in name:
-            torch.nn.init.normal_(weights, std=1e-5)
-    return MaskRCNNOverseer(network, config, CHOLECSEG8K, CPU)
+    return random_overseer(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,9 @@ import torch
 from flows.annotation_loops import open_models
 from flows.models import open_overseer
 from flows.settings import AnnotateSettings
-from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.mirrored_views import MirroredViews
-from overseer.networks import OverseerConfig, build_network
-from pipeline.labels import CHOLECSEG8K
 from samples.theatre import Theatre
-from tests.conftest import BACKENDS
+from tests.conftest import BACKENDS, random_overseer
 
 HEIGHT, WIDTH = 40, 60
 
@@ -78,15 +75,7 @@ def test_nothing_seen_is_nothing():
 
 @pytest.fixture(scope="module", params=BACKENDS)
 def overseer(request):
-    torch.manual_seed(0)
-    config = OverseerConfig(
-        backbone=request.param, channels=32, proposals=20, detections=6, score_threshold=0.0
-    )
-    network = build_network(config, 12)
-    for name, weights in network.named_parameters():
-        if "backbone.fpn_output" in name:
-            torch.nn.init.normal_(weights, std=1e-5)
-    return MaskRCNNOverseer(network, config, CHOLECSEG8K, torch.device("cpu"))
+    return random_overseer(request.param)
 
 
 def assert_mirrored(found, other):
