@@ -270,7 +270,7 @@ def train_tracker(
             help="Fine-tune --start-from on the data, and write only what was trained. decoder: "
             "mask decoder and memory; lora, adapter: small parts in encoder, memory and decoder; "
             "full: every weight; first-mask: what answers boxes and points, beside the rest. "
-            " Without it, the small tracker is trained on the theatre."
+            "Without it, the small tracker is trained on the theatre."
         ),
     ] = None,
     rank: Annotated[

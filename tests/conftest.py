@@ -34,7 +34,6 @@ BACKENDS = (
     pytest.param("detectron2_resnet50", marks=needs_detectron2),
 )
 
-
 # Sums come out the same to the last bit only if they are divided among as many threads.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -50,8 +50,7 @@ class Adaptation:
             the layers of image encoder, memory attention and decoder (Hu et al., arXiv
             2106.09685); `adapter` bottlenecks after their blocks (Houlsby et al., arXiv
             1902.00751); `full` every weight; `first-mask` what answers a box or points, to do
-            that alone, see
-            `tracking.adapted_weights.find_first_mask`.
+            that alone, see `tracking.adapted_weights.find_first_mask`.
         rank: rank of a low-rank change, or channels of a bottleneck; 0 where nothing is added.
     """
 

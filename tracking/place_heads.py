@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from pipeline.devices import Precision
 from pipeline.records import Prompt
-from tracking.frame_features import FrameFeatures, OfferedMasks
+from tracking.frame_features import FrameFeatures, OfferedMasks, PictureEncoder
 from tracking.prompt_inputs import point_inputs
 
 
@@ -39,6 +43,29 @@ class PlaceAnswer:
             logits=self.all_logits[0].float().cpu().numpy(),
             quality=self.all_ious[0].float().clamp(0, 1).cpu().numpy(),
         )
+
+
+class FirstMasks:
+    """Answers boxes and points in pictures of their own; nothing is remembered.
+
+    Args:
+        network: a SAM-2 network.
+        device: where it is.
+        precision: of its image encoder; the answer is computed in float32.
+    """
+
+    def __init__(self, network: SAM2Base, device: torch.device, precision: Precision) -> None:
+        self._network = network.eval().to(device)
+        self._encoder = PictureEncoder(self._network, device, precision)
+
+    @torch.inference_mode()
+    def answer(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
+        """Return the masks of what a box or points in a picture uint8[H, W, 3], RGB, mean."""
+        (features,) = self._encoder.encode(image[None])
+        size = (image.shape[0], image.shape[1])
+        conditioned = without_memory(self._network, features)
+        heads = place_heads(self._network, prompt, size, conditioned, features, is_new=True)
+        return heads.offered()
 
 
 def without_memory(network: SAM2Base, features: FrameFeatures) -> Tensor:

@@ -7,6 +7,7 @@ other and replaces a track's memory when it is prompted again.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,6 @@ from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import (
     FrameFeatures,
-    OfferedMasks,
     PastFrame,
     PictureEncoder,
     TrackOutput,
@@ -30,7 +30,7 @@ from tracking.mask_heads import follow_heads
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
-from tracking.place_heads import place_heads, without_memory
+from tracking.place_heads import FirstMasks, place_heads, without_memory
 from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import areas_of, masks_of_outputs
@@ -85,11 +85,9 @@ class Sam2Tracker:
         self._views = views or ("several" if sees_near else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
-        self._first_mask_network = (first_mask_network or network).eval().to(device)
         self._device = device
-        self._precision: Precision = precision
         self._encoder = PictureEncoder(self._network, device, precision)
-        self._first_mask_encoder = PictureEncoder(self._first_mask_network, device, precision)
+        self._first_masks = FirstMasks(first_mask_network or network, device, precision)
         self._computing = partial(computing, device, precision)
         self._bank = MemoryBank()
         self._frame_index = -1
@@ -123,15 +121,10 @@ class Sam2Tracker:
 
     def beside(self) -> "Sam2Tracker":
         """Return a tracker of the same networks that knows nothing yet, for another video."""
-        return Sam2Tracker(
-            self._network,
-            self._device,
-            self.look_back,
-            self._memory_rule,
-            self._views,
-            self._precision,
-            self._first_mask_network,
-        )
+        other = copy(self)
+        other._bank, other._past = MemoryBank(), deque(maxlen=self.look_back)
+        other.reset()
+        return other
 
     def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
         """Encode the images of the next frames in one batch, for `track` to use.
@@ -197,7 +190,7 @@ class Sam2Tracker:
                     f"{self._frame_index}"
                 )
         if self._views == "several" and self._image is not None:
-            prompts = as_masks(self._answer_alone, self._image, prompts, self._outputs)
+            prompts = as_masks(self._first_masks.answer, self._image, prompts, self._outputs)
         with_mask = [prompt for prompt in prompts if prompt.mask is not None]
         if with_mask:
             self._prompt_masks(with_mask)
@@ -372,15 +365,6 @@ class Sam2Tracker:
         self._store_prompted(
             [prompt], answer.logits, answer.pointers, answer.presence, [answer.quality]
         )
-
-    def _answer_alone(self, image: NDArray[np.uint8], prompt: Prompt) -> OfferedMasks:
-        """Answer a box or points in a picture of its own; nothing is remembered."""
-        network = self._first_mask_network
-        (features,) = self._first_mask_encoder.encode(image[None])
-        size = (image.shape[0], image.shape[1])
-        conditioned = without_memory(network, features)
-        answer = place_heads(network, prompt, size, conditioned, features, is_new=True)
-        return answer.offered()
 
     def _store_prompted(
         self,
