@@ -10,7 +10,7 @@ from flows.stage_counters import StageCounters
 from flows.video_job import Upcoming, VideoJob, annotating
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ScopelineError, UsageError
-from tracking.tracker import encode_together
+from tracking.shared_batches import encode_together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

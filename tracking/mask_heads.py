@@ -1,4 +1,4 @@
-"""What SAM-2's mask decoder says of tracks that are followed, without a prompt."""
+"""What SAM-2 says of tracks that are followed without a prompt, or prompted with a mask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ import torch
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
 
-from tracking.frame_features import TrackOutput
+from pipeline.records import Prompt
+from tracking.frame_features import FrameFeatures, TrackOutput
+from tracking.prompt_inputs import mask_input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +80,27 @@ def follow_heads(
         pointers = share * pointers
     pointers = pointers + (1 - share) * network.no_obj_ptr
     return TrackHeads(logits=logits, quality=quality, presence=presence, pointers=pointers)
+
+
+def given_masks(
+    network: SAM2Base, features: FrameFeatures, prompts: Sequence[Prompt]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Take masks that tracks are prompted with for what the decoder says.
+
+    Args:
+        network: a SAM-2 network.
+        features: of the frame.
+        prompts: B prompts by masks.
+
+    Returns:
+        float32[B, 1, h, w], the masks before the sigmoid; float32[B, D], the object pointers; and
+        float32[B, 1], the logit of each being visible.
+    """
+    size, device = network.image_size, network.device
+    masks = torch.stack([mask_input(prompt, size, device) for prompt in prompts])
+    count = len(prompts)
+    heads = network._use_mask_as_output(
+        features.coarse(count), features.high_resolution(count), masks
+    )
+    _, _, _, low_res, _, pointers, presence = heads
+    return low_res, pointers, presence

@@ -26,12 +26,11 @@ from tracking.frame_features import (
     PictureEncoder,
     TrackOutput,
 )
-from tracking.mask_heads import follow_heads
+from tracking.mask_heads import follow_heads, given_masks
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
 from tracking.place_heads import FirstMasks, place_heads, without_memory
-from tracking.prompt_inputs import mask_input
 from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import areas_of, masks_of_outputs
 from tracking.tracker_state import (
@@ -67,6 +66,9 @@ class Sam2Tracker:
         precision: of the network's convolutions and products; the answer to a prompt is always
             computed in float32.
         first_mask_network: answers boxes and points in several views instead of `network`.
+
+    Attributes:
+        encoder: encodes pictures; trackers from `beside` share it.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Sam2Tracker:
         self.look_back = look_back
         self._network = network.eval().to(device)
         self._device = device
-        self._encoder = PictureEncoder(self._network, device, precision)
+        self.encoder = PictureEncoder(self._network, device, precision)
         self._first_masks = FirstMasks(first_mask_network or network, device, precision)
         self._computing = partial(computing, device, precision)
         self._bank = MemoryBank()
@@ -137,9 +139,11 @@ class Sam2Tracker:
             images: uint8[N, H, W, 3], RGB.
         """
         if not self._encoded_ahead.keys() >= set(frame_indices):
-            self._encoded_ahead = dict(
-                zip(frame_indices, self._encoder.encode(images), strict=True)
-            )
+            self.take_encoded(frame_indices, self.encoder.encode(images))
+
+    def take_encoded(self, frame_indices: Sequence[int], features: Iterable[FrameFeatures]) -> None:
+        """Take the features of the next frames, for `track` to use."""
+        self._encoded_ahead = dict(zip(frame_indices, features, strict=True))
 
     @torch.inference_mode()
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
@@ -173,7 +177,7 @@ class Sam2Tracker:
         self._frame_size = (image.shape[0], image.shape[1])
         self._image = image
         ahead = self._encoded_ahead.pop(frame_index, None)
-        self._features = ahead or self._encoder.encode(image[None])[0]
+        self._features = ahead or self.encoder.encode(image[None])[0]
         self._outputs = {}
 
     @torch.inference_mode()
@@ -335,14 +339,7 @@ class Sam2Tracker:
         return read.float().permute(1, 2, 0).reshape(len(track_ids), -1, *features.sizes[-1])
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
-        network = self._network
-        features = self._current_features()
-        size, device = network.image_size, self._device
-        masks = torch.stack([mask_input(prompt, size, device) for prompt in prompts])
-        heads = network._use_mask_as_output(
-            features.coarse(len(prompts)), features.high_resolution(len(prompts)), masks
-        )
-        _, _, _, low_res, _, pointers, presence = heads
+        low_res, pointers, presence = given_masks(self._network, self._current_features(), prompts)
         self._store_prompted(prompts, low_res, pointers, presence, [p.score for p in prompts])
 
     def _prompt_place(self, prompt: Prompt) -> None:
@@ -395,15 +392,3 @@ class Sam2Tracker:
         if self._features is None:
             raise ValueError("there is no current frame; call track first")
         return self._features
-
-
-def encode_together(upcoming: Sequence[tuple[Sam2Tracker, FrameBatch]]) -> None:
-    """Encode the next frames of several videos in one batch, each for the tracker of its video.
-
-    Args:
-        upcoming: trackers of the same networks, from `beside`, and their next frames.
-    """
-    encoder = upcoming[0][0]._encoder
-    features = iter(encoder.encode(*(batch.images for _, batch in upcoming)))
-    for tracker, batch in upcoming:
-        tracker._encoded_ahead = {index: next(features) for index in batch.indices.tolist()}
