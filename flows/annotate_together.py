@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flows.stage_counters import StageCounters
 from flows.video_job import Upcoming, VideoJob, annotating
 from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.errors import ScopelineError, UsageError
 from tracking.shared_batches import encode_together
 
@@ -56,7 +57,8 @@ def annotate_together(
         How each video has ended, in the order in which they do.
 
     Raises:
-        UsageError: a setting is not usable. Sets that were begun then say that they failed.
+        UsageError: a setting is not usable. Sets that were begun then say that they failed; those
+            of a caller that reads on no more can be gone on with.
     """
     waiting = deque(jobs)
     running: list[_Running] = []
@@ -71,12 +73,19 @@ def annotate_together(
                     running.remove(one)
                     yield Ended(job=one.job, counters=one.counters, outcome=outcome)
             _encode([pair for pair in upcoming if pair[1].tracker is not None])
-    except BaseException as error:
-        for one in running:
-            # Each notes in its set why it ended; what it says is what is being raised already.
-            with suppress(type(error), StopIteration):
-                one.frames.throw(error)
+    except GeneratorExit:
+        _end(running, AnnotationStoppedError("the caller reads on no more"))
         raise
+    except BaseException as error:
+        _end(running, error)
+        raise
+
+
+def _end(running: Sequence[_Running], error: BaseException) -> None:
+    """Raise an error where each video waits, which its set notes."""
+    for one in running:
+        with suppress(type(error), StopIteration):
+            one.frames.throw(error)
 
 
 def _turns(

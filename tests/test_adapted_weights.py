@@ -113,6 +113,22 @@ def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path, base):
     assert torch.allclose(features(loaded), features(network), atol=0.1)
 
 
+def test_models_in_one_folder_can_be_moved_together(tmp_path):
+    models = tmp_path / "models"
+    write_random_tracker(models / "base")
+    network = write_adaptation(models / "surgery", "lora", base=str(models / "base"))
+    models.rename(tmp_path / "elsewhere")
+    loaded = load_tracker(str(tmp_path / "elsewhere/surgery"))
+    assert torch.allclose(features(loaded), features(network), atol=0.1)
+
+
+def test_an_adaptation_can_be_moved_away_from_its_base(tmp_path, base):
+    network = write_adaptation(tmp_path / "models/surgery", "lora", base=str(base))
+    (tmp_path / "models/surgery").rename(tmp_path / "surgery")
+    loaded = load_tracker(str(tmp_path / "surgery"))
+    assert torch.allclose(features(loaded), features(network), atol=0.1)
+
+
 def test_a_tracker_that_was_fine_tuned_otherwise_answers_for_itself(tmp_path):
     write_adaptation(tmp_path / "model", "lora")
     assert load_first_mask_network("scopeline") is not None

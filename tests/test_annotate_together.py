@@ -97,6 +97,17 @@ def test_whatever_ends_one_video_is_noted_in_the_sets_of_all(videos, tmp_path):
         assert ended.outcome.is_complete
 
 
+def test_a_caller_that_reads_on_no_more_leaves_the_other_sets_to_go_on_with(videos, tmp_path):
+    jobs = jobs_of(videos[:2], tmp_path)
+    sets = annotate_together(jobs, 2, lambda job: lambda *_: None)
+    assert next(sets).job.video == videos[1]
+    sets.close()
+    manifest = AnnotationSet(tmp_path / f"{videos[0].stem}.annset").manifest
+    assert (manifest.state, manifest.failure) == ("running", None)
+    (other,) = annotate_together(jobs[:1], 2, lambda job: lambda *_: None)
+    assert other.outcome.is_complete
+
+
 def test_a_part_of_a_video_is_not_annotated_beside_others(scopeline, videos, tmp_path):
     options = ("--together", 2, "--segments", 2)
     code, _, error = scopeline("annotate", *videos, "--out", tmp_path, *options)

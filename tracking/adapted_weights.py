@@ -1,6 +1,7 @@
 """Fine-tuned trackers as small files beside the weights that they were made from."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,7 @@ class Base:
     """What a tracker was fine-tuned from.
 
     Attributes:
-        name: `scopeline`, an official checkpoint's name, or a path.
+        name: `scopeline`, an official checkpoint's name, or an absolute path.
         sha256: of its weights file, hexadecimal.
     """
 
@@ -60,11 +61,14 @@ def describe_base(name: str) -> Base:
         ModelError: there is none.
     """
     path = find_tracker(name)
-    known = name == SHIPPED or name in CHECKPOINTS
     weights = path / WEIGHTS if path.is_dir() else path
     if not weights.is_file():
         raise ModelError(f"{path} is not a tracker; give a folder that has {WEIGHTS}")
-    return Base(name=name if known else str(path.resolve()), sha256=sha256_of(weights))
+    return Base(name=name if _is_known(name) else str(path.resolve()), sha256=sha256_of(weights))
+
+
+def _is_known(name: str) -> bool:
+    return name == SHIPPED or name in CHECKPOINTS
 
 
 def load_tracker(name: str) -> SAM2Base:
@@ -160,6 +164,8 @@ def save_adaptation(
 ) -> None:
     """Write what an adaptation has trained into a folder, in half precision, with its card.
 
+    What it was made from is found again where both are moved together, in one folder.
+
     Args:
         network: the adapted network, its low-rank changes not merged.
         base: what it was made from.
@@ -167,8 +173,21 @@ def save_adaptation(
         folder: is made.
         card: Markdown.
     """
-    description = {"kind": _KIND, "base": asdict(base), "adaptation": asdict(adaptation)}
+    named = replace(base, name=_name_from(folder.resolve(), base.name))
+    description = {"kind": _KIND, "base": asdict(named), "adaptation": asdict(adaptation)}
     write_model(folder, adapted_weights(network), description, card)
+
+
+def _name_from(folder: Path, name: str) -> str:
+    """Return a base's name as the folder of an adaptation notes it: as a path from there, if near.
+
+    Args:
+        folder: of the adaptation, absolute.
+        name: of the base; a path is absolute.
+    """
+    if _is_known(name) or not Path(name).is_relative_to(folder.parent):
+        return name
+    return os.path.relpath(name, folder)
 
 
 def _read_description(path: Path) -> tuple[Base, Adaptation] | None:
@@ -177,9 +196,12 @@ def _read_description(path: Path) -> tuple[Base, Adaptation] | None:
         description = json.loads((path / "model.json").read_text())
         if description["kind"] != _KIND:
             return None
-        return Base(**description["base"]), Adaptation(**description["adaptation"])
+        base, adaptation = Base(**description["base"]), Adaptation(**description["adaptation"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if not _is_known(base.name):
+        base = replace(base, name=str((path / base.name).resolve()))
+    return base, adaptation
 
 
 def _apply(path: Path, network: SAM2Base, adaptation: Adaptation) -> None:
