@@ -1,7 +1,7 @@
 """Decoding of a video in which some frames are damaged, without losing count of them."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import av
@@ -9,22 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
+from pipeline.packet_times import is_before
 
 
 def rgb_picture(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a decoded frame as uint8[h, w, 3], RGB, brought to a height and width.
+    """Return a decoded frame as uint8[h, w, 3], RGB, upright, brought to a height and width.
 
     Shrinking as part of the change from YUV is cheaper than to shrink what it gives.
     """
-    height, width = size
-    if (frame.height, frame.width) == size:
-        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
-    return np.asarray(picture, np.uint8)
+    turns = quarter_turns(frame)
+    height, width = size[::-1] if turns % 2 else size
+    if (frame.height, frame.width) == (height, width):
+        picture = frame.to_ndarray(format="rgb24")
+    else:
+        picture = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    return np.asarray(np.rot90(picture, turns), np.uint8)
+
+
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """Return how often a frame has to be turned by 90 degrees, counterclockwise, to be upright.
+
+    A phone or a helmet camera writes so into its files, and players turn what they show.
+    """
+    return round(frame.rotation / 90) % 4
 
 
 def decode_with_gaps(
-    container: av.container.InputContainer, size: tuple[int, int]
+    container: av.container.InputContainer, size: tuple[int, int], times: Collection[int]
 ) -> Iterator[tuple[float, NDArray[np.uint8] | None]]:
     """Decode what can be decoded, and say where a frame is missing.
 
@@ -35,6 +46,7 @@ def decode_with_gaps(
     Args:
         container: an open video file.
         size: height and width that pictures are brought to.
+        times: of the frames that the file shows, as far as they are known.
 
     Yields:
         For each frame its presentation time in seconds, and its picture uint8[h, w, 3], RGB, or
@@ -48,12 +60,15 @@ def decode_with_gaps(
     # Frames that are decoded in parallel would be lost together with the damaged one.
     stream.thread_type = "SLICE"
     tick_s = float(stream.time_base or 0)
+    shown, begin = frozenset(times), min(times, default=None)
     expected: list[int] = []
     decoded = False
     for packet in container.demux(stream):
-        if packet.size and packet.pts is not None:
+        if packet.size and packet.pts in shown:
             heapq.heappush(expected, packet.pts)
         for frame in _decode(packet):
+            if is_before(frame.pts, begin):
+                continue
             while expected and frame.pts is not None and expected[0] < frame.pts:
                 yield heapq.heappop(expected) * tick_s, None
             if expected and expected[0] == frame.pts:

@@ -1,7 +1,8 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
@@ -16,9 +17,10 @@ from av.video.frame import VideoFrame
 from natsort import natsorted
 from numpy.typing import NDArray
 
-from pipeline.damaged_video import decode_with_gaps, rgb_picture
+from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
+from pipeline.packet_times import is_before, shown_times
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -40,7 +42,7 @@ class VideoInfo:
         sha256: hash of the content, hexadecimal.
         width: in pixels.
         height: in pixels.
-        frame_count: frames that the container promises.
+        frame_count: frames that the file shows, by its packets.
         rate: mean frames/s.
     """
 
@@ -115,17 +117,18 @@ class VideoFile:
                         f"{path} holds no video frames; give a file with a video stream"
                     )
                 stream = container.streams.video[0]
-                width, height = stream.width, stream.height
                 rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
-                times = [packet.pts for packet in container.demux(stream) if packet.size]
+                times = shown_times(container.demux(stream))
+                coded = stream.width, stream.height
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(
                 f"{path} is not a video that can be decoded, or it is damaged; copy it again or "
                 "convert it to mp4 (H.264)"
             ) from error
-        if not times or not width:
+        if not times or not all(coded):
             raise InputError(f"{path} holds no video frames; give a file with a video stream")
+        width, height = coded[::-1] if _is_turned(path) else coded
         self.info = VideoInfo(
             name=path.stem,
             path=path.resolve(),
@@ -135,7 +138,8 @@ class VideoFile:
             frame_count=len(times),
             rate=rate,
         )
-        self._times = _presentation_times(times)
+        self._times = sorted(time for time in times if time is not None)
+        self._is_seekable = len(set(self._times)) == len(times)
         self._size = height, width
 
     def shrunk_to(self, size: tuple[int, int]) -> "VideoFile":
@@ -161,7 +165,7 @@ class VideoFile:
 
     def _first_decoded(self, start: int) -> int:
         """Return the frame to decode from: gaps are known only by what comes before them."""
-        return 0 if self._on_bad_frame == "skip" or self._times is None else start
+        return 0 if self._on_bad_frame == "skip" or not self._is_seekable else start
 
     def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
         """Yield each of the frames from `first` to `limit`."""
@@ -186,7 +190,7 @@ class VideoFile:
 
     def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
         if self._on_bad_frame == "skip":
-            yield from decode_with_gaps(container, self._size)
+            yield from decode_with_gaps(container, self._size, self._times)
             return
         container.streams.video[0].thread_type = "AUTO"
         for place, frame in enumerate(self._from(container, first), start=first):
@@ -195,26 +199,30 @@ class VideoFile:
 
     def _from(self, container: InputContainer, first: int) -> Iterator[VideoFrame]:
         """Decode from a frame on: from the key frame before it, if its time is known."""
-        if first == 0 or self._times is None:
-            return islice(container.decode(video=0), first, None)
-        wanted = int(self._times[first])
+        if first == 0 or not self._is_seekable:
+            return islice(self._shown(container), first, None)
+        wanted = self._times[first]
         container.seek(wanted, stream=container.streams.video[0])
-        late = dropwhile(lambda frame: _is_before(frame, wanted), container.decode(video=0))
+        late = dropwhile(lambda frame: is_before(frame.pts, wanted), container.decode(video=0))
         found = next(late, None)
         if found is not None and found.pts == wanted:
             return chain([found], late)
         container.seek(0, stream=container.streams.video[0])
-        return islice(container.decode(video=0), first, None)
+        return islice(self._shown(container), first, None)
+
+    def _shown(self, container: InputContainer) -> Iterator[VideoFrame]:
+        """Decode from the beginning; some decoders try what has no key frame to build on."""
+        begin = self._times[0] if self._times else None
+        return dropwhile(lambda frame: is_before(frame.pts, begin), container.decode(video=0))
 
 
-def _is_before(frame: VideoFrame, time: int) -> bool:
-    return frame.pts is not None and frame.pts < time
-
-
-def _presentation_times(times: Sequence[int | None]) -> NDArray[np.int64] | None:
-    """Return the frames' times in order, None if they do not tell the frames apart."""
-    known = sorted(time for time in times if time is not None)
-    return np.array(known, np.int64) if len(set(known)) == len(times) else None
+def _is_turned(path: Path) -> bool:
+    """Return whether a video is shown in portrait though it is coded in landscape, or so."""
+    # A first frame that is damaged is complained of when it is annotated.
+    with suppress(av.error.FFmpegError), av.open(str(path)) as container:
+        first = next(container.decode(video=0), None)
+        return first is not None and quarter_turns(first) % 2 == 1
+    return False
 
 
 class FrameFolder:

@@ -164,6 +164,92 @@ def test_a_video_of_which_nothing_decodes_is_refused(tmp_path):
         list(open_video(path, "skip").batches(4))
 
 
+def numbered_pictures(count):
+    """Pictures uint8[N, 64, 96, 3] that are brighter from one to the next."""
+    steps = np.linspace(20, 230, count).astype(np.uint8)
+    return np.broadcast_to(steps[:, None, None, None], (count, 64, 96, 3))
+
+
+def encode(path, pictures, gap=20):
+    """Write a video with B-frames and a key frame each `gap` frames."""
+    options = {"g": str(gap), "bf": "3", "sc_threshold": "0"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = (
+            pictures.shape[2],
+            pictures.shape[1],
+            "yuv420p",
+        )
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def cut_without_encoding(source, path, frame):
+    """Cut a video's beginning off as `ffmpeg -ss ... -c copy` does: from its key frame, hidden."""
+    with av.open(str(source)) as whole, av.open(str(path), "w") as part:
+        stream = part.add_stream_from_template(whole.streams.video[0])
+        ticks = round(frame / 25 / whole.streams.video[0].time_base)
+        packets = [packet for packet in whole.demux(video=0) if packet.size]
+        keys = [p for p in packets if p.is_keyframe and p.pts <= ticks]
+        for packet in packets[packets.index(keys[-1]) :]:
+            packet.pts, packet.dts, packet.stream = packet.pts - ticks, packet.dts - ticks, stream
+            part.mux(packet)
+
+
+def levels_of(video, **options):
+    """The brightness of each frame of a video."""
+    return [image.mean() for batch in video.batches(8, **options) for image in batch.images]
+
+
+@pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
+def test_frames_that_a_cut_has_hidden_are_not_of_the_video(tmp_path, on_bad_frame):
+    whole, part = tmp_path / "whole.mp4", tmp_path / "part.mp4"
+    encode(whole, numbered_pictures(60))
+    cut_without_encoding(whole, part, frame=27)
+    expected = levels_of(open_video(whole))[27:]
+    video = open_video(part, on_bad_frame)
+    assert video.info.frame_count == 33
+    assert levels_of(video) == pytest.approx(expected)
+    assert levels_of(video, start=17) == pytest.approx(expected[17:])
+    assert not any(batch.undecodable for batch in video.batches(8))
+
+
+@pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
+def test_a_recording_that_lost_its_beginning_starts_with_its_first_key_frame(
+    tmp_path, on_bad_frame
+):
+    whole, rest = tmp_path / "whole.ts", tmp_path / "rest.ts"
+    # Noise is as large in each frame, so that half of the file is half of the video.
+    encode(whole, np.random.default_rng(0).integers(0, 256, (60, 64, 96, 3)).astype(np.uint8))
+    content = whole.read_bytes()
+    rest.write_bytes(content[len(content) // 188 // 2 * 188 :])
+    expected = levels_of(open_video(whole))[40:]
+    video = open_video(rest, on_bad_frame)
+    assert levels_of(video) == pytest.approx(expected)
+    assert levels_of(video, start=9) == pytest.approx(expected[9:])
+
+
+@pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
+def test_a_video_that_was_recorded_in_portrait_is_upright(tmp_path, on_bad_frame):
+    path, turned = tmp_path / "landscape.mp4", tmp_path / "portrait.mp4"
+    moving_disc(path)
+    with av.open(str(path)) as source, av.open(str(turned), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    video = open_video(turned, on_bad_frame)
+    assert (video.info.width, video.info.height) == (120, 160)
+    upright = next(video.batches(8)).images
+    lying = next(open_video(path).batches(8)).images
+    assert np.array_equal(upright, np.rot90(lying, axes=(1, 2)))
+    assert next(video.shrunk_to((80, 60)).batches(8)).images.shape[1:] == (80, 60, 3)
+
+
 def test_a_damaged_picture_can_be_skipped(tmp_path):
     for index in (0, 2):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((8, 10, 3), 50 * index, np.uint8))
