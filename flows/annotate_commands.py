@@ -307,7 +307,6 @@ def _done(job: Any, manifest: Any, seconds: float) -> dict[str, Any]:
     screen.print(
         f"{job.set_path}: {counts.frames} frames, {counts.tracks} tracks, "
         f"{counts.prompts} prompts in {seconds:.1f} s",
-        highlight=False,
         soft_wrap=True,
     )
     return {

@@ -104,12 +104,11 @@ def archive(
     if as_json:
         typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
     for name, reason in summary.failed.items():
-        screen.print(f"failed: {name}: {reason}", soft_wrap=True, highlight=False)
+        screen.print(f"failed: {name}: {reason}", soft_wrap=True)
     screen.print(
         f"{out}: {len(summary.done)} done, {len(summary.skipped)} were done before, "
         f"{len(summary.failed)} failed, {len(summary.waiting)} waiting",
         soft_wrap=True,
-        highlight=False,
     )
     if summary.failed or summary.waiting:
         raise typer.Exit(1)
@@ -193,7 +192,7 @@ def status(
         typer.echo(json.dumps({"videos": [_described(entry) for entry in entries]}, indent=2))
         return
     counts = Counter(_state_now(entry) for entry in entries)
-    screen.print(", ".join(f"{count} {state}" for state, count in counts.items()), highlight=False)
+    screen.print(", ".join(f"{count} {state}" for state, count in counts.items()))
     table = Table("video", "state", "frames", "frames/s", "time left", "why")
     for entry in entries:
         shown = _described(entry)
@@ -255,7 +254,7 @@ def _progress(out: Path) -> Iterator[None]:
         return
     ledger, ended = Ledger(out), threading.Event()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -7,10 +7,9 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from flows.command_options import JsonOption, RuntimeChoice, screen
+from flows.command_options import JsonOption, RuntimeChoice, output, screen
 from pipeline.errors import UsageError
 
 
@@ -77,13 +76,12 @@ def _pair(text: str, divider: str, option: str) -> tuple[int, int]:
 
 
 def _print_tables(report: dict[str, Any]) -> None:
-    console = Console()
     for part, figures in report.items():
         table = Table("", "", title=part, show_header=False, title_justify="left")
         for name, value in figures.items():
             for label, text in _rows(name, value):
                 table.add_row(label, text)
-        console.print(table)
+        output.print(table)
 
 
 def _rows(name: str, value: Any) -> Iterator[tuple[str, str]]:

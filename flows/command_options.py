@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-screen = Console(stderr=True)
+# A file may be named `op [2].mp4`, which rich would take for markup.
+screen = Console(stderr=True, markup=False, emoji=False, highlight=False)
+output = Console(markup=False, emoji=False, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 

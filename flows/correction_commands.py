@@ -55,6 +55,5 @@ def import_corrections(
         f"{out}: {sum(area > 0 for area in areas)} masks drawn or renamed and "
         f"{areas.count(0)} deleted on {sum(bool(frame.tracks) for frame in changed)} of "
         f"{len(changed)} frames",
-        highlight=False,
         soft_wrap=True,
     )

@@ -7,10 +7,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from flows.command_options import JsonOption, screen
+from flows.command_options import JsonOption, output, screen
 from flows.train_commands import CheckedSplitOption, LayoutOption
 from pipeline.errors import UsageError
 
@@ -112,23 +111,23 @@ def _print(document: dict[str, Any]) -> None:
         table.add_column(column)
     for name, counts in document["classes"].items():
         table.add_row(name, str(counts["frames"]), str(counts["instances"]))
-    Console().print(table)
+    output.print(table)
     if document["ignored"]:
-        screen.print(f"{document['ignored']:.1%} of the pixels are ignored", highlight=False)
+        screen.print(f"{document['ignored']:.1%} of the pixels are ignored")
     _print_split(document)
     for problem in document["problems"]:
-        screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
+        screen.print(f"left out: {problem}", soft_wrap=True)
     screen.print(document["sheet"], soft_wrap=True)
 
 
 def _print_split(document: dict[str, Any]) -> None:
     if document["split"] is None:
-        screen.print(f"no split: {document['no_split']}", soft_wrap=True, highlight=False)
+        screen.print(f"no split: {document['no_split']}", soft_wrap=True)
         return
     for part, videos in document["split"].items():
         names = ", ".join(f"{video} ({count})" for video, count in videos.items())
         text = f"{part}: {sum(videos.values())} frames, {names}"
-        screen.print(text, soft_wrap=True, highlight=False)
+        screen.print(text, soft_wrap=True)
 
 
 def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:

@@ -29,7 +29,7 @@ def frame_bars() -> Any:
     It takes the title, and returns a function of (frames done, frames in all).
     """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _FrameRate(),

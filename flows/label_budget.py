@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from rich.table import Table
 
+from flows.command_options import screen
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
     check_job,
@@ -22,7 +23,7 @@ from flows.training import (
     side_to_vary,
 )
 from flows.training_job import THEATRE, TrainingJob, claim_run_folder
-from flows.training_material import Material, labelled_material, screen
+from flows.training_material import Material, labelled_material
 from flows.video_job import VideoJob, annotate_job
 from overseer.networks import OverseerConfig
 from pipeline.class_regions import merge_by_class, without_regions

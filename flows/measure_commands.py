@@ -6,10 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from flows.command_options import JsonOption, screen
+from flows.command_options import JsonOption, output, screen
 
 TruthOption = Annotated[
     Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
@@ -56,9 +55,8 @@ def evaluate(
         table.add_column(column)
     for name, score in result["per_class"].items():
         table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
-    console = Console()
-    console.print(table)
-    console.print("  ".join(f"{key} {result[key]:.3f}" for key in _SCORES))
+    output.print(table)
+    output.print("  ".join(f"{key} {result[key]:.3f}" for key in _SCORES))
 
 
 def compare(
@@ -107,7 +105,7 @@ def compare(
     if as_json:
         typer.echo(json.dumps(compared.to_json(), indent=2))
     else:
-        Console().print(_table(compared.policies, compared.truth))
+        output.print(_table(compared.policies, compared.truth))
     if out is not None:
         screen.print(str(out), soft_wrap=True)
 

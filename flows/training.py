@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.progress import Progress
 from sam2.modeling.sam2_base import SAM2Base
 
+from flows.command_options import screen
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer, overseer_folder
 from flows.training_job import CURVES, REPORT, THEATRE, TrainingJob, claim_run_folder, run_folder
 from flows.training_material import (
     Material,
     labelled_material,
-    screen,
     step_reporter,
     theatre_material,
 )
@@ -124,13 +124,10 @@ def _pseudo_labels(
         set(material.validation_videos),
     )
     for path in labels.left_out:
-        screen.print(
-            f"left out: {path}, whose video is measured on", soft_wrap=True, highlight=False
-        )
+        screen.print(f"left out: {path}, whose video is measured on", soft_wrap=True)
     screen.print(
         f"{len(labels.clips)} frames with pseudo-labels, trusted by {labels.weights.mean():.2f} "
         "in the mean",
-        highlight=False,
     )
     return labels
 
@@ -283,7 +280,7 @@ def learn_tracker(
     details += f"- adaptation: {adaptation.method}, {trained:,} parameters trained, {share:.1%}\n"
     options = f"--adapt {adaptation.method} "
     options += f"--rank {adaptation.rank} " if adaptation.rank else ""
-    screen.print(f"{trained:,} parameters trained, {share:.1%}", highlight=False)
+    screen.print(f"{trained:,} parameters trained, {share:.1%}")
     save_adaptation(
         network, origin, adaptation, job.out, model_card("tracker", job, details, options)
     )

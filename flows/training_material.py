@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import Progress
 
+from flows.command_options import screen
 from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob
 from overseer.datasets import LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import refuse_shared_videos, split_by_video
@@ -16,7 +16,6 @@ from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
 
 _CLIP_SIZE = (384, 216)
-screen = Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,6 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
             f"measured on {len(others.clips)} frames, those of {names}; {len(frames.clips)} "
             "frames are learned from",
             soft_wrap=True,
-            highlight=False,
         )
     return Material(
         label_set=frames.label_set,
@@ -100,8 +98,8 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
 def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
     frames = read_labelled_frames(folder, layout, label_set, side)
     for problem in frames.problems:
-        screen.print(f"left out: {problem}", soft_wrap=True, highlight=False)
-    screen.print(f"{folder}: {len(frames.clips)} frames", highlight=False)
+        screen.print(f"left out: {problem}", soft_wrap=True)
+    screen.print(f"{folder}: {len(frames.clips)} frames")
     return frames
 
 

@@ -111,7 +111,7 @@ class VideoFile:
         self._path = path
         self._on_bad_frame = on_bad_frame
         try:
-            with av.open(str(path)) as container:
+            with _open_container(path) as container:
                 if not container.streams.video:
                     raise InputError(
                         f"{path} holds no video frames; give a file with a video stream"
@@ -171,7 +171,7 @@ class VideoFile:
         """Yield each of the frames from `first` to `limit`."""
         done = first
         try:
-            with av.open(str(self._path)) as container:
+            with _open_container(self._path) as container:
                 for decoded in self._decoded(container, first):
                     if done == limit:
                         return
@@ -216,10 +216,15 @@ class VideoFile:
         return dropwhile(lambda frame: is_before(frame.pts, begin), container.decode(video=0))
 
 
+def _open_container(path: Path) -> InputContainer:
+    # libav takes what is before a colon for a protocol, as in 2026-11-26T10:30.mp4.
+    return av.open(str(path.absolute()))
+
+
 def _is_turned(path: Path) -> bool:
     """Return whether a video is shown in portrait though it is coded in landscape, or so."""
     # A first frame that is damaged is complained of when it is annotated.
-    with suppress(av.error.FFmpegError), av.open(str(path)) as container:
+    with suppress(av.error.FFmpegError), _open_container(path) as container:
         first = next(container.decode(video=0), None)
         return first is not None and quarter_turns(first) % 2 == 1
     return False

@@ -33,7 +33,7 @@ class VideoWriter:
         self._draft = path.with_name(f".{path.stem}-{os.getpid()}.tmp.mp4")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._draft), "w")
+            self._container = av.open(str(self._draft.absolute()), "w")
         except OSError as error:
             raise self._unwritable(error) from error
         stream = self._container.add_stream("h264", rate=Fraction(rate).limit_denominator(1001))

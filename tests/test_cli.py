@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.records import PromptReason
 from samples.theatre.render import render
@@ -180,6 +182,28 @@ def make_bad_videos(folder: Path, good: bytes) -> dict[str, Path]:
     paths["folder"] = folder / "folder"
     paths["folder"].mkdir()
     return paths
+
+
+AWKWARD_NAMES = ("2026-11-26T10:30:00.mp4", "op [2].mp4", "op :smile:.mp4", "op %03d.mp4")
+
+
+def test_a_video_may_have_any_name(scopeline, scene, tmp_path, monkeypatch):
+    """Also relative to the working directory, where a time is taken for an address."""
+    monkeypatch.chdir(tmp_path)
+    for name in AWKWARD_NAMES:
+        shutil.copy(scene / "video.mp4", tmp_path / name)
+    options = ("--policy", "first-frame", "--max-frames", 2, "--out", "sets")
+    code, _, error = scopeline("annotate", *AWKWARD_NAMES, *options)
+    assert code == 0
+    for name in AWKWARD_NAMES:
+        written = f"sets/{Path(name).stem}.annset"
+        assert AnnotationSet(tmp_path / written).is_complete
+        assert written in error
+    overlay = "overlay 10:30 [x].mp4"
+    export = ("export", f"sets/{Path(AWKWARD_NAMES[0]).stem}.annset", "--format", "mp4")
+    code, _, error = scopeline(*export, "--out", overlay)
+    assert (code, error.strip()) == (0, overlay)
+    assert open_video(Path(overlay)).info.frame_count == 2
 
 
 def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_path):
