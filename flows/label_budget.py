@@ -33,7 +33,7 @@ from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
-from tracking.adapted_weights import describe_base, load_tracker
+from tracking.adapted_weights import describe_base, load_to_adapt
 from tracking.adapters import Adaptation
 
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
@@ -204,7 +204,7 @@ def _fine_tune(
     options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
     claim_run_folder(own, "tracker", options)
     with Progress(console=screen) as progress:
-        network = load_tracker(settings.tracker)
+        network = load_to_adapt(settings.tracker, adaptation)
         material = moving_material(own, part)
         learn_tracker(own, material, network, adaptation, origin, progress)
     return out

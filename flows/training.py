@@ -30,7 +30,7 @@ from tracking.adapted_weights import (
     Base,
     describe_base,
     find_tracker,
-    load_tracker,
+    load_to_adapt,
     save_adaptation,
 )
 from tracking.adapters import Adaptation, adapted_weights
@@ -247,7 +247,7 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     """
     check_job(job)
     origin = describe_base(base)
-    network = load_tracker(base)
+    network = load_to_adapt(base, adaptation)
     claim_run_folder(job, "tracker", {"adaptation": asdict(adaptation), "base": asdict(origin)})
     with Progress(console=screen) as progress:
         material = _adaptation_material(job, network.image_size, progress)

@@ -15,6 +15,7 @@ from tracking.adapted_weights import (
     describe_base,
     find_tracker,
     load_first_mask_network,
+    load_to_adapt,
     load_tracker,
     save_adaptation,
 )
@@ -104,6 +105,17 @@ def test_a_first_mask_network_goes_beside_the_tracker_that_it_was_made_from(tmp_
         following = features(load_tracker(str(name)))
         assert torch.equal(following, features(load_tracker(str(base))))
         assert not torch.equal(following, features(loaded))
+
+
+def test_fine_tuning_first_masks_goes_on_from_those_that_the_tracker_has(tmp_path, base):
+    method = Adaptation(method="first-mask", rank=0)
+    own = features(load_tracker(str(base)))
+    assert torch.equal(features(load_to_adapt(str(base), method)), own)
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    first_mask = features(load_first_mask_network(str(base)))
+    assert torch.equal(features(load_to_adapt(str(base), method)), first_mask)
+    low_rank = Adaptation(method="lora", rank=4)
+    assert torch.equal(features(load_to_adapt(str(base), low_rank)), own)
 
 
 def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path, base):

@@ -122,6 +122,20 @@ def load_first_mask_network(name: str) -> SAM2Base | None:
     return None if found is None else _load_adapted(*found)
 
 
+def load_to_adapt(name: str, adaptation: Adaptation) -> SAM2Base:
+    """Load the network that a fine-tuning begins with; first masks go on from those there are.
+
+    Args:
+        name: of a tracker, as for `load_tracker`.
+        adaptation: how it is going to be fine-tuned.
+
+    Raises:
+        ModelError: the tracker is unknown or does not load.
+    """
+    first_mask = load_first_mask_network(name) if adaptation.method == FIRST_MASK else None
+    return load_tracker(name) if first_mask is None else first_mask
+
+
 def _described_first_mask(name: str) -> tuple[Path, Base, Adaptation] | None:
     """Return the folder of a tracker's first-mask network, and how it was fine-tuned from what."""
     tracker = find_tracker(name)
