@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
 # A batch may overflow in bfloat16, which says nothing about the next one.
 _MOST_UNUSABLE_STEPS = 3
+# What a stop costs at the most.
+_CHECKPOINT_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +33,7 @@ class TrainingPlan:
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's weight decay.
         seed: of the sampling and the initial weights.
-        checkpoint_every: steps between two checkpoints.
+        checkpoint_every: steps between two checkpoints; slow ones are saved each minute.
         validate_every: steps between two validations; the last step is always validated.
         patience: the training ends early when this many validations in a row are no better, and
             the weights of the best are kept; 0 for the last weights of all steps.
@@ -103,6 +106,7 @@ def train(
     first = _load_checkpoint(checkpoint, model, optimizer, best)
     records = _Records(folder, first)
     unusable = 0
+    saved = time.monotonic()
     for step in range(first, plan.steps):
         if best.is_hopeless:
             break
@@ -125,8 +129,11 @@ def train(
             scores = validate()
             records.add(VALIDATION, step, scores)
             best.note(model, scores)
-        if (step + 1) % plan.checkpoint_every == 0 or is_last or best.is_hopeless:
+        is_due = time.monotonic() - saved >= _CHECKPOINT_EVERY_S
+        is_due = is_due or (step + 1) % plan.checkpoint_every == 0
+        if is_due or is_last or best.is_hopeless:
             _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
+            saved = time.monotonic()
         on_step(step, values)
     records.close()
     best.restore(model)

@@ -14,6 +14,7 @@ from torch import nn
 from overseer.networks import OverseerConfig
 from overseer.pseudo_labels import PseudoLabels
 from overseer.train import FrameTrainer, train_overseer
+from pipeline import training
 from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K
@@ -78,6 +79,13 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path):
     resumed, seen = fit_a_line(tmp_path / "parts", 60)
     assert seen[0] == 30
     assert resumed.weight.item() == pytest.approx(whole.weight.item(), abs=1e-6)
+
+
+def test_slow_steps_are_saved_before_so_many_are_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_CHECKPOINT_EVERY_S", 0.0)
+    fit_a_line(tmp_path, 60, stop_after=35)
+    _, seen = fit_a_line(tmp_path, 60)
+    assert seen[0] == 35
 
 
 def board_steps(folder):
