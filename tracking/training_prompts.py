@@ -10,15 +10,10 @@ from torch import Tensor
 _POINT_COUNTS = (1, 3, 5, 5)
 # How far the sides of a box are off, in the object's sides: some people draw carefully.
 _BOX_ERRORS = (0.0, 0.015, 0.04)
-# How much whole parts of a rough mask are wrong, as the spread of noise on a coarse grid, where a
-# pixel's value turns at 0.5: at 0.4 about a tenth of the box. Masks that answer boxes miss the tips
-# of instruments, or take in what lies beside them.
-_PART_ERRORS = (0.0, 0.0, 0.25, 0.4)
-_PART_GRID = 5
 
 
 def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Make a mask as rough as a detector's: coarse, parts wrong, grown or shrunk, shifted.
+    """Make a mask as rough as a detector's: coarse grid in its box, grown, shrunk or shifted.
 
     Args:
         random: source of randomness.
@@ -34,10 +29,7 @@ def degrade_mask(random: np.random.Generator, mask: NDArray[np.float32]) -> NDAr
     y0, y1, x0, x1 = ys.min(), ys.max() + 1, xs.min(), xs.max() + 1
     grid = int(random.choice([14, 28, 28, 56]))
     shrunk = cv2.resize(mask[y0:y1, x0:x1], (grid, grid), interpolation=cv2.INTER_AREA)
-    parts = random.normal(0, float(random.choice(_PART_ERRORS)), (_PART_GRID, _PART_GRID))
-    wrong_parts = cv2.resize(parts, (grid, grid), interpolation=cv2.INTER_CUBIC)
-    edges = random.normal(0, 0.12, shrunk.shape)
-    coarse = np.asarray(shrunk + wrong_parts + edges, np.float32)
+    coarse = np.asarray(shrunk + random.normal(0, 0.12, shrunk.shape), np.float32)
     shift = random.integers(-2, 3, 2)
     rough = np.zeros_like(mask)
     box = cv2.resize(coarse, (int(x1 - x0), int(y1 - y0)), interpolation=cv2.INTER_LINEAR)
