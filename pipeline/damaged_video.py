@@ -62,12 +62,13 @@ def decode_with_gaps(
     tick_s = float(stream.time_base or 0)
     shown, begin = frozenset(times), min(times, default=None)
     expected: list[int] = []
-    decoded = False
+    begun = decoded = False
     for packet in container.demux(stream):
         if packet.size and packet.pts in shown:
             heapq.heappush(expected, packet.pts)
         for frame in _decode(packet):
-            if is_before(frame.pts, begin):
+            begun = begun or not is_before(frame.pts, begin)
+            if not begun:
                 continue
             while expected and frame.pts is not None and expected[0] < frame.pts:
                 yield heapq.heappop(expected) * tick_s, None

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
-from pipeline.packet_times import is_before, shown_times
+from pipeline.packet_times import is_before, shown_times, tell_frames_apart
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -139,7 +139,7 @@ class VideoFile:
             rate=rate,
         )
         self._times = sorted(time for time in times if time is not None)
-        self._is_seekable = len(set(self._times)) == len(times)
+        self._is_seekable = tell_frames_apart(times)
         self._size = height, width
 
     def shrunk_to(self, size: tuple[int, int]) -> "VideoFile":

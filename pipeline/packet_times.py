@@ -1,9 +1,13 @@
 """Which packets of a video file become frames, and when those are shown."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import av
+import numpy as np
+
+# H.264 and HEVC keep at most 16 frames to be shown later.
+_MOST_REORDERED = 16
 
 
 class _Packet(NamedTuple):
@@ -31,12 +35,32 @@ def shown_times(packets: "Iterable[av.Packet[Any]]") -> list[int | None]:
         for packet in packets
         if packet.size
     ]
-    first = next((place for place, packet in enumerate(known) if packet.is_key), 0)
-    return [
-        packet.time
-        for packet in known[first:]
-        if not packet.is_cut_away and not is_before(packet.time, known[first].time)
-    ]
+    return [packet.time for packet in _decodable(known) if not packet.is_cut_away]
+
+
+def _decodable(packets: Sequence[_Packet]) -> list[_Packet]:
+    """Leave out what comes before the first key frame, in the file or when it is shown."""
+    keys = [place for place, packet in enumerate(packets) if packet.is_key]
+    if not keys:
+        return list(packets)
+    first, *others = keys
+    # In recordings that were joined, times may begin anew behind another key frame.
+    end = others[0] if others else len(packets)
+    begin = packets[first].time
+    group = [packet for packet in packets[first:end] if not is_before(packet.time, begin)]
+    return [*group, *packets[end:]]
+
+
+def tell_frames_apart(times: Sequence[int | None]) -> bool:
+    """Return whether a frame can be found by its time, as `shown_times` returns them.
+
+    They must all be known and differ, and run on from one end of the file to the other.
+    """
+    known = [time for time in times if time is not None]
+    if len(set(known)) < len(times):
+        return False
+    moved = np.argsort(np.array(known, np.int64)) - np.arange(len(known))
+    return bool((np.abs(moved) <= _MOST_REORDERED).all())
 
 
 def is_before(time: int | None, other: int | None) -> bool:

@@ -1,5 +1,7 @@
 """Video sources against PyAV and against what was written."""
 
+from fractions import Fraction
+
 import av
 import cv2
 import numpy as np
@@ -170,9 +172,9 @@ def numbered_pictures(count):
     return np.broadcast_to(steps[:, None, None, None], (count, 64, 96, 3))
 
 
-def encode(path, pictures, gap=20):
-    """Write a video with B-frames and a key frame each `gap` frames."""
-    options = {"g": str(gap), "bf": "3", "sc_threshold": "0"}
+def encode(path, pictures, start_s=0):
+    """Write a video with B-frames and a key frame each 20 frames."""
+    options = {"g": "20", "bf": "3", "sc_threshold": "0"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = (
@@ -180,8 +182,9 @@ def encode(path, pictures, gap=20):
             pictures.shape[1],
             "yuv420p",
         )
-        for picture in pictures:
+        for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts, frame.time_base = 25 * start_s + number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -229,6 +232,19 @@ def test_a_recording_that_lost_its_beginning_starts_with_its_first_key_frame(
     video = open_video(rest, on_bad_frame)
     assert levels_of(video) == pytest.approx(expected)
     assert levels_of(video, start=9) == pytest.approx(expected[9:])
+
+
+def test_recordings_that_were_joined_byte_by_byte_are_one_video(tmp_path):
+    """Times begin anew where the second one does, so nothing can be found by them."""
+    first, second, joined = (tmp_path / f"{name}.ts" for name in ("first", "second", "joined"))
+    encode(first, numbered_pictures(30), start_s=10)
+    encode(second, numbered_pictures(40))
+    joined.write_bytes(first.read_bytes() + second.read_bytes())
+    expected = [*levels_of(open_video(first)), *levels_of(open_video(second))]
+    video = open_video(joined)
+    assert video.info.frame_count == 70
+    assert levels_of(video) == pytest.approx(expected)
+    assert levels_of(video, start=33) == pytest.approx(expected[33:])
 
 
 @pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
