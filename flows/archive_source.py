@@ -14,8 +14,8 @@ import pyarrow.parquet
 from natsort import natsorted
 
 from pipeline.errors import InputError
+from pipeline.frames import VIDEO_SUFFIXES
 
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".webm", ".wmv")
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"
 

@@ -24,6 +24,11 @@ from pipeline.packet_times import is_before, shown_times, tell_frames_apart
 from pipeline.records import FrameBatch
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+# Also what recorders in operating theatres, camcorders and DVD recorders write.
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".webm", ".wmv",
+    ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".asf", ".dv", ".3gp", ".flv", ".ogv",
+)  # fmt: skip
 _FOLDER_RATE = 25.0
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.

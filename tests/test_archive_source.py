@@ -19,7 +19,7 @@ def names(source):
 
 
 def test_a_folder_is_searched_with_its_subfolders(tmp_path):
-    for name in ("op10.mp4", "op2.MP4", "2026/op1.mkv", "notes.txt", ".op3.mp4", ".part/op4.mp4"):
+    for name in ("op10.MTS", "op2.MP4", "2026/op1.mkv", "notes.txt", ".op3.mp4", ".part/op4.mp4"):
         touch(tmp_path / name)
     assert names(tmp_path) == ["2026/op1", "op2", "op10"]
     found = find_videos(str(tmp_path))[1]

@@ -29,14 +29,13 @@ from overseer.datasets.labelled_frames import (
 )
 from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.frames import list_images, open_video, read_image
+from pipeline.frames import VIDEO_SUFFIXES, list_images, open_video, read_image
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
 
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200
 _BATCH_FRAMES = 8
-_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".mpg", ".mpeg", ".webm", ".wmv")
 _PREFIX = "frame_"
 _SHAPES = ("mask", "polygon", "box")
 
@@ -204,7 +203,7 @@ def _video_file(document: _Document) -> Path:
     named = folder / Path(document.source).name
     if document.source and named.is_file():
         return named
-    videos = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in _VIDEO_SUFFIXES]
+    videos = [file for file in sorted(folder.iterdir()) if file.suffix.lower() in VIDEO_SUFFIXES]
     if len(videos) != 1:
         wanted = document.source or "its video"
         raise InputError(
