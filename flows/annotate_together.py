@@ -45,7 +45,8 @@ def annotate_together(
 
     The image encoder sees the next frames of all of them in one batch, which fills a GPU that those
     of one video leave waiting. Each has a tracker of its own, and its masks are those that it has
-    alone, but for the last bits that differ with the size of a batch.
+    alone, but for the last bits that differ with the size of a batch. A caller that reads on no
+    more leaves sets that the same call goes on with.
 
     Args:
         jobs: what to do, in this order; their settings are equal.
@@ -57,8 +58,7 @@ def annotate_together(
         How each video has ended, in the order in which they do.
 
     Raises:
-        UsageError: a setting is not usable. Sets that were begun then say that they failed; those
-            of a caller that reads on no more can be gone on with.
+        UsageError: a setting is not usable. Sets that were begun then say that they failed.
     """
     waiting = deque(jobs)
     running: list[_Running] = []

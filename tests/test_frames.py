@@ -102,6 +102,18 @@ def write_corrupt(path, frame_count=60):
     return whole
 
 
+def copy_packets(source, target, rotation=0):
+    """Write what a video holds into another file, to be turned by so many degrees when shown."""
+    with av.open(str(source)) as whole, av.open(str(target), "w") as copied:
+        stream = copied.add_stream_from_template(whole.streams.video[0])
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copied.mux(packet)
+
+
 def test_a_corrupted_video_says_where(tmp_path):
     path = tmp_path / "corrupt.mp4"
     write_corrupt(path)
@@ -141,12 +153,7 @@ def test_a_whole_video_has_nothing_to_skip(small_video):
 def test_skipping_does_not_take_a_truncated_video_for_whole(tmp_path):
     path = tmp_path / "truncated.mkv"
     whole = write_corrupt(tmp_path / "corrupt.mp4")
-    with av.open(str(whole)) as source, av.open(str(path), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
+    copy_packets(whole, path)
     video = open_video(path, "skip")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -251,13 +258,7 @@ def test_recordings_that_were_joined_byte_by_byte_are_one_video(tmp_path):
 def test_a_video_that_was_recorded_in_portrait_is_upright(tmp_path, on_bad_frame):
     path, turned = tmp_path / "landscape.mp4", tmp_path / "portrait.mp4"
     moving_disc(path)
-    with av.open(str(path)) as source, av.open(str(turned), "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        stream.set_display_rotation(90)
-        for packet in source.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                target.mux(packet)
+    copy_packets(path, turned, rotation=90)
     video = open_video(turned, on_bad_frame)
     assert (video.info.width, video.info.height) == (120, 160)
     upright = next(video.batches(8)).images
