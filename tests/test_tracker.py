@@ -10,6 +10,7 @@ from samples.theatre import Theatre
 from tests.conftest import first_object
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import TrackOutput
+from tracking.mask_choice import surest_masks
 from tracking.memory import EVERY_FRAME, MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
@@ -72,7 +73,9 @@ def official_logits(predictor: SAM2VideoPredictor, frames: np.ndarray, **prompt)
 
 
 def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
-    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME, views="one")
+    tracker = Sam2Tracker(
+        network, CPU, memory_rule=EVERY_FRAME, views="one", mask_choice=surest_masks
+    )
     logits = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -122,7 +125,7 @@ def test_equals_the_official_predictor_for_points(predictor, frames):
 def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, frames):
     mask, other = square_mask(frames), square_mask(frames, left=100)
     alone = streamed_logits(predictor, frames, mask_prompt(0, 1, mask))
-    tracker = Sam2Tracker(predictor, CPU, memory_rule=EVERY_FRAME)
+    tracker = Sam2Tracker(predictor, CPU, memory_rule=EVERY_FRAME, mask_choice=surest_masks)
     together = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -243,7 +246,7 @@ class Shrinking(Sam2Tracker):
 
     height = 36
 
-    def _follow(self, features, bank, track_ids, frame_index):
+    def _follow(self, features, bank, track_ids, frame_index, before):
         self.height //= 3
         return dict.fromkeys(track_ids, upper_part(self.height))
 
@@ -266,8 +269,11 @@ def test_following_back_stops_at_a_speck(trained):
 
 
 def logits_by_track(network, images, prompted_at, ahead=None):
-    """Logits of every track in every frame; a track is prompted on one or more frames."""
-    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME)
+    """Logits of every track in every frame; a track is prompted on one or more frames.
+
+    What is offered for a track is chosen without regard to the others.
+    """
+    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME, mask_choice=surest_masks)
     found = []
     for index, image in enumerate(images):
         if ahead and index % ahead == 0:

@@ -20,12 +20,8 @@ from torch import Tensor
 from pipeline.devices import Precision, computing
 from pipeline.records import FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
-from tracking.frame_features import (
-    FrameFeatures,
-    PastFrame,
-    PictureEncoder,
-    TrackOutput,
-)
+from tracking.frame_features import FrameFeatures, PastFrame, PictureEncoder, TrackOutput
+from tracking.mask_choice import MaskChoice, likely_masks, surest_masks
 from tracking.mask_heads import follow_heads, given_masks
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
@@ -66,6 +62,8 @@ class Sam2Tracker:
         precision: of the network's convolutions and products; the answer to a prompt is always
             computed in float32.
         first_mask_network: answers boxes and points in several views instead of `network`.
+        mask_choice: which of the masks that are offered for a track is taken; for networks of
+            Scopeline's own configuration `likely_masks`, else SAM-2's own, if None.
 
     Attributes:
         encoder: encodes pictures; trackers from `beside` share it.
@@ -80,10 +78,12 @@ class Sam2Tracker:
         views: Views | None = None,
         precision: Precision = "float32",
         first_mask_network: SAM2Base | None = None,
+        mask_choice: MaskChoice | None = None,
     ) -> None:
         is_own = isinstance(network, DrawnPromptSam2)
         sees_near = is_own or first_mask_network is not None
         self._memory_rule = memory_rule or (LATEST_IN_DETAIL if is_own else MemoryRule())
+        self._choose = mask_choice or (likely_masks if is_own else surest_masks)
         self._views = views or ("several" if sees_near else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
@@ -158,12 +158,11 @@ class Sam2Tracker:
         """
         if frame_index <= self._frame_index:
             raise ValueError(f"frame {frame_index} comes after frame {self._frame_index}")
+        before = {} if self._features is None else self._outputs
         self._see(frame_index, image)
-        track_ids = self._bank.track_ids
+        features, track_ids = self._current_features(), self._bank.track_ids
         if track_ids:
-            self._outputs = self._follow(
-                self._current_features(), self._bank, track_ids, frame_index
-            )
+            self._outputs = self._follow(features, self._bank, track_ids, frame_index, before)
 
     def _see(self, frame_index: int, image: NDArray[np.uint8]) -> None:
         """Make a frame the current one, in which no track is known yet."""
@@ -222,13 +221,15 @@ class Sam2Tracker:
         for track_id in following:
             scratch[track_id].remember_prompted(self._bank[track_id].prompted[-1])
         changed = []
+        before: Mapping[int, TrackOutput] = self._outputs
         for past in reversed(self._past):
             following = [track_id for track_id in following if track_id not in past.outputs]
             if not following:
                 break
             # Time runs mirrored: a frame before the prompt is as old as one after it.
             mirrored_index = 2 * self._frame_index - past.frame_index
-            outputs = self._follow(past.features, scratch, following, mirrored_index)
+            outputs = self._follow(past.features, scratch, following, mirrored_index, before)
+            before = outputs
             seen = {number: outputs[number] for number in following if outputs[number].is_visible}
             shown = masks_of_outputs(past.outputs | seen, self._frame_size)
             areas = areas_of(shown)
@@ -311,13 +312,18 @@ class Sam2Tracker:
         return masks_of_outputs(self._outputs, self._frame_size)
 
     def _follow(
-        self, features: FrameFeatures, bank: MemoryBank, track_ids: list[int], frame_index: int
+        self,
+        features: FrameFeatures,
+        bank: MemoryBank,
+        track_ids: list[int],
+        frame_index: int,
+        before: Mapping[int, TrackOutput],
     ) -> dict[int, TrackOutput]:
-        """Follow tracks of a bank into a frame, and remember in the bank what is found."""
+        """Follow tracks from the frame before into another, and remember what is found."""
         conditioned = self._condition_on_memory(features, bank, track_ids, frame_index)
-        high_resolution = features.high_resolution(len(track_ids))
+        fine, rows = features.high_resolution(len(track_ids)), [before.get(i) for i in track_ids]
         with self._computing():
-            heads = follow_heads(self._network, conditioned, high_resolution)
+            heads = follow_heads(self._network, conditioned, fine, rows, self._choose)
         memories = self._encode_memories(
             features, heads.logits[:, None], heads.presence, prompted=False
         )
