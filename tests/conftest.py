@@ -17,7 +17,7 @@ from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo, open_video
 from pipeline.labels import CHOLECSEG8K, LabelClass, LabelSet
 from pipeline.masks import encode_mask
-from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+from pipeline.records import FrameAnnotation, Origin, Prompt, PromptReason, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 from samples.theatre import Theatre
 from tracking.adapted_weights import load_tracker
@@ -135,6 +135,18 @@ def rectangle(left: int, top: int, right: int, bottom: int, size=(32, 48)) -> np
     mask = np.zeros(size, bool)
     mask[top:bottom, left:right] = True
     return mask
+
+
+def place_prompt(box=None, points=None):
+    """Prompt track 1 on the first frame by a box [4] or points [P, 3]."""
+    return Prompt(
+        frame_index=0,
+        track_id=1,
+        class_id=1,
+        reason=PromptReason.HUMAN,
+        box=None if box is None else np.array(box, np.float32),
+        points=None if points is None else np.array(points, np.float32),
+    )
 
 
 def annotated_frame(index: int, **masks) -> FrameAnnotation:

@@ -8,12 +8,16 @@ from tracking.mask_heads import follow_heads
 from tracking.sam2_model import build_network
 
 
-@torch.inference_mode()
-def test_equal_those_of_the_network():
+def network_and_features(tracks):
     torch.manual_seed(2)
     network = build_network("scopeline_small")
-    conditioned = torch.randn(6, 128, 16, 16)
-    fine = [torch.randn(6, 16, 64, 64), torch.randn(6, 32, 32, 32)]
+    fine = [torch.randn(tracks, 16, 64, 64), torch.randn(tracks, 32, 32, 32)]
+    return network, torch.randn(tracks, 128, 16, 16), fine
+
+
+@torch.inference_mode()
+def test_equal_those_of_the_network():
+    network, conditioned, fine = network_and_features(6)
     never_seen = [None] * 6
     scores = follow_heads(network, conditioned, fine, never_seen, surest_masks).presence
     # A random network says of all objects or of none that they are visible.
@@ -31,10 +35,7 @@ def test_equal_those_of_the_network():
 
 @torch.inference_mode()
 def test_the_chosen_mask_goes_with_its_predicted_iou_and_its_pointer():
-    torch.manual_seed(2)
-    network = build_network("scopeline_small")
-    conditioned = torch.randn(2, 128, 16, 16)
-    fine = [torch.randn(2, 16, 64, 64), torch.randn(2, 32, 32, 32)]
+    network, conditioned, fine = network_and_features(2)
     seen = {}
 
     def last_of_all(offered, quality, is_visible, before):

@@ -6,25 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.records import Prompt, PromptReason
-from tests.conftest import rectangle
+from tests.conftest import place_prompt, rectangle
 from tracking.frame_features import OfferedMasks, TrackOutput
 from tracking.prompt_views import as_masks
 
 SIZE = (120, 200)
 OBJECT = rectangle(40, 30, 70, 50, SIZE)
 IMAGE = np.repeat(OBJECT[..., None] * np.uint8(200), 3, -1)
-
-
-def prompt(box=None, points=None):
-    return Prompt(
-        frame_index=0,
-        track_id=1,
-        class_id=1,
-        reason=PromptReason.HUMAN,
-        box=None if box is None else np.array(box, np.float32),
-        points=None if points is None else np.array(points, np.float32),
-    )
 
 
 def offered(*masks, quality=0.8):
@@ -53,14 +41,14 @@ def brightness_at_points(image, hint):
 
 
 def test_the_answers_of_all_views_make_the_mask():
-    (seen,) = as_masks(BrightThings((0.6, 0.8)), IMAGE, [prompt(box=[40, 30, 70, 50])], {})
+    (seen,) = as_masks(BrightThings((0.6, 0.8)), IMAGE, [place_prompt(box=[40, 30, 70, 50])], {})
     assert np.array_equal(seen.mask, OBJECT)
     assert seen.score == pytest.approx(0.7)
 
 
 def test_a_box_is_asked_as_it_is_mirrored_and_in_squares_from_near():
     eyes = BrightThings()
-    as_masks(eyes, IMAGE, [prompt(box=[40, 30, 70, 50])], {})
+    as_masks(eyes, IMAGE, [place_prompt(box=[40, 30, 70, 50])], {})
     sizes = [image.shape[:2] for image, _ in eyes.asked]
     assert sizes == [SIZE] * 2 + [(48, 48)] * 2 + [(66, 66)] * 2 + [(88, 96)] * 2
     for image, hint in eyes.asked:
@@ -71,7 +59,7 @@ def test_a_box_is_asked_as_it_is_mirrored_and_in_squares_from_near():
 
 def test_points_stay_on_their_object_in_each_view():
     eyes = BrightThings()
-    as_masks(eyes, IMAGE, [prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]])], {})
+    as_masks(eyes, IMAGE, [place_prompt(points=[[45, 35, 1], [65, 45, 1], [90, 40, 0]])], {})
     assert len(eyes.asked) == 8
     for image, hint in eyes.asked:
         assert brightness_at_points(image, hint) == [200, 200]
@@ -84,7 +72,7 @@ def test_an_object_that_only_a_near_look_shows_is_found():
         near = image.shape[0] < SIZE[0]
         return offered(np.where(image[..., 0] > 100, 8.0 if near else -2.0, -8.0), quality=0.5)
 
-    (seen,) = as_masks(short_sighted, IMAGE, [prompt(points=[[50, 40, 1], [60, 45, 1]])], {})
+    (seen,) = as_masks(short_sighted, IMAGE, [place_prompt(points=[[50, 40, 1], [60, 45, 1]])], {})
     assert np.array_equal(seen.mask, OBJECT)
 
 
@@ -97,7 +85,7 @@ def test_of_the_masks_that_are_offered_the_one_that_fits_the_box_counts():
             quality=np.array([0.6, 0.7], np.float32),
         )
 
-    (seen,) = as_masks(in_two_minds, IMAGE, [prompt(box=[40, 30, 70, 50])], {})
+    (seen,) = as_masks(in_two_minds, IMAGE, [place_prompt(box=[40, 30, 70, 50])], {})
     assert np.array_equal(seen.mask, OBJECT)
     assert seen.score == pytest.approx(0.6)
 
@@ -107,7 +95,7 @@ def test_nothing_lies_far_beyond_the_box():
         del hint
         return offered(np.full(image.shape[:2], 4.0))
 
-    (seen,) = as_masks(careless, IMAGE, [prompt(box=[40, 30, 140, 80])], {})
+    (seen,) = as_masks(careless, IMAGE, [place_prompt(box=[40, 30, 140, 80])], {})
     assert seen.mask[30:80, 40:140].all()
     assert not seen.mask[:, :38].any() and not seen.mask[:, 142:].any()
     assert not seen.mask[:29].any() and not seen.mask[81:].any()
@@ -118,8 +106,8 @@ def test_a_pixel_that_two_prompts_claim_goes_to_the_surer_one():
         small = hint.box[2] - hint.box[0] < 50
         return offered(np.full(image.shape[:2], 6.0 if small else 2.0))
 
-    other = replace(prompt(box=[20, 10, 120, 90]), track_id=2)
-    small, large = as_masks(greedy, IMAGE, [prompt(box=[40, 30, 70, 50]), other], {})
+    other = replace(place_prompt(box=[20, 10, 120, 90]), track_id=2)
+    small, large = as_masks(greedy, IMAGE, [place_prompt(box=[40, 30, 70, 50]), other], {})
     assert small.mask[30:50, 40:70].all()
     assert large.mask[60:90, 20:120].all()
     assert not (small.mask & large.mask).any()
@@ -129,7 +117,7 @@ def test_a_pixel_that_two_prompts_claim_goes_to_the_surer_one():
 def test_points_at_the_edge_are_answered(point):
     corner = rectangle(0, 0, 30, 20, SIZE)
     image = np.repeat(corner[..., None] * np.uint8(200), 3, -1)
-    (seen,) = as_masks(BrightThings(), image, [prompt(points=[point])], {})
+    (seen,) = as_masks(BrightThings(), image, [place_prompt(points=[point])], {})
     assert np.array_equal(seen.mask, corner)
 
 
@@ -149,7 +137,7 @@ def test_of_the_masks_that_are_offered_the_one_that_fits_the_points_counts(other
     image = IMAGE.copy()
     image[55:65, 80:110, 1] = 100
     image[30:50, 40:70, 1] = 0 if other[2] else 200
-    (seen,) = as_masks(in_two_minds, image, [prompt(points=[[45, 35, 1], other])], {})
+    (seen,) = as_masks(in_two_minds, image, [place_prompt(points=[[45, 35, 1], other])], {})
     assert np.array_equal(seen.mask, OBJECT)
 
 
@@ -162,7 +150,7 @@ def test_a_correction_leaves_what_is_tracked_and_fits():
 
     image = IMAGE.copy()
     image[:, 55:, 1] = 0
-    given = prompt(box=[40, 30, 70, 50])
+    given = place_prompt(box=[40, 30, 70, 50])
     for shift, is_left in ((0, True), (80, False)):
         logits = torch.from_numpy(np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0))
         tracked = {1: TrackOutput(logits=logits, quality=0.8, presence=1.0)}
@@ -173,19 +161,19 @@ def test_a_correction_leaves_what_is_tracked_and_fits():
 
 @pytest.mark.parametrize("box", [[190, 110, 200, 120], [250, 10, 260, 20]])
 def test_a_box_in_which_no_view_sees_anything_stays_a_box(box):
-    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(box=box)], {})
+    (seen,) = as_masks(BrightThings(), IMAGE, [place_prompt(box=box)], {})
     assert seen.mask is None
     assert seen.box.tolist() == box
 
 
 def test_a_point_that_no_view_covers_stays_a_point():
-    (seen,) = as_masks(BrightThings(), IMAGE, [prompt(points=[[5, 5, 1]])], {})
+    (seen,) = as_masks(BrightThings(), IMAGE, [place_prompt(points=[[5, 5, 1]])], {})
     assert seen.mask is None
     assert seen.points.tolist() == [[5, 5, 1]]
 
 
 def test_a_prompt_by_a_mask_is_not_asked():
     eyes = BrightThings()
-    given = replace(prompt(box=[0, 0, 9, 9]), box=None, mask=OBJECT)
+    given = replace(place_prompt(box=[0, 0, 9, 9]), box=None, mask=OBJECT)
     assert as_masks(eyes, IMAGE, [given], {}) == [given]
     assert not eyes.asked

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.records import Prompt, PromptReason
-from tests.conftest import rectangle
+from tests.conftest import place_prompt, rectangle
 from tracking.frame_features import OfferedMasks
 from tracking.regions import Region, whole_picture
 from tracking.view_answers import agreed_logits, agreed_quality, seen_in
@@ -14,20 +13,9 @@ DUCT = rectangle(42, 40, 104, 55, SIZE)
 ORGAN = rectangle(40, 30, 100, 70, SIZE) & ~DUCT
 
 
-def prompt(box=None, points=None):
-    return Prompt(
-        frame_index=0,
-        track_id=1,
-        class_id=1,
-        reason=PromptReason.HUMAN,
-        box=None if box is None else np.array(box, np.float32),
-        points=None if points is None else np.array(points, np.float32),
-    )
-
-
-ORGAN_BOX = prompt(box=[40, 30, 100, 70])
-DUCT_BOX = prompt(box=[42, 40, 104, 55])
-DUCT_POINTS = prompt(points=[[60, 45, 1], [90, 50, 1]])
+ORGAN_BOX = place_prompt(box=[40, 30, 100, 70])
+DUCT_BOX = place_prompt(box=[42, 40, 104, 55])
+DUCT_POINTS = place_prompt(points=[[60, 45, 1], [90, 50, 1]])
 
 
 def view(hint, *masks, quality, logit=6.0, region=None):
@@ -80,7 +68,7 @@ def test_views_that_fit_the_box_outvote_as_many_that_do_not():
 
 def test_a_view_from_near_says_nothing_of_what_is_beyond_it():
     region = Region(left=30, top=30, right=80, bottom=80)
-    hint = prompt(box=[12, 10, 74, 25])
+    hint = place_prompt(box=[12, 10, 74, 25])
     near = view(hint, DUCT, quality=[0.9], region=region)
     nothing = view(DUCT_BOX, np.zeros(SIZE, np.bool_), quality=[0.1], logit=0.1)
     (logits,) = agreed_logits([DUCT_BOX], [[nothing, near]], SIZE)
