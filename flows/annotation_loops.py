@@ -25,6 +25,7 @@ from pipeline.optical_flow import shrunk_size
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.sasvi import Sasvi
 from pipeline.steadied import LONGER_SIDE_PX, Steadied
+from tracking.mask_choice import surest_masks
 
 BATCH_FRAMES = 8
 # Pictures that are hardly larger than what is needed are taken as they are.
@@ -43,9 +44,11 @@ def _open_models(
     """Load models once for all the videos of a process; None is not loaded."""
     place = choose_device(device)
     how = runtime, choose_precision(precision, place)
+    # An overseer errs now and then: a track that holds on to what it was holds on to that as well.
+    choice = None if overseer is None else surest_masks
     return (
         open_overseer(overseer, place, weights, *how) if overseer is not None else None,
-        open_tracker(tracker, place, *how) if tracker is not None else None,
+        open_tracker(tracker, place, *how, choice) if tracker is not None else None,
     )
 
 

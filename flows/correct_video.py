@@ -20,6 +20,7 @@ from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
+from tracking.mask_choice import surest_masks
 
 _SOFTWARE = ("scopeline", "torch", "RF-SAM-2", "av")
 _SHIPPED_TRACKER = "scopeline"
@@ -84,7 +85,7 @@ def correct_job(
     finished = _finished_set(job, manifest)
     if finished is not None:
         return finished
-    tracker = open_tracker(tracker_name, choose_device(job.device))
+    tracker = open_tracker(tracker_name, choose_device(job.device), mask_choice=surest_masks)
     frames = _frames(video, corrections, tracker)
     count = corrected.manifest.counts.frames
     with AnnotationSetWriter(job.set_path, manifest) as writer, closing(frames):

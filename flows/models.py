@@ -23,6 +23,7 @@ from tracking.adapted_weights import (
     load_first_mask_network,
     load_tracker,
 )
+from tracking.mask_choice import MaskChoice
 from tracking.openvino_encoder import encode_with_openvino
 from tracking.tracker import Sam2Tracker
 from tracking.weights import sha256_of
@@ -122,6 +123,7 @@ def open_tracker(
     device: torch.device,
     runtime: Runtime = "torch",
     precision: Precision = "float32",
+    mask_choice: MaskChoice | None = None,
 ) -> Sam2Tracker:
     """Load a tracker by name, from a model folder or from an official checkpoint.
 
@@ -130,6 +132,7 @@ def open_tracker(
         device: where it runs.
         runtime: what computes its image encoder.
         precision: of its convolutions and products.
+        mask_choice: as of a `Sam2Tracker`.
 
     Raises:
         ModelError: it is unknown or does not load.
@@ -139,7 +142,11 @@ def open_tracker(
     if first_mask_network is not None:
         prepare_for_inference(first_mask_network.to(device))
     tracker = Sam2Tracker(
-        load_tracker(name), device, precision=precision, first_mask_network=first_mask_network
+        load_tracker(name),
+        device,
+        precision=precision,
+        first_mask_network=first_mask_network,
+        mask_choice=mask_choice,
     )
     if runtime == "openvino":
         encode_with_openvino(tracker.network)

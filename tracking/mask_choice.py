@@ -6,6 +6,8 @@ says much (SAMURAI, arXiv 2411.11922, section 4.1, has a Kalman filter of boxes 
 the others: no pixel belongs to two objects. On 8 held-out scenes that no figure is reported on,
 J&F rose by that from 0.791 to 0.798 and the accuracy of presence from 0.955 to 0.967; on the clip
 of greyscale robotic instruments J&F rose from 0.624 to 0.637, on DAVIS' dog from 0.814 to 0.824.
+Those were true masks. Where an overseer's detections are what is prompted, J&F of 6 such scenes was
+0.676 before and 0.674 with it: a track that holds on to what it was holds on to errors as well.
 """
 
 from collections.abc import Callable

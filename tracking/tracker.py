@@ -56,17 +56,17 @@ class Sam2Tracker:
         device: where it runs.
         look_back: how many frames before the current one are kept for `back_fill`.
         memory_rule: which tracked frames are worth remembering, and how they are read.
-        views: in how many views of the frame a box or points are asked: `one`, as SAM-2 does, or
-            `several`, which small networks gain from; those of Scopeline's own configuration, and
-            a `first_mask_network`, if None.
+        views: in how many views a box or points are asked: `one`, as SAM-2 does, or `several`; if
+            None, that with Scopeline's own configuration or a `first_mask_network`.
         precision: of the network's convolutions and products; the answer to a prompt is always
             computed in float32.
         first_mask_network: answers boxes and points in several views instead of `network`.
-        mask_choice: which of the masks that are offered for a track is taken; for networks of
-            Scopeline's own configuration `likely_masks`, else SAM-2's own, if None.
+        mask_choice: which of the masks that are offered for a track is taken; `likely_masks` for
+            networks of Scopeline's own configuration, else `surest_masks`, if None.
 
     Attributes:
         encoder: encodes pictures; trackers from `beside` share it.
+        mask_choice: which of the masks that are offered is taken.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Sam2Tracker:
         is_own = isinstance(network, DrawnPromptSam2)
         sees_near = is_own or first_mask_network is not None
         self._memory_rule = memory_rule or (LATEST_IN_DETAIL if is_own else MemoryRule())
-        self._choose = mask_choice or (likely_masks if is_own else surest_masks)
+        self.mask_choice = mask_choice or (likely_masks if is_own else surest_masks)
         self._views = views or ("several" if sees_near else "one")
         self.look_back = look_back
         self._network = network.eval().to(device)
@@ -323,7 +323,7 @@ class Sam2Tracker:
         conditioned = self._condition_on_memory(features, bank, track_ids, frame_index)
         fine, rows = features.high_resolution(len(track_ids)), [before.get(i) for i in track_ids]
         with self._computing():
-            heads = follow_heads(self._network, conditioned, fine, rows, self._choose)
+            heads = follow_heads(self._network, conditioned, fine, rows, self.mask_choice)
         memories = self._encode_memories(
             features, heads.logits[:, None], heads.presence, prompted=False
         )
