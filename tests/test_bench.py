@@ -25,6 +25,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
+from tracking.mask_choice import surest_masks
 from tracking.memory import EVERY_FRAME
 from tracking.tracker import Sam2Tracker
 
@@ -181,7 +182,13 @@ def test_the_official_predictor_is_given_the_same_prompts_and_agrees(network, tr
     for prompt in prompts:
         share = np.count_nonzero(prompt.mask) / prompt.mask.size
         assert official.prompt_areas[prompt.track_id] == pytest.approx(share * side**2, rel=0.05)
-    ours = Sam2Tracker(network, torch.device("cpu"), memory_rule=EVERY_FRAME, views="one")
+    ours = Sam2Tracker(
+        network,
+        torch.device("cpu"),
+        memory_rule=EVERY_FRAME,
+        views="one",
+        mask_choice=surest_masks,
+    )
     assert mask_agreement(follow_with_tracker(ours, images, prompts), streamed) > 0.99
     whole = follow_with_predictor(predictor_like(network), images, prompts)
     assert len(whole) == len(images)
