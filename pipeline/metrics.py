@@ -6,6 +6,7 @@ objects that are matched one to one over the whole video; IoU and Dice are per c
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -21,11 +22,12 @@ from pipeline.records import FrameAnnotation
 
 # DAVIS: the boundary may be off by this share of the picture's diagonal.
 _BOUNDARY_TOLERANCE = 0.008
+# A new object, or one that is back, counts from where it covers this share of the picture.
+_CLEAR_AREA_SHARE = 0.001
+_ENTERED_WITHIN_FRAMES = 2
 # How long an object must have been hidden, and how soon its track must have it again.
 _HIDDEN_FRAMES = (10, 30)
 _FOUND_WITHIN_FRAMES, _FOUND_IOU = 5, 0.5
-# A new object counts from where it covers this share of the picture, give or take some frames.
-_CLEAR_AREA_SHARE, _ENTERED_WITHIN_FRAMES = 0.001, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,8 @@ class Evaluation:
         presence: share of (object, frame) pairs in which the matched track shows exactly
             where the object does, 0..1.
         found_again: share of the times that an object came back after 10 to 30 hidden frames
-            and its track had it again (IoU above 0.5) within 5 frames; None if there were none.
+            and its track had it again (IoU above 0.5) before it had covered 0.1 % of the picture
+            for 5 frames; None if there were none.
         entered_on_time: share of the objects that come into the picture after the first frame
             whose track begins at most 2 frames from there; None if there are none.
         frames: frames compared.
@@ -243,16 +246,17 @@ class _Course:
         return [float(earliest <= begins <= latest)]
 
     def found_again(self) -> list[float]:
-        """Say for each return after 10 to 30 hidden frames whether the track had it again."""
-        changes = np.flatnonzero(np.diff(self.shows.astype(np.int8))) + 1
-        leaves = [frame for frame in changes if not self.shows[frame]]
-        returns = [frame for frame in changes if self.shows[frame]]
-        if returns and (not leaves or returns[0] < leaves[0]):
-            del returns[0]
+        """Say for each return after 10 to 30 hidden frames whether the track had it again.
+
+        An object that slides back into the picture is a speck at first, which no mask can match.
+        """
+        edges = np.flatnonzero(np.diff(self.shows, prepend=False, append=False))
+        seen = list(zip(edges[::2], edges[1::2], strict=True))
         return [
-            float(self.iou[back : back + _FOUND_WITHIN_FRAMES].max() > _FOUND_IOU)
-            for gone, back in zip(leaves, returns, strict=False)
+            float(self.iou[back : back + first_clear + _FOUND_WITHIN_FRAMES].max() > _FOUND_IOU)
+            for (_, gone), (back, _) in pairwise(seen)
             if _HIDDEN_FRAMES[0] <= back - gone <= _HIDDEN_FRAMES[1]
+            for first_clear in np.flatnonzero(self.shows_clearly[back:])[:1]
         ]
 
 

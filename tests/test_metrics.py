@@ -101,6 +101,17 @@ def test_an_object_that_comes_back_must_be_found_within_five_frames(labels):
     assert evaluate(late, truth, labels).found_again == 0
 
 
+def test_an_object_is_back_once_it_is_more_than_a_speck(labels):
+    speck = rectangle(0, 0, 1, 1)
+    truth = with_gap("t1_c1", (10, 25))
+    truth[25:29] = [annotated_frame(i, t1_c1=speck) for i in range(25, 29)]
+    for hidden_until, found in ((33, 1), (34, 0)):
+        again = with_gap("t1_c1", (10, hidden_until))
+        assert evaluate(again, truth, labels).found_again == found
+    truth[25:] = [annotated_frame(i, t1_c1=speck) for i in range(25, len(truth))]
+    assert evaluate(truth, truth, labels).found_again is None
+
+
 def test_short_and_long_absences_are_not_returns(labels):
     for hidden in ((10, 15), (2, 38), (25, 40), (0, 20)):
         truth = with_gap("t1_c1", hidden)
