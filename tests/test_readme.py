@@ -16,9 +16,11 @@ import torch
 from PIL import Image
 
 from flows import cli
+from flows.compare import LEFT_OUT
 from overseer.networks import build_network
 from overseer.published import PUBLISHED
 from pipeline.annotation_set import AnnotationSet
+from pipeline.constellation_settings import ConstellationSettings
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
@@ -120,6 +122,17 @@ def test_make_has_the_targets():
     makefile = (REPOSITORY / "Makefile").read_text()
     for command in commands("make"):
         assert re.search(rf"^{command[1]}:", makefile, re.MULTILINE), command
+
+
+def test_the_rules_are_explained_with_their_thresholds():
+    explained = (REPOSITORY / "docs" / "constellation.md").read_text()
+    for rule in LEFT_OUT:
+        assert f"| `{rule}` |" in explained, rule
+    settings = ConstellationSettings()
+    thresholds = re.findall(r"`([a-z]+_[a-z_]+)` ([\d.]+)", explained)
+    assert thresholds
+    for name, value in thresholds:
+        assert getattr(settings, name) == float(value), name
 
 
 def test_linked_files_exist():
