@@ -12,15 +12,23 @@ import typer
 
 from flows.archive_commands import RunnerChoice, RunnerOption, quiet_prefect
 from flows.command_options import (
+    AT_ONCE,
+    MODELS,
+    PROMPTING,
     DeviceOption,
+    EveryOption,
     JsonOption,
+    OverseerOption,
     PrecisionOption,
     RuntimeOption,
+    TrackerOption,
     screen,
 )
 from flows.complaints import complain, debugging
 from flows.frame_progress import frame_bars, frame_progress
 from pipeline.errors import ScopelineError, UsageError
+
+_BY_HAND = "True masks and corrections"
 
 
 class PolicyChoice(StrEnum):
@@ -67,56 +75,56 @@ def annotate(
         list[Path], typer.Argument(metavar="VIDEO...", help="Video files or folders of frames.")
     ],
     out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset.")],
-    overseer: Annotated[str | None, typer.Option(help="Name or model folder.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Checkpoint of a published overseer, such as sasvi/cadis.")
-    ] = None,
-    tracker: Annotated[
-        str | None, typer.Option(help="Name, model folder or official checkpoint.")
-    ] = None,
-    policy: Annotated[PolicyChoice | None, typer.Option(help="When to prompt.")] = None,
-    overseer_every: Annotated[
-        str | None,
+    policy: Annotated[
+        PolicyChoice | None,
         typer.Option(
-            metavar="N|adaptive",
-            help="The overseer looks at each Nth frame, or when something changes.",
+            metavar="NAME",
+            help="constellation, sasvi, first-frame, framewise or given.  [default: constellation]",
+            rich_help_panel=PROMPTING,
         ),
     ] = None,
+    overseer_every: EveryOption = None,
     overseer_views: Annotated[
         ViewsChoice | None,
         typer.Option(
             help="The overseer sees a frame as it is, or its mirror image as well, which sees "
-            "better and takes twice as long.  [default: one]"
+            "better and takes twice as long.  [default: one]",
+            rich_help_panel=PROMPTING,
         ),
     ] = None,
     steady: Annotated[
         float | None,
         typer.Option(
             help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
-            "constellation without --prompts.  [default: 0.8]"
-        ),
-    ] = None,
-    pictures: Annotated[
-        PicturesChoice | None,
-        typer.Option(
-            help="Decode to what the networks need, or to the video's size; masks are stored at "
-            "the video's size either way.  [default: reduced]"
+            "constellation without --prompts.  [default: 0.8]",
+            rich_help_panel=PROMPTING,
         ),
     ] = None,
     prompts: Annotated[
-        Path | None, typer.Option(help="True masks: an annotation set or a folder of PNGs.")
+        Path | None,
+        typer.Option(
+            help="True masks: an annotation set or a folder of PNGs.", rich_help_panel=_BY_HAND
+        ),
     ] = None,
     prompt_frames: Annotated[
         str | None,
         typer.Option(
-            help="Frames of --prompts to use, such as 0,30,60; first: each object's first."
+            help="Frames of --prompts to use, such as 0,30,60; first: each object's first.  "
+            "[default: 0]",
+            rich_help_panel=_BY_HAND,
         ),
     ] = None,
     prompt_kind: Annotated[
-        PromptKindChoice | None, typer.Option(help="Hint that is made of a true mask.")
+        PromptKindChoice | None,
+        typer.Option(
+            help="Hint that is made of a true mask.  [default: mask]", rich_help_panel=_BY_HAND
+        ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+        Path | None,
+        typer.Option(
+            help="JSON file: what the values in mask PNGs mean.", rich_help_panel=_BY_HAND
+        ),
     ] = None,
     corrections: Annotated[
         Path | None,
@@ -124,22 +132,50 @@ def annotate(
             metavar="SET",
             help="What `import` wrote: only what it can change in the set that it corrects is "
             "tracked again.",
+            rich_help_panel=_BY_HAND,
         ),
     ] = None,
+    overseer: OverseerOption = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Checkpoint of a published overseer, such as sasvi/cadis.", rich_help_panel=MODELS
+        ),
+    ] = None,
+    tracker: TrackerOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = None,
+    pictures: Annotated[
+        PicturesChoice | None,
+        typer.Option(
+            help="Decode to what the networks need, or to the video's size; masks are stored at "
+            "the video's size either way.  [default: reduced]",
+            rich_help_panel=MODELS,
+        ),
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     on_bad_frame: Annotated[
         BadFrameChoice | None,
-        typer.Option(help="A frame that cannot be decoded: end there, or go on and flag it."),
+        typer.Option(
+            help="A frame that cannot be decoded: end there, or go on and flag it.  [default: stop]"
+        ),
     ] = None,
     segments: Annotated[
         int,
-        typer.Option(min=1, help="Divide each video at cuts of the camera, and join the parts."),
+        typer.Option(
+            min=1,
+            help="Divide each video at cuts of the camera, and join the parts.",
+            rich_help_panel=AT_ONCE,
+        ),
     ] = 1,
     workers: Annotated[
-        int, typer.Option(min=1, help="Segments that are annotated at the same time.")
+        int,
+        typer.Option(
+            min=1,
+            help="Segments that are annotated at the same time.",
+            rich_help_panel=AT_ONCE,
+        ),
     ] = 2,
     together: Annotated[
         int,
@@ -147,6 +183,7 @@ def annotate(
             min=1,
             help="Videos that are annotated at the same time, the image encoder seeing their "
             "frames in one batch: for a GPU that those of one do not fill.",
+            rich_help_panel=AT_ONCE,
         ),
     ] = 1,
     runner: RunnerOption = RunnerChoice.local,

@@ -15,7 +15,18 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from flows.command_options import DeviceOption, JsonOption, PrecisionOption, RuntimeOption, screen
+from flows.command_options import (
+    AT_ONCE,
+    PROMPTING,
+    DeviceOption,
+    EveryOption,
+    JsonOption,
+    OverseerOption,
+    PrecisionOption,
+    RuntimeOption,
+    TrackerOption,
+    screen,
+)
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,18 +52,23 @@ SourceArgument = Annotated[
     ),
 ]
 DestOption = Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Videos annotated at the same time.")]
-ThreadsOption = Annotated[int, typer.Option(min=1, help="Processor threads of each worker.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, help="Videos annotated at the same time.", rich_help_panel=AT_ONCE)
+]
+ThreadsOption = Annotated[
+    int, typer.Option(min=1, help="Processor threads of each worker.", rich_help_panel=AT_ONCE)
+]
 RunnerOption = Annotated[
-    RunnerChoice, typer.Option(help="local: processes of this machine; or a cluster.")
+    RunnerChoice,
+    typer.Option(help="local: processes of this machine; or a cluster.", rich_help_panel=AT_ONCE),
 ]
-OverseerOption = Annotated[str | None, typer.Option(help="Name or model folder.")]
-TrackerOption = Annotated[
-    str | None, typer.Option(help="Name, model folder or official checkpoint.")
-]
-PolicyOption = Annotated[str | None, typer.Option(help="When to prompt; see `annotate`.")]
-EveryOption = Annotated[
-    str | None, typer.Option(metavar="N|adaptive", help="When the overseer looks.")
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="constellation, sasvi, first-frame or framewise.  [default: constellation]",
+        rich_help_panel=PROMPTING,
+    ),
 ]
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
 

@@ -12,6 +12,7 @@ from flows import (
     archive_commands,
     bench_commands,
     correction_commands,
+    info_command,
     measure_commands,
     set_commands,
 )
@@ -30,60 +31,81 @@ from flows.train_commands import (
 from flows.weights_commands import weights_app
 from pipeline.errors import ScopelineError, UsageError
 
+_ANNOTATE, _USE, _TRAIN, _MEASURE = "Annotate", "Look, export, correct", "Train", "Measure"
+
 app = typer.Typer(
     name="scopeline",
     help="Annotate surgical videos: an overseer looks, SAM-2 memory tracking follows.",
+    epilog="Example: `scopeline annotate op.mp4 --out annotations`  \n"
+    "Example: `scopeline report annotations/op.annset --out op.html`  \n"
+    "Each command has `--help` with examples of its own.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(train_app, name="train")
-app.add_typer(weights_app, name="weights")
-app.add_typer(data_app, name="data")
 app.command(
-    epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`"
-)(measure_commands.evaluate)
+    rich_help_panel=_ANNOTATE,
+    epilog="Example: `scopeline annotate op1.mp4 op2.mp4 --out annotations`  \n"
+    "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
+    "--prompt-frames 0,30`  \n"
+    "Example: `scopeline annotate op1.mp4 --corrections corrections.annset --out corrected`",
+)(annotate_commands.annotate)
 app.command(
-    epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
-    "--policies constellation,sasvi`"
-)(measure_commands.compare)
-app.command(
+    rich_help_panel=_ANNOTATE,
     epilog="Example: `scopeline archive recordings --out annotations --workers 2`  \n"
-    "Example: `scopeline archive 's3://theatre/2026' --out annotations`"
+    "Example: `scopeline archive 's3://theatre/2026' --out annotations`",
 )(archive_commands.archive)
 app.command(
+    rich_help_panel=_ANNOTATE,
     epilog="Example: `scopeline serve inbox --out annotations --every 15m`  \n"
-    "Example: `scopeline serve inbox --out annotations --cron '0 2 * * *'`"
+    "Example: `scopeline serve inbox --out annotations --cron '0 2 * * *'`",
 )(archive_commands.serve)
-app.command(epilog="Example: `scopeline status annotations`")(archive_commands.status)
+app.command(rich_help_panel=_ANNOTATE, epilog="Example: `scopeline status annotations`")(
+    archive_commands.status
+)
 app.command(
-    epilog="Example: `scopeline bench --json`  \n"
-    "Example: `scopeline bench --only objects,decoders --size 480x270 --frames 24`"
-)(bench_commands.bench)
+    rich_help_panel=_USE,
+    epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`",
+)(info_command.info)
+app.command(rich_help_panel=_USE, epilog="Example: `scopeline report op.annset --out op.html`")(
+    set_commands.report
+)
 app.command(
     name="export",
+    rich_help_panel=_USE,
     epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
 )(set_commands.export_set)
 app.command(
     name="import",
+    rich_help_panel=_USE,
     epilog="Example: `scopeline import corrected.zip --format cvat --set op.annset "
     "--out corrections.annset`",
 )(correction_commands.import_corrections)
-app.command(epilog="Example: `scopeline report op.annset --out op.html`")(set_commands.report)
+app.add_typer(train_app, name="train", rich_help_panel=_TRAIN)
+app.add_typer(data_app, name="data", rich_help_panel=_TRAIN)
+app.add_typer(weights_app, name="weights", rich_help_panel=_TRAIN)
 app.command(
-    epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`"
-)(set_commands.info)
+    rich_help_panel=_MEASURE,
+    epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`",
+)(measure_commands.evaluate)
 app.command(
-    epilog="Example: `scopeline annotate op1.mp4 op2.mp4 --out annotations`  \n"
-    "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
-    "--prompt-frames 0,30`  \n"
-    "Example: `scopeline annotate op1.mp4 --corrections corrections.annset --out corrected`"
-)(annotate_commands.annotate)
+    rich_help_panel=_MEASURE,
+    epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
+    "--policies constellation,sasvi`",
+)(measure_commands.compare)
+app.command(
+    rich_help_panel=_MEASURE,
+    epilog="Example: `scopeline bench --json`  \n"
+    "Example: `scopeline bench --only objects,decoders --size 480x270 --frames 24`",
+)(bench_commands.bench)
 
 
-@app.command(epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`")
+@app.command(
+    rich_help_panel=_MEASURE,
+    epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`",
+)
 def render(
     seed: Annotated[int, typer.Option(min=0, help="Everything random follows from it.")],
     frames: Annotated[int, typer.Option(min=1, help="Length in frames at 25 frames/s.")],

@@ -1,14 +1,12 @@
-"""The command line's part about sets: `scopeline export` and `scopeline info`."""
+"""The command line's part about sets: `scopeline export` and `scopeline report`."""
 
-import json
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.command_options import JsonOption, screen
+from flows.command_options import screen
 
 if TYPE_CHECKING:
     from pipeline.annotation_set import AnnotationSet
@@ -131,59 +129,3 @@ def report(
     path = out or annotated.path.with_suffix(".html")
     write_report(annotated, path, "blank" if redact_out_of_body else "keep")
     screen.print(str(path), soft_wrap=True)
-
-
-def info(
-    source: Annotated[Path, typer.Argument(metavar="VIDEO|SET")], as_json: JsonOption = False
-) -> None:
-    """Say what a video or an annotation set is."""
-    document = _describe(source)
-    if as_json:
-        typer.echo(json.dumps(document, indent=2))
-        return
-    prompts = document.pop("prompts", [])
-    for key, value in document.items():
-        text = json.dumps(value) if isinstance(value, dict | list) else value
-        typer.echo(f"{key}: {text}")
-    for prompt in prompts:
-        typer.echo(
-            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}, "
-            "score {score:.2f}".format(**prompt)
-        )
-
-
-def _describe(source: Path) -> dict[str, Any]:
-    from pipeline.annotation_set import SUFFIX, AnnotationSet
-    from pipeline.frames import open_video
-
-    if source.suffix == SUFFIX or (source / "manifest.json").is_file():
-        annotated = AnnotationSet(source)
-        return {
-            "kind": "annotation set",
-            **annotated.manifest.model_dump(),
-            "prompts": list(_prompts(annotated)),
-        }
-    video = open_video(source).info
-    return {
-        "kind": "video",
-        "name": video.name,
-        "path": str(video.path),
-        "sha256": video.sha256,
-        "width": video.width,
-        "height": video.height,
-        "frames": video.frame_count,
-        "rate": video.rate,
-        "seconds": round(video.frame_count / video.rate, 3),
-    }
-
-
-def _prompts(annotated: "AnnotationSet") -> Iterator[dict[str, Any]]:
-    for frame_index, prompt in annotated.prompts():
-        yield {
-            "frame": frame_index,
-            "track": prompt.track_id,
-            "class": annotated.label_set[prompt.class_id].name,
-            "kind": prompt.kind,
-            "reason": prompt.reason.value,
-            "score": prompt.score,
-        }

@@ -1,6 +1,8 @@
 """The annotation set on disk: Parquet parts under a manifest; the reader."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,26 @@ from pipeline.manifest import FORMAT_VERSION, Manifest, ManifestVersion
 from pipeline.records import FrameAnnotation, PromptRecord
 
 SUFFIX = ".annset"
+_SPAN_COLUMNS = ["frame_index", "track_id", "class_id", "area"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSpan:
+    """Where in a video a track shows.
+
+    Attributes:
+        track_id: its id.
+        class_id: its class.
+        first_frame: the first frame in which it shows.
+        last_frame: the last one.
+        frames: in how many it shows.
+    """
+
+    track_id: int
+    class_id: int
+    first_frame: int
+    last_frame: int
+    frames: int
 
 
 class AnnotationSet:
@@ -76,10 +98,41 @@ class AnnotationSet:
             for row in self._read("prompts", part):
                 yield row["frame_index"], prompt_of_row(row)
 
-    def _read(self, table: str, part: int) -> list[dict[str, Any]]:
+    def track_spans(self) -> list[TrackSpan]:
+        """Return where each committed track shows, by track id; no mask is read.
+
+        Raises:
+            InputError: a part is missing or damaged.
+        """
+        frames: Counter[int] = Counter()
+        first: dict[int, int] = {}
+        last: dict[int, tuple[int, int]] = {}
+        for part in range(self.manifest.parts):
+            for row in self._read("masks", part, _SPAN_COLUMNS):
+                if row["area"]:
+                    track_id, frame_index = row["track_id"], row["frame_index"]
+                    frames[track_id] += 1
+                    first.setdefault(track_id, frame_index)
+                    last[track_id] = frame_index, row["class_id"]
+        return [
+            TrackSpan(
+                track_id=track_id,
+                class_id=last[track_id][1],
+                first_frame=first[track_id],
+                last_frame=last[track_id][0],
+                frames=frames[track_id],
+            )
+            for track_id in sorted(first)
+        ]
+
+    def _read(
+        self, table: str, part: int, columns: list[str] | None = None
+    ) -> list[dict[str, Any]]:
         path = self.path / table / part_name(part)
         try:
-            rows: list[dict[str, Any]] = pq.read_table(path, schema=SCHEMAS[table]).to_pylist()
+            rows: list[dict[str, Any]] = pq.read_table(
+                path, columns=columns, schema=SCHEMAS[table]
+            ).to_pylist()
             return rows
         except (OSError, pa.ArrowException) as error:
             raise InputError(

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco_mask
@@ -46,6 +47,22 @@ def test_what_is_written_is_read(tmp_path, clip_info, labels):
     counts = found.manifest.counts
     assert (counts.frames, counts.masks, counts.prompts, counts.tracks) == (230, 231, 1, 2)
     assert found.manifest.parts == 3
+
+
+def test_a_track_spans_the_frames_in_which_it_shows(tmp_path, clip_info, labels):
+    found = write(tmp_path / "clip.annset", clip_info, labels)
+    with AnnotationSetWriter(tmp_path / "gaps.annset", new_manifest(clip_info, labels)) as writer:
+        nothing = np.zeros((32, 48), bool)
+        for index, mask in enumerate(
+            [nothing, rectangle(2, 2, 9, 9), nothing, rectangle(2, 2, 3, 3)]
+        ):
+            writer.add(annotated_frame(index, t1_c1=mask))
+    gaps = AnnotationSet(tmp_path / "gaps.annset")
+    spans = [
+        (span.track_id, span.class_id, span.first_frame, span.last_frame, span.frames)
+        for span in (*found.track_spans(), *gaps.track_spans())
+    ]
+    assert spans == [(1, 1, 0, 229, 230), (4, 2, 0, 0, 1), (1, 1, 1, 3, 2)]
 
 
 def test_public_tools_can_read_it(tmp_path, clip_info, labels):

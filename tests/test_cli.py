@@ -67,6 +67,10 @@ def test_annotate_evaluate_export_and_info(scopeline, scene, tmp_path):
     assert len(said) == len(described["prompts"])
     assert said[0].startswith("frame 0: track 1, ")
     assert re.search(r", prompted with mask, entered, score [01]\.\d\d$", said[0])
+    assert sum(track["frames"] for track in described["tracks"]) == described["counts"]["masks"]
+    assert f"{described['tracks'][0]['class']} " in out
+    assert "16 frames, " in out
+    assert "settings" in out
     code, out, _ = scopeline("info", scene / "video.mp4", "--json")
     assert (json.loads(out)["frames"], json.loads(out)["width"]) == (16, 240)
 
@@ -303,8 +307,10 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(scene, tmp_path):
 
 def test_every_command_has_help_with_an_example(scopeline):
     for command in (
-        ["annotate"], ["render"], ["evaluate"], ["export"], ["import"], ["info"],
-        ["train", "overseer"], ["train", "tracker"],
+        [], ["annotate"], ["archive"], ["serve"], ["status"],
+        ["info"], ["report"], ["export"], ["import"],
+        ["evaluate"], ["compare"], ["bench"], ["render"],
+        ["train", "overseer"], ["train", "tracker"], ["data", "check"],
         ["weights", "list"], ["weights", "pull"], ["weights", "verify"],
     ):  # fmt: skip
         code, out, _ = scopeline(*command, "--help")
