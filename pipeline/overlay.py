@@ -22,12 +22,13 @@ class OverlayPainter:
         scale = height / 540
         thickness = max(round(2 * scale), 1)
         self._class_rows = {label.id: row for row, label in enumerate(label_set.classes)}
-        palette = sv.ColorPalette([sv.Color(*label.color) for label in label_set.classes])
+        colors = [sv.Color(*label.color) for label in label_set.classes]
+        palette = sv.ColorPalette(colors)
         self._fill = sv.MaskAnnotator(color=palette, opacity=0.35)
         self._outline = sv.PolygonAnnotator(color=palette, thickness=thickness)
         self._names = sv.LabelAnnotator(
             color=palette,
-            text_color=sv.Color.BLACK,
+            text_color=sv.ColorPalette([_readable_on(color) for color in colors]),
             text_scale=max(0.45 * scale, 0.3),
             text_thickness=thickness if scale > 1 else 1,
             text_padding=max(round(4 * scale), 2),
@@ -73,3 +74,11 @@ class OverlayPainter:
             text_color=sv.Color.WHITE,
             background_color=sv.Color.BLACK,
         )
+
+
+def _readable_on(color: sv.Color) -> sv.Color:
+    """Return black or white, whichever has the higher contrast (WCAG 2.1, section 1.4.3)."""
+    encoded = np.array(color.as_rgb()) / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    luminance = float(linear @ (0.2126, 0.7152, 0.0722))
+    return sv.Color.BLACK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else sv.Color.WHITE

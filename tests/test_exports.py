@@ -21,6 +21,7 @@ from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.exports import Selection
 from pipeline.exports import export as export_selection
 from pipeline.frames import open_video
+from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
 from pipeline.overlay import OverlayPainter
 from pipeline.video_writer import VideoWriter
@@ -90,6 +91,17 @@ def test_painting_leaves_the_frame_alone(labels):
     assert np.all(image == 100)
     assert painted[15, 9, 1] > painted[15, 9, 0]
     assert np.array_equal(painted[45:, 60:], image[45:, 60:])
+
+
+@pytest.mark.parametrize(("color", "text"), [((0, 50, 128), 255), ((170, 255, 0), 0)])
+def test_names_are_readable_on_dark_and_on_light_colours(color, text):
+    label = {"id": 1, "name": "Vein", "kind": "thing", "value": 1, "color": list(color)}
+    labels = LabelSet.from_json({"name": "one", "classes": [label]}, "test")
+    mask = rectangle(20, 20, 280, 160, (180, 320))
+    image = np.full((180, 320, 3), 128, np.uint8)
+    painted = OverlayPainter(labels, 540).paint(image, annotated_frame(0, t1_c1=mask))
+    assert (painted[40:] == text).all(-1).any()
+    assert not (painted[40:] == 255 - text).all(-1).any()
 
 
 def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, labels):

@@ -7,7 +7,6 @@ from pipeline.errors import UsageError
 from pipeline.exports.coco import export_coco, export_coco_splits
 from pipeline.exports.cvat import export_cvat
 from pipeline.exports.davis import export_davis
-from pipeline.exports.dicom_seg import export_dicom_seg
 from pipeline.exports.label_studio import export_label_studio
 from pipeline.exports.mp4 import export_mp4
 from pipeline.exports.nnunet import export_nnunet, export_nnunet_splits
@@ -20,12 +19,20 @@ from pipeline.exports.youtube_vis import export_youtube_vis
 
 __all__ = ["EXPORTERS", "ImageKind", "Selection", "Splits", "export", "export_several"]
 
+
+def _export_dicom_seg(selection: Selection, path: Path) -> None:
+    # Its library takes a second to import, which whoever reads or writes other formats is spared.
+    from pipeline.exports.dicom_seg import export_dicom_seg
+
+    export_dicom_seg(selection, path)
+
+
 EXPORTERS: dict[str, Callable[[Selection, Path], None]] = {
     "coco": export_coco,
     "csv": export_csv,
     "cvat": export_cvat,
     "davis": export_davis,
-    "dicom-seg": export_dicom_seg,
+    "dicom-seg": _export_dicom_seg,
     "label-studio": export_label_studio,
     "mp4": export_mp4,
     "nnunet": export_nnunet,
