@@ -1,6 +1,5 @@
 """The annotation set on disk: Parquet parts under a manifest; the reader."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ class TrackSpan:
 
     Attributes:
         track_id: its id.
-        class_id: its class.
+        class_id: its class, in the last frame in which it shows.
         first_frame: the first frame in which it shows.
         last_frame: the last one.
         frames: in how many it shows.
@@ -104,26 +103,19 @@ class AnnotationSet:
         Raises:
             InputError: a part is missing or damaged.
         """
-        frames: Counter[int] = Counter()
-        first: dict[int, int] = {}
-        last: dict[int, tuple[int, int]] = {}
+        spans: dict[int, TrackSpan] = {}
         for part in range(self.manifest.parts):
             for row in self._read("masks", part, _SPAN_COLUMNS):
                 if row["area"]:
-                    track_id, frame_index = row["track_id"], row["frame_index"]
-                    frames[track_id] += 1
-                    first.setdefault(track_id, frame_index)
-                    last[track_id] = frame_index, row["class_id"]
-        return [
-            TrackSpan(
-                track_id=track_id,
-                class_id=last[track_id][1],
-                first_frame=first[track_id],
-                last_frame=last[track_id][0],
-                frames=frames[track_id],
-            )
-            for track_id in sorted(first)
-        ]
+                    before = spans.get(row["track_id"])
+                    spans[row["track_id"]] = TrackSpan(
+                        track_id=row["track_id"],
+                        class_id=row["class_id"],
+                        first_frame=before.first_frame if before else row["frame_index"],
+                        last_frame=row["frame_index"],
+                        frames=before.frames + 1 if before else 1,
+                    )
+        return [spans[track_id] for track_id in sorted(spans)]
 
     def _read(
         self, table: str, part: int, columns: list[str] | None = None

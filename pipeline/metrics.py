@@ -251,13 +251,13 @@ class _Course:
         An object that slides back into the picture is a speck at first, which no mask can match.
         """
         edges = np.flatnonzero(np.diff(self.shows, prepend=False, append=False))
-        seen = list(zip(edges[::2], edges[1::2], strict=True))
-        return [
-            float(self.iou[back : back + first_clear + _FOUND_WITHIN_FRAMES].max() > _FOUND_IOU)
-            for (_, gone), (back, _) in pairwise(seen)
-            if _HIDDEN_FRAMES[0] <= back - gone <= _HIDDEN_FRAMES[1]
-            for first_clear in np.flatnonzero(self.shows_clearly[back:])[:1]
-        ]
+        found = []
+        for (_, gone), (back, _) in pairwise(zip(edges[::2], edges[1::2], strict=True)):
+            clear = back + np.flatnonzero(self.shows_clearly[back:])
+            if len(clear) and _HIDDEN_FRAMES[0] <= back - gone <= _HIDDEN_FRAMES[1]:
+                best = self.iou[back : clear[0] + _FOUND_WITHIN_FRAMES].max()
+                found.append(float(best > _FOUND_IOU))
+        return found
 
 
 def _course(pairs: _Pairs, truth_id: int, track_id: int | None) -> _Course:

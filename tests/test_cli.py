@@ -12,8 +12,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
+from flows import cli
+from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
@@ -316,6 +319,24 @@ def test_every_command_has_help_with_an_example(scopeline):
         code, out, _ = scopeline(*command, "--help")
         assert code == 0
         assert "Example" in out, command
+
+
+def test_help_tells_the_defaults_of_the_settings():
+    settings = {
+        name.replace("overseer_weights", "weights"): field.default
+        for name, field in AnnotateSettings.model_fields.items()
+    }
+    commands = typer.main.get_command(cli.app).commands
+    told = {
+        (name, option.name): default.group(1)
+        for name in ("annotate", "archive", "serve")
+        for option in commands[name].params
+        if (default := re.search(r"\[default: (.*)\]", getattr(option, "help", "") or ""))
+    }
+    assert {("annotate", "policy"), ("archive", "overseer_every"), ("serve", "device")} <= set(told)
+    for (_, option), default in told.items():
+        known = settings[option]
+        assert default == (str(*known) if isinstance(known, tuple) else str(known)), option
 
 
 def test_weights_list_is_json(scopeline, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """What `scopeline info` tells people about a set."""
 
+import pytest
 from typer.testing import CliRunner
 
 from flows.cli import app
@@ -34,10 +35,11 @@ def test_facts_and_tracks(tmp_path, clip_info, labels):
 
 def test_why_a_set_failed(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
-    try:
-        with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
-            writer.add(annotated_frame(0))
-            raise InputError("frame 1 cannot be decoded")
-    except InputError:
-        facts, _ = told_of(path)
+    with (
+        pytest.raises(InputError),
+        AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer,
+    ):
+        writer.add(annotated_frame(0))
+        raise InputError("frame 1 cannot be decoded")
+    facts, _ = told_of(path)
     assert facts["state"].endswith("failed: frame 1 cannot be decoded")
