@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import fsspec
-import torch
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import task_run
@@ -20,12 +19,12 @@ from prefect.runtime import task_run
 from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
 from flows.archive_source import find_videos, unreachable
 from flows.event_log import EventLog
+from flows.job_identity import job_identity
 from flows.retrying import RETRY_DELAYS_S, RETRYING, is_for_good
 from flows.runners import RunnerName, task_runner
 from flows.settings import AnnotateSettings
 from flows.stage_counters import StageCounters
 from flows.stopping import busy, passing_signals_on, stop_asked
-from flows.video_job import VideoJob, annotate_job, job_identity
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.errors import (
@@ -133,6 +132,11 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
 
 
 def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owner: str) -> None:
+    # Workers load models; the process that starts them, or finds that nothing is new, does not.
+    import torch
+
+    from flows.video_job import VideoJob, annotate_job
+
     told, logged = 0.0, time.monotonic()
     counters = StageCounters()
 

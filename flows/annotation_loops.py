@@ -11,9 +11,9 @@ from flows.models import (
     choose_precision,
     open_overseer,
     open_tracker,
-    overseer_labels,
 )
 from flows.settings import AnnotateSettings, PrecisionName, Runtime
+from overseer.model_folders import overseer_labels
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule

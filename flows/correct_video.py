@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.annotation_loops import BATCH_FRAMES
-from flows.models import choose_device, describe_tracker, open_tracker
+from flows.job_identity import describe_tracker
+from flows.models import choose_device, open_tracker
 from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet

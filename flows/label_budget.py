@@ -25,7 +25,7 @@ from flows.training import (
 from flows.training_job import THEATRE, TrainingJob, claim_run_folder
 from flows.training_material import Material, labelled_material
 from flows.video_job import VideoJob, annotate_job
-from overseer.networks import OverseerConfig
+from overseer.config import OverseerConfig
 from pipeline.class_regions import merge_by_class, without_regions
 from pipeline.errors import UsageError
 from pipeline.exports.output import replaced_file
@@ -33,8 +33,8 @@ from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
-from tracking.adapted_weights import describe_base, load_to_adapt
-from tracking.adapters import Adaptation
+from tracking.adapted_weights import load_to_adapt
+from tracking.model_folders import Adaptation, describe_base
 
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
 # What a tracker needs to learn what the frames' objects look like.

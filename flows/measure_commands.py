@@ -82,8 +82,8 @@ def compare(
     """Annotate a video by several policies with the same models, and compare with the truth."""
     from flows.compare import Comparison
     from flows.compare import compare as run
-    from flows.models import overseer_labels
     from flows.settings import AnnotateSettings
+    from overseer.model_folders import overseer_labels
     from pipeline.mask_folder import open_masks
 
     settings = AnnotateSettings(

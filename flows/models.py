@@ -1,32 +1,22 @@
 """Models by name or path: the ones that ship, the official ones, and the user's own."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import torch
 
 from flows.settings import PrecisionName, Runtime
-from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, read_label_set
+from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, load_published
+from overseer.model_folders import find_overseer, published_checkpoint
 from overseer.networks import backbone_of
-from overseer.published import PUBLISHED, load_published
 from pipeline.backbones import prepare_for_inference
-from pipeline.checkpoints import WEIGHTS
 from pipeline.compiled_networks import use_compiled
 from pipeline.devices import Precision
-from pipeline.errors import ModelError, UsageError
-from pipeline.labels import LabelSet
+from pipeline.errors import UsageError
 from pipeline.openvino_networks import use_openvino
-from tracking.adapted_weights import (
-    SHIPPED,
-    describe_base,
-    find_first_mask,
-    load_first_mask_network,
-    load_tracker,
-)
+from tracking.adapted_weights import load_first_mask_network, load_tracker
 from tracking.mask_choice import MaskChoice
 from tracking.openvino_encoder import encode_with_openvino
 from tracking.tracker import Sam2Tracker
-from tracking.weights import sha256_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -77,11 +67,11 @@ def open_overseer(
         UsageError: a published overseer has no weights, or another one has; or the runtime is not
             there.
     """
-    if name in PUBLISHED:
-        overseer = load_published(name, _weights_of(name, weights), device, precision)
+    checkpoint = published_checkpoint(name, weights)
+    if checkpoint is None:
+        overseer = load_overseer(find_overseer(name), device, precision)
     else:
-        _refuse_weights(name, weights)
-        overseer = load_overseer(overseer_folder(name), device, precision)
+        overseer = load_published(name, checkpoint, device, precision)
     if runtime == "openvino":
         use_openvino(backbone_of(overseer.network))
         return overseer
@@ -89,33 +79,6 @@ def open_overseer(
     if runtime == "compiled":
         use_compiled(backbone_of(overseer.network))
     return overseer
-
-
-def overseer_labels(name: str) -> LabelSet:
-    """Return the classes of an overseer by name or model folder; its weights are not loaded.
-
-    Raises:
-        ModelError: it is unknown.
-    """
-    if name in PUBLISHED:
-        return PUBLISHED[name].label_set
-    return read_label_set(overseer_folder(name))
-
-
-def _weights_of(name: str, weights: Path | None) -> Path:
-    if weights is None:
-        raise UsageError(
-            f"{name} is not shipped; download its checkpoint and give it with --weights FILE"
-        )
-    return weights
-
-
-def _refuse_weights(name: str, weights: Path | None) -> None:
-    if weights is not None:
-        raise UsageError(
-            f"--weights does not go with the overseer {name}, which has its own; it goes with "
-            f"{', '.join(PUBLISHED)}"
-        )
 
 
 def open_tracker(
@@ -155,55 +118,3 @@ def open_tracker(
     if runtime == "compiled":
         use_compiled(tracker.network.image_encoder)
     return tracker
-
-
-def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
-    """Return an overseer's name and the hash of its weights, for the manifest.
-
-    Args:
-        name: of the overseer, or its folder.
-        weights: checkpoint of a published overseer.
-
-    Raises:
-        ModelError: it is unknown, or has no weights.
-        UsageError: a published overseer has no weights, or another one has.
-    """
-    if name in PUBLISHED:
-        path = _weights_of(name, weights)
-    else:
-        _refuse_weights(name, weights)
-        folder = overseer_folder(name)
-        path = folder / WEIGHTS if folder.is_dir() else folder
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist; check the model's name or path")
-    return {"name": name, "sha256": sha256_of(path)}
-
-
-def describe_tracker(name: str) -> dict[str, str]:
-    """Return a tracker's name and the hashes of its weights, for the manifest.
-
-    Raises:
-        ModelError: it is unknown, or has no weights.
-    """
-    described = {"name": name, "sha256": describe_base(name).sha256}
-    first_mask = find_first_mask(name)
-    if first_mask is not None:
-        described["first_mask_sha256"] = describe_base(str(first_mask)).sha256
-    return described
-
-
-def overseer_folder(name: str) -> Path:
-    """Return the folder of an overseer, or the file of a checkpoint, by name or path.
-
-    Raises:
-        ModelError: there is none.
-    """
-    if name == SHIPPED:
-        return Path(str(files("overseer"))) / "models" / SHIPPED
-    path = Path(name)
-    if not path.exists():
-        raise ModelError(
-            f"unknown overseer {name}: it is neither a path nor one of "
-            f"{', '.join([SHIPPED, *PUBLISHED])}"
-        )
-    return path

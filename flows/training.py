@@ -10,7 +10,7 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from flows.command_options import screen
 from flows.model_card import model_card
-from flows.models import choose_device, open_overseer, overseer_folder
+from flows.models import choose_device, open_overseer
 from flows.training_job import CURVES, REPORT, THEATRE, TrainingJob, claim_run_folder, run_folder
 from flows.training_material import (
     Material,
@@ -18,7 +18,8 @@ from flows.training_material import (
     step_reporter,
     theatre_material,
 )
-from overseer.networks import OverseerConfig
+from overseer.config import OverseerConfig
+from overseer.model_folders import find_overseer
 from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
 from overseer.train import VALIDATION_FRAMES, train_overseer
 from overseer.training_report import write_training_report
@@ -26,15 +27,10 @@ from overseer.validation import mask_precision
 from pipeline.errors import UsageError
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
-from tracking.adapted_weights import (
-    Base,
-    describe_base,
-    find_tracker,
-    load_to_adapt,
-    save_adaptation,
-)
-from tracking.adapters import Adaptation, adapted_weights
+from tracking.adapted_weights import load_to_adapt, save_adaptation
+from tracking.adapters import adapted_weights
 from tracking.baselines import FlowMasks, HeldMasks
+from tracking.model_folders import Adaptation, Base, describe_base, find_tracker
 from tracking.picture_clips import PictureClips, runs_of_videos
 from tracking.sam2_model import SMALL_CONFIG
 from tracking.tracker import Sam2Tracker
@@ -78,7 +74,7 @@ def learn_overseer(
         plan=job.plan,
         batch_size=batch_size,
         folder=run_folder(job),
-        start_from=None if job.start_from is None else overseer_folder(job.start_from),
+        start_from=None if job.start_from is None else find_overseer(job.start_from),
         kept_share=job.kept_share,
         pseudo_labels=_pseudo_labels(job, material, config),
         augmentation=job.augmentation,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.annotation_loops import BATCH_FRAMES, labels_of, open_loop, picture_size
-from flows.models import describe_overseer, describe_tracker
+from flows.job_identity import job_identity
 from flows.settings import AnnotateSettings
 from flows.stage_counters import StageCounters
 from pipeline.annotate import AnnotationLoop
@@ -204,20 +204,6 @@ def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[Fram
     """Decode at least so many frames before one, in the very batches that they came in."""
     first = max(frame - count, 0) // BATCH_FRAMES * BATCH_FRAMES
     return video.batches(BATCH_FRAMES, frame, first)
-
-
-def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
-    """Return what determines a set but the video: settings, and the models with their hashes.
-
-    Raises:
-        ModelError: a model is unknown or is not on this machine.
-    """
-    models = {}
-    if settings.policy != "given":
-        models["overseer"] = describe_overseer(settings.overseer, settings.overseer_weights)
-    if settings.policy != "framewise":
-        models["tracker"] = describe_tracker(settings.tracker)
-    return {"models": models, "settings": settings.identity()}
 
 
 def manifest_of(

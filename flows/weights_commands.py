@@ -14,7 +14,7 @@ weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=
 @weights_app.command("list", epilog="Example: `scopeline weights list`")
 def weights_list(as_json: JsonOption = False) -> None:
     """List the official checkpoints, and which of them are on this machine."""
-    from tracking.weights import CHECKPOINTS, checkpoint_path
+    from tracking.official_checkpoints import CHECKPOINTS, checkpoint_path
 
     rows: list[dict[str, Any]] = [
         {
@@ -39,7 +39,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopelin
 @weights_app.command("pull", epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`")
 def weights_pull(name: NameArgument) -> None:
     """Download a checkpoint; a download that was cut off goes on."""
-    from tracking.weights import checkpoint_path, find_checkpoint, pull_checkpoint
+    from tracking.official_checkpoints import checkpoint_path, find_checkpoint, pull_checkpoint
 
     checkpoint = find_checkpoint(name)
     path = checkpoint_path(checkpoint)
@@ -53,7 +53,7 @@ def weights_pull(name: NameArgument) -> None:
 @weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
 def weights_verify(name: NameArgument) -> None:
     """Check size and hash of a pulled checkpoint."""
-    from tracking.weights import checkpoint_path, find_checkpoint, verify_checkpoint
+    from tracking.official_checkpoints import checkpoint_path, find_checkpoint, verify_checkpoint
 
     checkpoint = find_checkpoint(name)
     path = checkpoint_path(checkpoint)

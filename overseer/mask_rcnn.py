@@ -1,6 +1,5 @@
 """The overseer over a Mask R-CNN: save, load, detect in batches."""
 
-import json
 import math
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -12,19 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from overseer.config import OverseerConfig
 from overseer.mirrored_views import MirroredViews
+from overseer.model_folders import read_description
 from overseer.networks import (
     Network,
-    OverseerConfig,
     backend_of,
     build_network,
     is_counter,
     own_names,
 )
-from pipeline.checkpoints import WEIGHTS, check_fits, read_checkpoint, write_model
+from overseer.published import PUBLISHED
+from pipeline.checkpoints import check_fits, read_checkpoint, write_model
 from pipeline.devices import Precision, computing, moved
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
+from pipeline.model_folder import WEIGHTS
 from pipeline.records import Detections
 
 
@@ -133,13 +135,37 @@ def load_overseer(
     Raises:
         ModelError: the folder holds no overseer, or its weights have other shapes.
     """
-    config, label_set = _read_description(folder)
+    config, label_set = read_description(folder)
     network = build_network(config, len(label_set.foreground))
     path = folder / WEIGHTS
     state = read_checkpoint(path)
     check_fits(path, state, network, "what model.json describes")
     network.load_state_dict(state)
     return MaskRCNNOverseer(network, config, label_set, device, precision)
+
+
+def load_published(
+    name: str, weights: Path, device: torch.device, precision: Precision = "float32"
+) -> MaskRCNNOverseer:
+    """Load a published overseer from its checkpoint.
+
+    Args:
+        name: one of `PUBLISHED`.
+        weights: the checkpoint.
+        device: where it runs.
+        precision: of its convolutions and products.
+
+    Raises:
+        ModelError: the file is missing, unreadable, or a tensor of it does not fit.
+    """
+    published = PUBLISHED[name]
+    if not weights.is_file():
+        raise ModelError(f"{weights} does not exist; download the checkpoint of {name} first")
+    network = build_network(published.config, len(published.label_set.foreground))
+    state = read_checkpoint(weights)
+    check_fits(weights, state, network, name)
+    network.load_state_dict(state)
+    return MaskRCNNOverseer(network, published.config, published.label_set, device, precision)
 
 
 def copy_weights(source: Path, network: Network) -> list[str]:
@@ -161,7 +187,7 @@ def copy_weights(source: Path, network: Network) -> list[str]:
         ModelError: the source holds no overseer, or one with another backbone.
     """
     if source.is_dir():
-        _read_description(source)
+        read_description(source)
         weights = read_checkpoint(source / WEIGHTS)
     else:
         weights = own_names(read_checkpoint(source))
@@ -180,39 +206,6 @@ def copy_weights(source: Path, network: Network) -> list[str]:
         )
     network.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting and not is_counter(name)]
-
-
-def read_label_set(folder: Path) -> LabelSet:
-    """Read which classes an overseer knows, without loading its weights.
-
-    Raises:
-        ModelError: the folder holds no overseer.
-    """
-    return _read_description(folder)[1]
-
-
-def _read_description(folder: Path) -> tuple[OverseerConfig, LabelSet]:
-    path = folder / "model.json"
-    try:
-        document = json.loads(path.read_text())
-    except (OSError, ValueError):
-        raise ModelError(
-            f"{folder} is not an overseer: it has no readable model.json; give a folder that "
-            "`scopeline train overseer` wrote"
-        ) from None
-    if not isinstance(document, dict) or document.get("kind") != "overseer":
-        raise ModelError(
-            f"{path} does not describe an overseer; give a folder that "
-            "`scopeline train overseer` wrote"
-        )
-    try:
-        config = OverseerConfig(**document["network"])
-        return config, LabelSet.from_json(document["labels"], str(path))
-    except (KeyError, TypeError) as error:
-        raise ModelError(
-            f"{path} does not describe an overseer ({error}); "
-            "train one with `scopeline train overseer`"
-        ) from error
 
 
 def _join_stuff(

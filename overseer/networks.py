@@ -2,7 +2,6 @@
 
 import re
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
+from overseer.config import OverseerConfig
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
@@ -46,39 +46,6 @@ _OLD_NAMES = (
     (r"mask_head\.mask_fcn3\.", "mask_head.2.0."),
     (r"mask_head\.mask_fcn4\.", "mask_head.3.0."),
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverseerConfig:
-    """What a Mask R-CNN overseer is built from.
-
-    Attributes:
-        backbone: one of `BACKBONES`, each with a feature pyramid; resnet50_v2 is torchvision's
-            R50-FPN-v2, with deeper heads that are normalised (Li et al., arXiv 2111.11429);
-            those of detectron2 make the whole network detectron2's.
-        image_size: longer side of the network's input in pixels.
-        norm: `frozen` keeps the statistics of the backbone's batch norms as they were loaded;
-            `batch` learns them, without which a ResNet with random weights learns nothing.
-        aspect: a frame is shrunk in proportion, or squeezed into a square.
-        channels: of the feature pyramid and the heads; the published networks have 256.
-        mask_channels: of the layer before the masks; None for as many as `channels`.
-        smallest_anchor: side of the smallest anchor boxes in pixels; each level doubles it.
-        proposals: kept for each image; torchvision's default of 1000 costs five times as
-            much on a CPU and finds hardly more in scenes of a dozen objects.
-        detections: at most this many for each image.
-        score_threshold: detections below it are dropped, 0..1.
-    """
-
-    backbone: str = "efficientnet_lite0"
-    norm: Literal["frozen", "batch"] = "frozen"
-    image_size: int = 320
-    aspect: Literal["kept", "square"] = "kept"
-    channels: int = 128
-    mask_channels: int | None = None
-    smallest_anchor: int = 16
-    proposals: int = 100
-    detections: int = 24
-    score_threshold: float = 0.3
 
 
 def training_config(backbone: str, start_from: str | None = None) -> OverseerConfig:

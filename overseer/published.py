@@ -5,17 +5,9 @@ networks see each frame squeezed into a square of 299 x 299 pixels.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-
-from overseer.datasets.cadis import CADIS_TYPES
-from overseer.datasets.cataract1k import CATARACT1K
-from overseer.mask_rcnn import MaskRCNNOverseer
-from overseer.networks import OverseerConfig, build_network
-from pipeline.checkpoints import check_fits, read_checkpoint
-from pipeline.devices import Precision
-from pipeline.errors import ModelError
+from overseer.config import OverseerConfig
+from overseer.label_sets import CADIS_TYPES, CATARACT1K
 from pipeline.labels import CHOLECSEG8K, LabelSet
 
 
@@ -57,27 +49,3 @@ PUBLISHED = {
         _sasvi("cholecseg8k", CHOLECSEG8K, "resnet50_v2", 64),
     )
 }
-
-
-def load_published(
-    name: str, weights: Path, device: torch.device, precision: Precision = "float32"
-) -> MaskRCNNOverseer:
-    """Load a published overseer from its checkpoint.
-
-    Args:
-        name: one of `PUBLISHED`.
-        weights: the checkpoint.
-        device: where it runs.
-        precision: of its convolutions and products.
-
-    Raises:
-        ModelError: the file is missing, unreadable, or a tensor of it does not fit.
-    """
-    published = PUBLISHED[name]
-    if not weights.is_file():
-        raise ModelError(f"{weights} does not exist; download the checkpoint of {name} first")
-    network = build_network(published.config, len(published.label_set.foreground))
-    state = read_checkpoint(weights)
-    check_fits(weights, state, network, name)
-    network.load_state_dict(state)
-    return MaskRCNNOverseer(network, published.config, published.label_set, device, precision)

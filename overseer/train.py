@@ -11,8 +11,9 @@ from torchvision.ops import masks_to_boxes
 
 from overseer.augmentation import AUGMENTATIONS, Augmentation, make_hard
 from overseer.class_balance import balanced_chances
+from overseer.config import OverseerConfig
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
-from overseer.networks import Network, OverseerConfig, build_network, training_losses
+from overseer.networks import Network, build_network, training_losses
 from overseer.pseudo_labels import PseudoLabels
 from overseer.validation import mask_precision
 from pipeline.errors import InputError, ModelError

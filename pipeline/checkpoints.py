@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ModelError
+from pipeline.model_folder import WEIGHTS
 
-WEIGHTS = "weights.safetensors"
 # Where training scripts put the state within the file, and what wrappers put before its names.
 _PLACES = ("model", "state_dict", "model_state_dict", "model_state", "net", "weights", "ema")
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "sam2_model.", "sam2.", "sam.")

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from flows import cli
+from overseer.config import OverseerConfig
 from overseer.mask_rcnn import MaskRCNNOverseer
-from overseer.networks import OverseerConfig, build_network
+from overseer.networks import build_network
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo, open_video

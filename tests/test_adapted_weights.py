@@ -7,19 +7,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flows.models import describe_tracker, open_tracker
+from flows.job_identity import describe_tracker
+from flows.models import open_tracker
 from pipeline.errors import ModelError
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
 from tracking.adapted_weights import (
-    describe_base,
-    find_tracker,
     load_first_mask_network,
     load_to_adapt,
     load_tracker,
     save_adaptation,
 )
-from tracking.adapters import Adaptation, prepare_to_adapt
+from tracking.adapters import prepare_to_adapt
+from tracking.model_folders import Adaptation, describe_base, find_tracker
 from tracking.sam2_model import build_network
 from tracking.weights import save_network
 

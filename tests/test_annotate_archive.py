@@ -15,6 +15,8 @@ from s3fs import S3FileSystem
 
 from flows.annotate_archive import _Deaths
 from flows.archive_ledger import Entry, EntryState, Ledger
+from flows.settings import AnnotateSettings
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.video_writer import VideoWriter
 
@@ -120,7 +122,7 @@ def running(out):
 def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     source, out, undisturbed = tmp_path / "in", tmp_path / "out", tmp_path / "undisturbed"
     for number in range(2):
-        draw(source / f"op{number}.mp4", 150, seed=number)
+        draw(source / f"op{number}.mp4", 60, seed=number)
     archive = command("archive", source, "--out", out, "--workers", 2, *SETTINGS)
     flow = subprocess.Popen(archive, env=environment, stderr=subprocess.DEVNULL)
     wait_for(lambda: running(out))
@@ -134,9 +136,10 @@ def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     # Neither workers nor the server outlive the flow that started them.
     wait_for(lambda: not any(is_alive(child) for child in children))
     assert ended.returncode == 0, ended.stderr
-    whole = run(environment, "annotate", *source.iterdir(), "--out", undisturbed, *SETTINGS)
-    assert whole.returncode == 0, whole.stderr
+    settings = AnnotateSettings(policy="first-frame")
     for number in range(2):
+        video = source / f"op{number}.mp4"
+        annotate_job(VideoJob(video=video, out=undisturbed, settings=settings))
         found = AnnotationSet(out / f"op{number}.annset")
         assert found.is_complete
         expected = AnnotationSet(undisturbed / f"op{number}.annset")
@@ -159,6 +162,16 @@ def test_sigterm_commits_and_leaves(tmp_path, environment):
     assert manifest.state == "running"
     assert 0 < manifest.counts.frames < 400
     assert Ledger(out).entries()[0].owner is None
+
+
+def test_what_only_looks_for_new_videos_loads_no_networks():
+    code = (
+        "import sys; from flows.annotate_archive import job_key; import flows.schedule; "
+        "from flows.settings import AnnotateSettings; job_key(AnnotateSettings()); "
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert not {"torch", "torchvision", "sam2", "timm"} & set(loaded.split())
 
 
 def test_wrong_words_are_one_sentence(tmp_path, scopeline):

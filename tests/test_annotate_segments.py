@@ -14,13 +14,13 @@ from samples.theatre.render import render
 from tests.test_annotate_archive import environment, prefect_home, run
 
 __all__ = ["environment", "prefect_home"]
-FRAMES = 136
+FRAMES = 128
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scene")
-    render(seed=5, frame_count=FRAMES, width=128, height=72, folder=folder, scenery=PLAIN_SCENERY)
+    render(seed=22, frame_count=FRAMES, width=128, height=72, folder=folder, scenery=PLAIN_SCENERY)
     return folder / "video.mp4"
 
 

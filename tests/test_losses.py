@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from overseer.networks import OverseerConfig, build_network, training_losses
+from overseer.config import OverseerConfig
+from overseer.networks import build_network, training_losses
 from pipeline.training import flushed_denormals
 from tests.conftest import BACKENDS
 

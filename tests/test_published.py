@@ -9,9 +9,9 @@ from torchvision.models.detection import MaskRCNN, maskrcnn_resnet50_fpn_v2
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.mask_rcnn import MaskRCNNPredictor
 
-from overseer.mask_rcnn import copy_weights
+from overseer.mask_rcnn import copy_weights, load_published
 from overseer.networks import build_network, training_config
-from overseer.published import PUBLISHED, load_published
+from overseer.published import PUBLISHED
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError
 

@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 # Real training takes hours; the options are appended and the last one counts.
 SHORTER = ["--steps", "1", "--clips", "1", "--validation-clips", "1"]
+FEWER = ["--label-budget", "2,4"]
 
 
 def blocks(language):
@@ -61,9 +62,8 @@ def workplace(tmp_path_factory):
     for number in range(2):
         video = folder / "my-videos" / f"operation-{number}"
         (video / "images").mkdir(parents=True)
-        (video / "masks").mkdir()
-        for index in range(40):
-            shutil.copy(folder / "masks" / f"{index % 8}.png", video / "masks" / f"{index}.png")
+        shutil.copytree(folder / "masks", video / "masks")
+        for index in range(8):
             cv2.imwrite(str(video / "images" / f"{index}.png"), picture - 50 * number - index)
     labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
     (folder / "labels.json").write_text(json.dumps(labels))
@@ -86,7 +86,9 @@ def test_command_runs(workplace, monkeypatch, command):
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("SCOPELINE_WEIGHTS", str(workplace / "weights"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(workplace / "cache"))
-    monkeypatch.setattr(sys, "argv", command + (SHORTER if command[1] == "train" else []))
+    shorter = SHORTER if command[1] == "train" else []
+    fewer = FEWER if "--label-budget" in command else []
+    monkeypatch.setattr(sys, "argv", [*command, *shorter, *fewer])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0

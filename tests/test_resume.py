@@ -143,7 +143,7 @@ def scene(tmp_path_factory):
     from samples.theatre.render import render
 
     folder = tmp_path_factory.mktemp("scene")
-    render(seed=21, frame_count=150, width=96, height=64, folder=folder)
+    render(seed=22, frame_count=150, width=96, height=64, folder=folder)
     return folder / "video.mp4"
 
 

@@ -50,7 +50,7 @@ def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path,
     inbox.mkdir()
     (inbox / "op1.mp4").write_bytes((tmp_path / "op1.mp4").read_bytes())
     content = (tmp_path / "op2.mp4").read_bytes()
-    serve = command("serve", inbox, "--out", out, "--every", "5s", "--settle", "4", *SETTINGS)
+    serve = command("serve", inbox, "--out", out, "--every", "10s", "--settle", "4", *SETTINGS)
     environment = {**environment, "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
     processes = [
         subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)

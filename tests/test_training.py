@@ -10,7 +10,7 @@ import torch
 from tensorboardX.proto import event_pb2
 from torch import nn
 
-from overseer.networks import OverseerConfig
+from overseer.config import OverseerConfig
 from overseer.pseudo_labels import PseudoLabels
 from overseer.train import FrameTrainer, train_overseer
 from pipeline import training

@@ -12,13 +12,14 @@ from safetensors.torch import load_file
 
 from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
 from flows.training_job import TrainingJob
+from overseer.config import OverseerConfig
 from overseer.mask_rcnn import (
     MaskRCNNOverseer,
     copy_weights,
     load_overseer,
     read_label_set,
 )
-from overseer.networks import OverseerConfig, build_network
+from overseer.networks import build_network
 from overseer.train import FrameTrainer
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError, UsageError
@@ -28,8 +29,9 @@ from pipeline.training import TrainingPlan
 from samples.theatre.looks import PLAIN_SCENERY
 from tests.conftest import annotated_frame, rectangle, write_set
 from tests.test_training import assert_is_a_drawing
-from tracking.adapted_weights import find_tracker, load_first_mask_network, load_tracker
-from tracking.adapters import Adaptation, default_adaptation
+from tracking.adapted_weights import load_first_mask_network, load_tracker
+from tracking.adapters import default_adaptation
+from tracking.model_folders import Adaptation, find_tracker
 from tracking.weights import load_network
 
 

@@ -8,7 +8,8 @@ from sam2.modeling.sam2_base import SAM2Base
 
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan
-from tracking.adapters import Adaptation, Method, prepare_to_adapt
+from tracking.adapters import prepare_to_adapt
+from tracking.model_folders import Adaptation, Method
 from tracking.train import ClipTrainer, train_through_clips
 from tracking.training_batches import Stage
 from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures

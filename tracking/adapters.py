@@ -5,8 +5,6 @@ parametrizations do, and has no bottleneck adapters.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from sam2.modeling.backbones.hieradet import MultiScaleBlock
@@ -17,7 +15,7 @@ from timm.models._efficientnet_blocks import InvertedResidual
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-Method = Literal["decoder", "lora", "adapter", "full", "first-mask"]
+from tracking.model_folders import Adaptation, Method
 
 # With these, both train under 5 % of the network that ships.
 DEFAULT_RANKS: dict[Method, int] = {
@@ -39,23 +37,6 @@ _OF_THE_FIRST_MASK = (
 )
 # Parts of the network whose layers are given low-rank changes.
 _LOW_RANK_PARTS = ("image_encoder.", "memory_attention.", "sam_mask_decoder.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adaptation:
-    """How a network is fine-tuned.
-
-    Attributes:
-        method: `decoder` trains the mask decoder and the memory parts; `lora` low-rank changes of
-            the layers of image encoder, memory attention and decoder (Hu et al., arXiv
-            2106.09685); `adapter` bottlenecks after their blocks (Houlsby et al., arXiv
-            1902.00751); `full` every weight; `first-mask` what answers a box or points, to do
-            that alone, see `tracking.adapted_weights.find_first_mask`.
-        rank: rank of a low-rank change, or channels of a bottleneck; 0 where nothing is added.
-    """
-
-    method: Method
-    rank: int
 
 
 class LowRankChange(nn.Module):

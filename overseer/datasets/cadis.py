@@ -14,43 +14,13 @@ from overseer.datasets.labelled_frames import (
     instances_of_values,
 )
 from overseer.datasets.mask_pictures import read_fitting_values
+from overseer.label_sets import CADIS_PARTS, CADIS_TYPES, CADIS_VALUES
 from pipeline.errors import InputError
-from pipeline.labels import CADIS, LabelSet, numbered_class
+from pipeline.labels import CADIS, LabelSet
 
 _IGNORED = 255
 _RAW_VALUES = 36
 _TISSUES = 7
-_TYPES: dict[str, tuple[int, ...]] = {
-    "Cannula": (7, 8, 10, 20, 27, 32),
-    "Cap. cystotome": (9, 22),
-    "Tissue forceps": (11, 33),
-    "Primary knife": (12, 28),
-    "Ph. handpiece": (13, 21),
-    "Lens injector": (14, 24),
-    "I/A handpiece": (15, 18),
-    "Secondary knife": (16, 23),
-    "Micromanipulator": (17,),
-    "Cap. forceps": (19,),
-}
-_PARTS = (
-    "Hydro. cannula", "Visc. cannula", "Cap. cystotome", "Rycroft cannula", "Bonn forceps",
-    "Primary knife", "Ph. handpiece", "Lens injector", "I/A handpiece", "Secondary knife",
-    "Micromanipulator", "I/A handle", "Cap. forceps", "R. cannula handle", "Ph. handle",
-    "Cystotome handle", "Sec. knife handle", "Lens injector handle",
-)  # fmt: skip
-
-
-def _with_instruments(name: str, instruments: tuple[str, ...]) -> LabelSet:
-    things = (numbered_class(number, text) for number, text in enumerate(instruments, _TISSUES))
-    classes = (*CADIS.classes[:_TISSUES], *things)
-    return LabelSet(name=name, classes=classes, ignored_values=(_IGNORED,))
-
-
-CADIS_TYPES = _with_instruments("CaDIS, experiment II", tuple(_TYPES))
-"""CaDIS' experiment II: 7 tissues and 10 kinds of instruments."""
-
-CADIS_PARTS = _with_instruments("CaDIS, experiment III", _PARTS)
-"""CaDIS' experiment III: 7 tissues and 18 instruments and handles."""
 
 
 def read_cadis(
@@ -89,10 +59,10 @@ def _class_of_value(experiment: int) -> NDArray[np.int64]:
     if experiment == 1:
         table[_TISSUES:] = _TISSUES
     elif experiment == 2:
-        for class_id, values in enumerate(_TYPES.values(), _TISSUES):
+        for class_id, values in enumerate(CADIS_VALUES.values(), _TISSUES):
             table[list(values)] = class_id
     else:
-        last = _TISSUES + len(_PARTS)
+        last = len(CADIS_PARTS.classes)
         table[_TISSUES:last] = np.arange(_TISSUES, last)
     return table
 

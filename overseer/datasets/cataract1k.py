@@ -15,23 +15,9 @@ from overseer.datasets.labelled_frames import (
     gather_frames,
 )
 from overseer.datasets.labelme import polygon_mask
+from overseer.label_sets import CATARACT1K, CATARACT1K_TISSUES
 from pipeline.errors import InputError
-from pipeline.labels import LabelSet, numbered_class
-
-_TISSUES = ("Cornea", "Pupil", "Lens")
-_INSTRUMENTS = (
-    "Slit Knife", "Gauge", "Capsulorhexis Cystotome", "Spatula", "Phacoemulsification Tip",
-    "Irrigation-Aspiration", "Lens Injector", "Incision Knife", "Katena Forceps",
-    "Capsulorhexis Forceps",
-)  # fmt: skip
-CATARACT1K = LabelSet(
-    name="Cataract-1K",
-    classes=tuple(
-        numbered_class(number, name, "stuff" if name in _TISSUES else "thing")
-        for number, name in enumerate((*_TISSUES, *_INSTRUMENTS), 1)
-    ),
-)
-"""The 3 tissues and 10 instruments of Cataract-1K."""
+from pipeline.labels import LabelSet
 
 
 def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
@@ -71,7 +57,7 @@ def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[I
         raise InputError(
             f"{file} has the class {min(unknown)!r}, which label set {label_set.name} does not know"
         )
-    order = {name: number for number, name in enumerate(_TISSUES)}
+    order = {name: number for number, name in enumerate(CATARACT1K_TISSUES)}
     objects.sort(key=lambda entry: order.get(entry[0], len(order)))
     instances: list[Instance] = []
     for name, exterior, holes in objects:

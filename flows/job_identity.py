@@ -1,0 +1,57 @@
+"""What determines an annotation set but the video: settings and models, none of them loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from flows.settings import AnnotateSettings
+from overseer.model_folders import find_overseer, published_checkpoint
+from pipeline.errors import ModelError
+from pipeline.model_folder import WEIGHTS, sha256_of
+from tracking.model_folders import describe_base, find_first_mask
+
+
+def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
+    """Return what determines a set but the video: settings, and the models with their hashes.
+
+    Raises:
+        ModelError: a model is unknown or is not on this machine.
+    """
+    models = {}
+    if settings.policy != "given":
+        models["overseer"] = describe_overseer(settings.overseer, settings.overseer_weights)
+    if settings.policy != "framewise":
+        models["tracker"] = describe_tracker(settings.tracker)
+    return {"models": models, "settings": settings.identity()}
+
+
+def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
+    """Return an overseer's name and the hash of its weights, for the manifest.
+
+    Args:
+        name: of the overseer, or its folder.
+        weights: checkpoint of a published overseer.
+
+    Raises:
+        ModelError: it is unknown, or has no weights.
+        UsageError: a published overseer has no weights, or another one has.
+    """
+    path = published_checkpoint(name, weights)
+    if path is None:
+        folder = find_overseer(name)
+        path = folder / WEIGHTS if folder.is_dir() else folder
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist; check the model's name or path")
+    return {"name": name, "sha256": sha256_of(path)}
+
+
+def describe_tracker(name: str) -> dict[str, str]:
+    """Return a tracker's name and the hashes of its weights, for the manifest.
+
+    Raises:
+        ModelError: it is unknown, or has no weights.
+    """
+    described = {"name": name, "sha256": describe_base(name).sha256}
+    first_mask = find_first_mask(name)
+    if first_mask is not None:
+        described["first_mask_sha256"] = describe_base(str(first_mask)).sha256
+    return described
