@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.labelled_clip import IGNORED
+from pipeline.video_writer import VideoWriter
 
 
 def save(path, values):
@@ -31,3 +32,16 @@ def polygon(left, top, right, bottom):
 def ignored_pixels(frames):
     (clip,) = frames.clips
     return int((clip.track_maps[0] == IGNORED).sum())
+
+
+def draw_video(path, frames, seed=0):
+    """Draw a bright square that wanders over noise, in which the models that ship see two things."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    noise = random.integers(60, 90, (64, 96, 3), np.uint8)
+    with VideoWriter(path, rate=25, width=96, height=64, quality=12) as writer:
+        for index in range(frames):
+            image = noise.copy()
+            left = 4 + (seed * 7 + index) % 60
+            image[20:44, left : left + 24] = (210, 210, 215)
+            writer.add(image)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
@@ -18,7 +17,7 @@ from flows.archive_ledger import Entry, EntryState, Ledger
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.video_writer import VideoWriter
+from tests.small_data import draw_video
 
 SETTINGS = ("--policy", "first-frame")
 # Each process loads its models anew, which takes long on a busy machine.
@@ -35,19 +34,6 @@ def environment(prefect_home):
     return {**os.environ, "PREFECT_HOME": str(prefect_home), "OMP_NUM_THREADS": "1"}
 
 
-def draw(path, frames, seed=0):
-    """A bright square that wanders over noise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    random = np.random.default_rng(seed)
-    noise = random.integers(60, 90, (64, 96, 3), np.uint8)
-    with VideoWriter(path, rate=25, width=96, height=64, quality=12) as writer:
-        for index in range(frames):
-            image = noise.copy()
-            left = 4 + (seed * 7 + index) % 60
-            image[20:44, left : left + 24] = (210, 210, 215)
-            writer.add(image)
-
-
 def command(*arguments):
     return [sys.executable, "-m", "flows.cli", *map(str, arguments)]
 
@@ -61,7 +47,7 @@ def run(environment, *arguments):
 def test_an_archive_with_broken_videos(tmp_path, environment):
     source, out = tmp_path / "in", tmp_path / "out"
     for number in range(3):
-        draw(source / "2026" / f"op{number}.mp4", 12, seed=number)
+        draw_video(source / "2026" / f"op{number}.mp4", 12, seed=number)
     whole = (source / "2026" / "op0.mp4").read_bytes()
     (source / "empty.mp4").write_bytes(b"")
     (source / "text.mp4").write_text("no video")
@@ -122,7 +108,7 @@ def running(out):
 def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     source, out, undisturbed = tmp_path / "in", tmp_path / "out", tmp_path / "undisturbed"
     for number in range(2):
-        draw(source / f"op{number}.mp4", 60, seed=number)
+        draw_video(source / f"op{number}.mp4", 60, seed=number)
     archive = command("archive", source, "--out", out, "--workers", 2, *SETTINGS)
     flow = subprocess.Popen(archive, env=environment, stderr=subprocess.DEVNULL)
     wait_for(lambda: running(out))
@@ -150,7 +136,7 @@ def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
 
 def test_sigterm_commits_and_leaves(tmp_path, environment):
     source, out = tmp_path / "in", tmp_path / "out"
-    draw(source / "op.mp4", 400)
+    draw_video(source / "op.mp4", 400)
     archive = command("archive", source, "--out", out, "--json", *SETTINGS)
     flow = subprocess.Popen(archive, env=environment, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: running(out) and running(out)[0].frames_done > 60)
@@ -220,7 +206,7 @@ def test_only_a_video_whose_process_dies_at_one_place_is_given_up():
 
 
 def test_a_video_in_a_store_is_fetched_and_the_copy_removed(tmp_path, environment):
-    draw(tmp_path / "op.mp4", 12)
+    draw_video(tmp_path / "op.mp4", 12)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     _, port = server.get_host_and_port()

@@ -24,6 +24,7 @@ from pipeline.policy import FirstFrame, Given, WithGivenPrompts
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from pipeline.sasvi import Sasvi, SasviSettings
 from samples.theatre import Theatre
+from tests.small_data import draw_video
 from tests.test_annotate import SeesTheTruth
 from tracking.baselines import FlowMasks
 from tracking.tracker import Sam2Tracker
@@ -140,11 +141,9 @@ def test_a_baseline_goes_on_too(theatre):
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory):
-    from samples.theatre.render import render
-
-    folder = tmp_path_factory.mktemp("scene")
-    render(seed=22, frame_count=150, width=96, height=64, folder=folder)
-    return folder / "video.mp4"
+    path = tmp_path_factory.mktemp("scene") / "video.mp4"
+    draw_video(path, 150)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +207,7 @@ def test_a_damaged_state_only_costs_time(scene, undisturbed, tmp_path):
     job = VideoJob(video=scene, out=tmp_path, settings=SETTINGS)
     asked = iter(range(1000))
     with pytest.raises(AnnotationStoppedError):
-        annotate_job(job, should_stop=lambda: next(asked) == 15)
+        annotate_job(job, should_stop=lambda: next(asked) == 11)
     for path in (job.set_path / "resume").iterdir():
         path.write_bytes(path.read_bytes()[:50])
     seen = []

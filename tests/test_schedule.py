@@ -11,7 +11,8 @@ from flows.archive_ledger import EntryState, Ledger
 from flows.schedule import Schedule, parse_schedule
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
-from tests.test_annotate_archive import SETTINGS, command, draw, environment, prefect_home, wait_for
+from tests.small_data import draw_video
+from tests.test_annotate_archive import SETTINGS, command, environment, prefect_home, wait_for
 
 __all__ = ["environment", "prefect_home"]
 
@@ -45,8 +46,8 @@ def entries(out):
 @pytest.mark.timeout(1200)
 def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path, environment):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
-    draw(tmp_path / "op1.mp4", 12, seed=1)
-    draw(tmp_path / "op2.mp4", 12, seed=2)
+    draw_video(tmp_path / "op1.mp4", 12, seed=1)
+    draw_video(tmp_path / "op2.mp4", 12, seed=2)
     inbox.mkdir()
     (inbox / "op1.mp4").write_bytes((tmp_path / "op1.mp4").read_bytes())
     content = (tmp_path / "op2.mp4").read_bytes()

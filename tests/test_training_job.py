@@ -17,8 +17,8 @@ from overseer.mask_rcnn import (
     MaskRCNNOverseer,
     copy_weights,
     load_overseer,
-    read_label_set,
 )
+from overseer.model_folders import overseer_labels
 from overseer.networks import build_network
 from overseer.train import FrameTrainer
 from pipeline.annotation_set import AnnotationSet
@@ -96,7 +96,7 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     (tmp_path / "labels.json").write_text(LABELS)
     job = replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
     folder = train_overseer_job(job, config=TINY, batch_size=1)
-    assert [label.name for label in read_label_set(folder).classes] == ["Tool"]
+    assert [label.name for label in overseer_labels(str(folder)).classes] == ["Tool"]
     card = (folder / "README.md").read_text()
     assert "not measured on other frames" in card
     assert "--layout masks" in card
@@ -168,7 +168,7 @@ def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
     masks = [rectangle(10 + index, 10, 50 + index, 40, size=(64, 96)) for index in range(2)]
     frames = [annotated_frame(index, t1_c1=mask) for index, mask in enumerate(masks)]
     sure = [replace(frame, tracks=(replace(frame.tracks[0], quality=0.95),)) for frame in frames]
-    video, label_set = tmp_path / "unlabelled/images", read_label_set(teacher)
+    video, label_set = tmp_path / "unlabelled/images", overseer_labels(str(teacher))
     annotated = write_set(tmp_path / "images.annset", video, label_set, sure, models=models)
     job = replace(data_job, out=tmp_path / "again", pseudo_labels=(annotated,))
     folder = train_overseer_job(job, config=TINY, batch_size=2)
