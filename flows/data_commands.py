@@ -134,7 +134,7 @@ def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:
     """Write a picture, in place of the one that an earlier check has written."""
     import cv2
 
-    from pipeline.exports.output import replaced_file
+    from pipeline.output import replaced_file
 
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with replaced_file(path, "--sheet") as draft:

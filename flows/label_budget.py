@@ -28,10 +28,10 @@ from flows.video_job import VideoJob, annotate_job
 from overseer.config import OverseerConfig
 from pipeline.class_regions import merge_by_class, without_regions
 from pipeline.errors import UsageError
-from pipeline.exports.output import replaced_file
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
+from pipeline.output import replaced_file
 from pipeline.records import FrameAnnotation
 from tracking.adapted_weights import load_to_adapt
 from tracking.model_folders import Adaptation, describe_base

@@ -15,10 +15,10 @@ from supervision.metrics import MetricTarget
 
 from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.validation import JudgedFrame, agreement, coco_evaluation, judge
-from pipeline.exports.output import replaced_file
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import boxes_of_masks, encode_mask
+from pipeline.output import replaced_file
 from pipeline.overlay import OverlayPainter
 from pipeline.page_pictures import jpeg_url
 from pipeline.records import Detections, FrameAnnotation, Origin, TrackAnnotation

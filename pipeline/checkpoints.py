@@ -5,18 +5,19 @@ are both loaded from such files and written into such folders.
 """
 
 import json
-import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.model_folder import WEIGHTS
+from pipeline.output import replaced_file
 
 # Where training scripts put the state within the file, and what wrappers put before its names.
 _PLACES = ("model", "state_dict", "model_state_dict", "model_state", "net", "weights", "ema")
@@ -33,17 +34,23 @@ def write_model(
         weights: tensors by name.
         description: the content of `model.json`.
         card: the model card, Markdown.
+
+    Raises:
+        OutputError: the folder cannot be written; a model that was in it is left as it was.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     halved = {
         name: value.half().contiguous() if value.is_floating_point() else value
         for name, value in weights.items()
     }
-    draft = folder / f".weights-{os.getpid()}.tmp"
-    save_file(halved, draft)
-    draft.replace(folder / WEIGHTS)
-    (folder / "model.json").write_text(json.dumps(description, indent=2) + "\n")
-    (folder / "README.md").write_text(card)
+    contents = {
+        "model.json": (json.dumps(description, indent=2) + "\n").encode(),
+        "README.md": card.encode(),
+        WEIGHTS: save(halved),
+    }
+    # What was there stays until all of the new is on the disk.
+    with ExitStack() as drafts:
+        for name, content in contents.items():
+            drafts.enter_context(replaced_file(folder / name)).write_bytes(content)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

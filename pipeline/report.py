@@ -12,8 +12,8 @@ import numpy as np
 from pipeline.annotation_set import AnnotationSet
 from pipeline.doubts import Doubt, worth_labelling
 from pipeline.errors import InputError
-from pipeline.exports.output import whole_file
 from pipeline.exports.selection import OutOfBody, Selection
+from pipeline.output import whole_file
 from pipeline.overlay import OverlayPainter
 from pipeline.page_pictures import jpeg_url
 from pipeline.set_summary import SetSummary, TrackSummary, summarize

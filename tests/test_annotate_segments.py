@@ -49,7 +49,6 @@ def test_a_video_in_segments_is_one_set(video, tmp_path, environment, scopeline)
 
     again = run(environment, *arguments)
     assert json.loads(again.stdout)["videos"][0]["seconds"] < result["seconds"]
-    whole = run(environment, *arguments[:4])
     code, _, error = scopeline(*arguments[:4])
     assert code == 1
     assert "is a finished set with other settings" in " ".join(error.split())

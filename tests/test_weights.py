@@ -1,11 +1,13 @@
 """Tracker weights: official checkpoints, other makers' and model folders, never unpickled."""
 
+import errno
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, OutputError
 from tracking.sam2_model import build_network
 from tracking.weights import load_network, save_network
 
@@ -101,3 +103,20 @@ def test_a_model_folder_is_read_back(tmp_path):
         load_network(tmp_path / "model")
     with pytest.raises(ModelError, match="not a tracker"):
         load_network(tmp_path)
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(tmp_path, monkeypatch):
+    network = build_network("scopeline_small")
+    save_network(network, "scopeline_small", tmp_path, "# first\n")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    write = Path.write_bytes
+
+    def full(path, content):
+        write(path, content[:100])
+        if len(content) > 10_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OutputError, match=r"weights.safetensors cannot be written \(No space left"):
+        save_network(network, "scopeline_small", tmp_path, "# second\n")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

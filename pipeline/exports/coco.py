@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.exports.splits import Splits, check_together, video_stem
 from pipeline.labels import LabelClass
 from pipeline.masks import RLE, rle_area, rle_box
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 

@@ -17,10 +17,10 @@ from xml.sax.xmlreader import AttributesImpl
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.exports.output import whole_file
 from pipeline.exports.selection import Selection
 from pipeline.labels import LabelClass
 from pipeline.masks import decode_mask, rle_box
+from pipeline.output import whole_file
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 TRACK_ATTRIBUTE = "track_id"

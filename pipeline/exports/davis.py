@@ -7,10 +7,10 @@ from PIL import Image
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
-from pipeline.exports.output import whole_folder
 from pipeline.exports.selection import Selection
 from pipeline.labels import default_color
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
 
 

@@ -21,9 +21,9 @@ from pydicom.sr.codedict import codes
 from pipeline.corrections import fingerprint
 from pipeline.exports.dicom_codes import CodedClass, coded_class, short_text
 from pipeline.exports.dicom_images import image_header, put_pixels, stable_uid
-from pipeline.exports.output import whole_folder
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 _MAKER = "Scopeline"

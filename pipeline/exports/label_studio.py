@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from pipeline.exports.coco import write_list
 from pipeline.exports.cvat import row_runs
-from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 # thi.ng/rle-pack, which Label Studio uses: a run's length takes one of four numbers of bits.

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import encoded_picture
 from pipeline.exports.selection import Selection
 from pipeline.exports.splits import Splits, check_together
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.exports.output import whole_folder
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.exports.output import whole_file
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask, rle_area, rle_box
+from pipeline.output import whole_file
 from pipeline.records import FrameAnnotation
 
 _ROWS_AT_ONCE = 10_000

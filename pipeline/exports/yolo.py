@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.polygons import filled, one_polygon, outlines
 from pipeline.exports.selection import Selection
 from pipeline.exports.splits import PARTS, Splits, check_together, class_names, video_stem
 from pipeline.masks import decode_mask
+from pipeline.output import whole_folder
 
 
 def export_yolo(selections: Sequence[Selection], path: Path, splits: Splits) -> None:

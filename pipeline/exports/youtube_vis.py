@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipeline.exports.coco import category, coco_rle, write_list
-from pipeline.exports.output import whole_folder
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.exports.spool import TrackSpool
 from pipeline.masks import rle_area, rle_box
+from pipeline.output import whole_folder
 
 
 def export_youtube_vis(selection: Selection, path: Path) -> None:
