@@ -1,5 +1,6 @@
 """Draw annotations over frames, for people to look at; over supervision's annotators."""
 
+import cv2
 import numpy as np
 import supervision as sv
 from numpy.typing import NDArray
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 from pipeline.labels import LabelSet
 from pipeline.masks import boxes_of_masks, decode_mask
 from pipeline.records import FrameAnnotation
+
+# Names are placed on masks of about this many rows; finer ones place them no better.
+_PLACING_ROWS = 135
 
 
 class OverlayPainter:
@@ -32,7 +36,7 @@ class OverlayPainter:
             text_scale=max(0.45 * scale, 0.3),
             text_thickness=thickness if scale > 1 else 1,
             text_padding=max(round(4 * scale), 2),
-            text_position=sv.Position.CENTER_OF_MASS,
+            text_position=sv.Position.CENTER,
             smart_position=True,
         )
         self._scale = scale
@@ -57,7 +61,9 @@ class OverlayPainter:
             ]
             canvas = self._fill.annotate(canvas, detections)
             canvas = self._outline.annotate(canvas, detections)
-            canvas = self._names.annotate(canvas, detections, labels=names)
+            places = np.stack([_place_of_name(mask) for mask in masks])
+            named = sv.Detections(xyxy=np.tile(places, 2), class_id=detections.class_id)
+            canvas = self._names.annotate(canvas, named, labels=names)
         self._write_time(canvas, frame)
         return np.ascontiguousarray(canvas[..., ::-1])
 
@@ -74,6 +80,29 @@ class OverlayPainter:
             text_color=sv.Color.WHITE,
             background_color=sv.Color.BLACK,
         )
+
+
+def _place_of_name(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return where to write an object's name: well within its mask, as near its middle as can be.
+
+    The middle itself may lie on another object, beside a mask that is bent or in parts.
+
+    Args:
+        mask: bool[H, W], not empty.
+
+    Returns:
+        float32[2], xy in pixels.
+    """
+    step = max(mask.shape[0] // _PLACING_ROWS, 1)
+    if not mask[::step, ::step].any():
+        step = 1
+    small = np.pad(mask[::step, ::step], 1)
+    depth = cv2.distanceTransform(small.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+    rows, columns = np.nonzero(depth >= depth.max() / 2)
+    middle = np.argwhere(small).mean(0)
+    nearest = np.hypot(rows - middle[0], columns - middle[1]).argmin()
+    x, y = columns[nearest] - 1, rows[nearest] - 1
+    return np.array([x * step, y * step], np.float32)
 
 
 def _readable_on(color: sv.Color) -> sv.Color:

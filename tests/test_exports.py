@@ -104,6 +104,17 @@ def test_names_are_readable_on_dark_and_on_light_colours(color, text):
     assert not (painted[40:] == 255 - text).all(-1).any()
 
 
+def test_a_name_is_written_on_its_object_also_where_its_middle_lies_beside_it(labels):
+    bent = rectangle(10, 10, 310, 170, (180, 320)) & ~rectangle(10, 10, 310, 130, (180, 320))
+    bent |= rectangle(10, 10, 50, 170, (180, 320)) | rectangle(270, 10, 310, 170, (180, 320))
+    speck = rectangle(3, 3, 4, 4, (180, 320))
+    image = np.full((180, 320, 3), 128, np.uint8)
+    frame = annotated_frame(0, t1_c1=bent, t2_c1=speck)
+    painted = OverlayPainter(labels, 180).paint(image, frame)
+    assert np.array_equal(painted[40:120, 70:250], image[40:120, 70:250])
+    assert (painted[140:160, 60:260] == (0, 255, 0)).all(-1).sum() > 50
+
+
 def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, labels):
     with pytest.raises(UsageError, match="unknown format"):
         export(annotated, "gif", tmp_path / "x")
