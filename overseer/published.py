@@ -1,4 +1,4 @@
-"""Published overseers: SASVi's Mask R-CNN checkpoints, loaded from a file that the user has.
+"""Overseers whose weights others have published: SASVi's Mask R-CNN, each with its classes.
 
 SASVi (Sivakumar et al., IPCAI 2025, arXiv 2502.09653) publishes torchvision state dicts. Its
 networks see each frame squeezed into a square of 299 x 299 pixels.
