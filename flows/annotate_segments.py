@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from prefect import flow, task
 
-from flows.annotation_loops import BATCH_FRAMES
 from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
+from flows.settings import BATCH_FRAMES
 from flows.stopping import busy, passing_signals_on
 from flows.video_job import VideoJob, annotate_job, existing_set, manifest_of
 from pipeline.annotation_set import AnnotationSet
@@ -127,6 +126,9 @@ def annotate_segments(parts: Sequence[VideoJob], name: str) -> list[Path]:
 )
 def annotate_segment(job: VideoJob) -> Path:
     """Annotate one segment into a set of its own; returns its path."""
+    # The process that starts workers and joins what they wrote loads no networks.
+    import torch
+
     # The last bits of a mask depend on the threads; sets are the same with however many workers.
     torch.set_num_threads(1)
     with busy() as should_stop:

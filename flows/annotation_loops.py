@@ -12,14 +12,13 @@ from flows.models import (
     open_overseer,
     open_tracker,
 )
-from flows.settings import AnnotateSettings, PrecisionName, Runtime
+from flows.settings import BATCH_FRAMES, AnnotateSettings, PrecisionName, Runtime
 from overseer.model_folders import overseer_labels
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.frames import VideoInfo
 from pipeline.framewise import Framewise
-from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.optical_flow import shrunk_size
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
@@ -27,7 +26,6 @@ from pipeline.sasvi import Sasvi
 from pipeline.steadied import LONGER_SIDE_PX, Steadied
 from tracking.mask_choice import surest_masks
 
-BATCH_FRAMES = 8
 # Pictures that are hardly larger than what is needed are taken as they are.
 _WORTH_SHRINKING = 0.75
 
@@ -70,18 +68,6 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
     if overseer is not None and settings.overseer_views == "mirrored":
         return overseer.mirrored, tracker
     return overseer, tracker
-
-
-def labels_of(settings: AnnotateSettings) -> LabelSet:
-    """Return the classes of the set that an annotation writes; no weights are loaded.
-
-    Raises:
-        ModelError: the overseer is unknown.
-        InputError: the given masks or their labels are damaged.
-    """
-    if settings.policy == "given" and settings.prompts is not None:
-        return open_given(settings.prompts, settings.labels).label_set
-    return overseer_labels(settings.overseer)
 
 
 def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLoop, Any]:

@@ -121,6 +121,7 @@ def main() -> None:
     """Annotate the video that the command line names, and print what it took."""
     video, out, limit, overseer, tracker, device, runtime = sys.argv[1:]
     started = time.perf_counter()
+    import flows.annotation_loops  # noqa: F401  # else imported with the first frame
     from flows.settings import AnnotateSettings
     from flows.video_job import VideoJob, annotate_job
 

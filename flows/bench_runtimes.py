@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
+from flows.settings import BATCH_FRAMES
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask, iou_matrix
 from pipeline.records import FrameAnnotation
 
-_BATCH_FRAMES = 8
 _USUAL = "torch"
 # Settings that differ from the usual ones.
 _WAYS: Mapping[str, Mapping[str, str]] = {
@@ -36,7 +36,7 @@ def measure_runtimes(job: VideoJob, rounds: int) -> dict[str, Any]:
         UsageError: OpenVINO is not installed, or cannot compute on the job's device.
     """
     jobs = {way: _job_with(job, way, settings) for way, settings in _WAYS.items()}
-    images = next(iter(open_video(job.video).batches(_BATCH_FRAMES))).images
+    images = next(iter(open_video(job.video).batches(BATCH_FRAMES))).images
     sets = {way: annotate_job(each) for way, each in jobs.items()}
     works: dict[str, dict[str, Callable[[], Any]]] = {
         "overseer": {way: partial(_look, each, images) for way, each in jobs.items()},

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.bench_clock import in_turns, seconds_of
+from flows.settings import BATCH_FRAMES
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import FrameAnnotation
 
-_BATCH_FRAMES = 8
 _HOUR_FRAMES = 90_000
 _OBJECTS = 6
 # Sets are written in parts of 100 frames, which are compressed one by one.
@@ -47,7 +47,7 @@ def _count(read: Callable[[], Iterator[NDArray[np.uint8]]]) -> int:
 
 
 def _images(path: Path) -> Iterator[NDArray[np.uint8]]:
-    for batch in open_video(path).batches(_BATCH_FRAMES):
+    for batch in open_video(path).batches(BATCH_FRAMES):
         yield from batch.images
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
+from flows.settings import BATCH_FRAMES
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
@@ -22,7 +23,6 @@ from tracking.tracker import Sam2Tracker
 
 OBJECT_COUNTS = (1, 4, 8, 16)
 _OFFICIAL_OBJECTS = 8
-_BATCH_FRAMES = 8
 
 
 def object_prompts(truth: AnnotationSet, count: int) -> tuple[Prompt, ...]:
@@ -68,7 +68,7 @@ def measure_objects(
     def follow(count: int) -> None:
         tracker.reset()
         policy = Given({0: object_prompts(truth, count)})
-        batches = open_video(job.video).batches(_BATCH_FRAMES, job.settings.max_frames)
+        batches = open_video(job.video).batches(BATCH_FRAMES, job.settings.max_frames)
         loop = PromptedTracking(overseer=None, tracker=tracker, policy=policy)
         for _ in run(loop, batches):
             pass
@@ -177,5 +177,5 @@ def _frame_count(job: VideoJob) -> int:
 
 
 def _images(job: VideoJob) -> list[NDArray[np.uint8]]:
-    batches = open_video(job.video).batches(_BATCH_FRAMES, job.settings.max_frames)
+    batches = open_video(job.video).batches(BATCH_FRAMES, job.settings.max_frames)
     return [image for batch in batches for image in batch.images]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.annotation_loops import open_models
-from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
+from flows.settings import ADAPTIVE, BATCH_FRAMES, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import comparable_frames
@@ -24,7 +24,6 @@ from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
 from pipeline.temporal import temporal_consistency
 
-_BATCH_FRAMES = 8
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
 _TRUTH = "truth"
 _ADAPTIVE = "constellation-adaptive"
@@ -162,7 +161,7 @@ def _settings_of(policy: str) -> dict[str, Any]:
 
 
 def _images(video: Path, max_frames: int | None) -> Iterator[NDArray[np.uint8]]:
-    for batch in open_video(video).batches(_BATCH_FRAMES, max_frames):
+    for batch in open_video(video).batches(BATCH_FRAMES, max_frames):
         yield from batch.images
 
 

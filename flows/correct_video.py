@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.annotation_loops import BATCH_FRAMES
 from flows.job_identity import describe_tracker
 from flows.models import choose_device, open_tracker
+from flows.settings import BATCH_FRAMES
 from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from flows.given_prompts import open_given
 from flows.settings import AnnotateSettings
-from overseer.model_folders import find_overseer, published_checkpoint
+from overseer.model_folders import find_overseer, overseer_labels, published_checkpoint
 from pipeline.errors import ModelError
+from pipeline.labels import LabelSet
 from pipeline.model_folder import WEIGHTS, sha256_of
 from tracking.model_folders import describe_base, find_first_mask
 
@@ -22,6 +24,18 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
     if settings.policy != "framewise":
         models["tracker"] = describe_tracker(settings.tracker)
     return {"models": models, "settings": settings.identity()}
+
+
+def labels_of(settings: AnnotateSettings) -> LabelSet:
+    """Return the classes of the set that an annotation writes; no weights are loaded.
+
+    Raises:
+        ModelError: the overseer is unknown.
+        InputError: the given masks or their labels are damaged.
+    """
+    if settings.policy == "given" and settings.prompts is not None:
+        return open_given(settings.prompts, settings.labels).label_set
+    return overseer_labels(settings.overseer)
 
 
 def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:

@@ -13,6 +13,8 @@ from pipeline.frames import OnBadFrame
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
+# Frames that are decoded, looked at and encoded together.
+BATCH_FRAMES = 8
 ADAPTIVE: Literal["adaptive"] = "adaptive"
 Runtime = Literal["torch", "compiled", "openvino"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]

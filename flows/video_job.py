@@ -8,9 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flows.annotation_loops import BATCH_FRAMES, labels_of, open_loop, picture_size
-from flows.job_identity import job_identity
-from flows.settings import AnnotateSettings
+from flows.job_identity import job_identity, labels_of
+from flows.settings import BATCH_FRAMES, AnnotateSettings
 from flows.stage_counters import StageCounters
 from pipeline.annotate import AnnotationLoop
 from pipeline.annotation_set import SUFFIX, AnnotationSet
@@ -131,6 +130,9 @@ def annotating(
     if existing is not None and existing.is_complete:
         tidy(existing)
         return
+    # Importing what loads the networks takes seconds, which a finished set or no video does not.
+    from flows.annotation_loops import open_loop, picture_size
+
     saved = None if existing is None else resumable_state(existing, manifest)
     loop, tracker = open_loop(video.info, job.settings)
     video = video.shrunk_to(picture_size(video.info, job.settings))

@@ -1,5 +1,8 @@
 """A video is annotated at the size that the networks need, and stored at its own."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
+from tests.small_data import draw_video
 
 SIZE = (720, 1280)
 pytestmark = pytest.mark.timeout(600)
@@ -79,3 +83,25 @@ def test_a_stopped_annotation_of_reduced_pictures_goes_on_to_the_same_set(large_
     with pytest.raises(AnnotationStoppedError):
         annotate_job(job, should_stop=lambda: True)
     assert list(annotate_job(job).frames()) == annotated(large_video, tmp_path / "whole")
+
+
+FIND_AGAIN = """
+import sys
+from pathlib import Path
+from flows.settings import AnnotateSettings
+from flows.video_job import VideoJob, annotate_job
+
+video, out = map(Path, sys.argv[1:])
+settings = AnnotateSettings(policy="framewise", max_frames=1)
+print(annotate_job(VideoJob(video=video, out=out, settings=settings)).is_complete)
+print("torch" in sys.modules)
+"""
+
+
+def test_a_finished_set_is_found_without_loading_networks(tmp_path):
+    video = tmp_path / "video.mp4"
+    draw_video(video, 2)
+    settings = AnnotateSettings(policy="framewise", max_frames=1)
+    annotate_job(VideoJob(video=video, out=tmp_path, settings=settings))
+    command = [sys.executable, "-c", FIND_AGAIN, video, tmp_path]
+    assert subprocess.check_output(command, text=True).split() == ["True", "False"]
