@@ -2,7 +2,8 @@
 
 from pipeline.labels import CADIS, LabelSet, numbered_class
 
-_CADIS_TISSUES = 7
+CADIS_TISSUES = 7
+CADIS_IGNORED = 255
 # CaDIS' kinds of instruments, each with the values that it has in the raw masks.
 CADIS_VALUES: dict[str, tuple[int, ...]] = {
     "Cannula": (7, 8, 10, 20, 27, 32),
@@ -26,10 +27,10 @@ _CADIS_PARTS = (
 
 def _cadis_with(name: str, instruments: tuple[str, ...]) -> LabelSet:
     things = (
-        numbered_class(number, text) for number, text in enumerate(instruments, _CADIS_TISSUES)
+        numbered_class(number, text) for number, text in enumerate(instruments, CADIS_TISSUES)
     )
-    classes = (*CADIS.classes[:_CADIS_TISSUES], *things)
-    return LabelSet(name=name, classes=classes, ignored_values=(255,))
+    classes = (*CADIS.classes[:CADIS_TISSUES], *things)
+    return LabelSet(name=name, classes=classes, ignored_values=(CADIS_IGNORED,))
 
 
 CADIS_TYPES = _cadis_with("CaDIS, experiment II", tuple(CADIS_VALUES))

@@ -14,13 +14,17 @@ from overseer.datasets.labelled_frames import (
     instances_of_values,
 )
 from overseer.datasets.mask_pictures import read_fitting_values
-from overseer.label_sets import CADIS_PARTS, CADIS_TYPES, CADIS_VALUES
+from overseer.label_sets import (
+    CADIS_IGNORED,
+    CADIS_PARTS,
+    CADIS_TISSUES,
+    CADIS_TYPES,
+    CADIS_VALUES,
+)
 from pipeline.errors import InputError
 from pipeline.labels import CADIS, LabelSet
 
-_IGNORED = 255
 _RAW_VALUES = 36
-_TISSUES = 7
 
 
 def read_cadis(
@@ -55,15 +59,15 @@ def read_cadis(
 def _class_of_value(experiment: int) -> NDArray[np.int64]:
     """Return int64[36]: the class of each raw value, or that it is ignored."""
     table = np.arange(_RAW_VALUES)
-    table[_TISSUES:] = _IGNORED
+    table[CADIS_TISSUES:] = CADIS_IGNORED
     if experiment == 1:
-        table[_TISSUES:] = _TISSUES
+        table[CADIS_TISSUES:] = CADIS_TISSUES
     elif experiment == 2:
-        for class_id, values in enumerate(CADIS_VALUES.values(), _TISSUES):
+        for class_id, values in enumerate(CADIS_VALUES.values(), CADIS_TISSUES):
             table[list(values)] = class_id
     else:
         last = len(CADIS_PARTS.classes)
-        table[_TISSUES:last] = np.arange(_TISSUES, last)
+        table[CADIS_TISSUES:last] = np.arange(CADIS_TISSUES, last)
     return table
 
 
