@@ -37,6 +37,13 @@ class AugmentationChoice(StrEnum):
     wide = "wide"
 
 
+class LearnChoice(StrEnum):
+    """What of an overseer learns."""
+
+    everything = "everything"
+    details = "details"
+
+
 class TrunkChoice(StrEnum):
     """What the tracker's image trunk does while the rest is trained."""
 
@@ -177,6 +184,13 @@ def train_overseer(
             "other colours and textures, for data of another kind than your videos."
         ),
     ] = AugmentationChoice.usual,
+    learn: Annotated[
+        LearnChoice,
+        typer.Option(
+            help="What learns. details: what tells look-alike classes apart by small parts, alone; "
+            "boxes and masks stay those of --start-from."
+        ),
+    ] = LearnChoice.everything,
     pseudo_labels: Annotated[
         list[Path] | None,
         typer.Option(
@@ -231,6 +245,7 @@ def train_overseer(
         validation_split=validation_split,
         pseudo_labels=tuple(pseudo_labels or ()),
         augmentation=augmentation.value,
+        learning=learn.value,
         plan=TrainingPlan(
             steps=steps,
             learning_rate=learning_rate,

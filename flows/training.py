@@ -51,6 +51,8 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     """
     check_job(job)
     _check_kept_share(job)
+    if job.learning == "details" and job.start_from is None:
+        raise UsageError("--learn details leaves the rest as it is; give --start-from")
     claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
@@ -78,6 +80,7 @@ def learn_overseer(
         kept_share=job.kept_share,
         pseudo_labels=_pseudo_labels(job, material, config),
         augmentation=job.augmentation,
+        learning=job.learning,
         device=choose_device(job.device),
         on_step=step_reporter(job, progress),
     )
@@ -92,6 +95,7 @@ def learn_overseer(
         details += f"- learned from {len(material.clips)} frames of the data\n"
     options = f"--backbone {config.backbone} --batch-size {batch_size} "
     options += f"--augmentation {job.augmentation} "
+    options += "" if job.learning == "everything" else f"--learn {job.learning} "
     options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
     overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
     draw_training(run_folder(job), job.out / CURVES, {})

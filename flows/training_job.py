@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from overseer.augmentation import Augmentation
+from overseer.config import Learning
 from pipeline.errors import UsageError
 from pipeline.training import TrainingPlan
 from samples.theatre.looks import Scenery
@@ -40,6 +41,7 @@ class TrainingJob:
         pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
             besides.
         augmentation: how an overseer's labelled frames are varied.
+        learning: what of an overseer learns.
         kept_share: how much of the weights that the training started from stays in what
             is saved, 0..1.
         device: where the network learns: auto, cpu, cuda or cuda:N.
@@ -59,6 +61,7 @@ class TrainingJob:
     validation_split: float | None = None
     pseudo_labels: tuple[Path, ...] = ()
     augmentation: Augmentation = "usual"
+    learning: Learning = "everything"
     kept_share: float = 0.0
     device: str = "auto"
 
@@ -91,6 +94,7 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "validation_split": job.validation_split,
         "pseudo_labels": [str(path) for path in job.pseudo_labels],
         "augmentation": job.augmentation,
+        "learning": job.learning,
         "plan": asdict(job.plan),
         **options,
     }

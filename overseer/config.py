@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Learning = Literal["everything", "details"]
+"""What of a network learns; `details` is the branch of `overseer.details` alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverseerConfig:
@@ -18,6 +21,8 @@ class OverseerConfig:
         aspect: a frame is shrunk in proportion, or squeezed into a square.
         channels: of the feature pyramid and the heads; the published networks have 256.
         mask_channels: of the layer before the masks; None for as many as `channels`.
+        detail_channels: of the branch that tells look-alike classes apart by small parts, see
+            `overseer.details`; None for no such branch, as in the published networks.
         smallest_anchor: side of the smallest anchor boxes in pixels; each level doubles it.
         proposals: kept for each image; torchvision's default of 1000 costs five times as
             much on a CPU and finds hardly more in scenes of a dozen objects.
@@ -31,6 +36,7 @@ class OverseerConfig:
     aspect: Literal["kept", "square"] = "kept"
     channels: int = 128
     mask_channels: int | None = None
+    detail_channels: int | None = None
     smallest_anchor: int = 16
     proposals: int = 100
     detections: int = 24

@@ -1,5 +1,6 @@
 """Mask R-CNN's losses on labelled frames, without what the labels leave open."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -70,6 +71,45 @@ def mask_rcnn_losses(
     Returns:
         Scalars by name.
     """
+    seen = _sampled(network, images, targets)
+    heads = network.roi_heads
+    classifier_loss, box_loss = _box_losses(heads, seen)
+    shown = [of_image > 0 for of_image in seen.labels]
+    boxes = [of_image[kept] for of_image, kept in zip(seen.proposals, shown, strict=True)]
+    objects = [of_image[kept] for of_image, kept in zip(seen.matched, shown, strict=True)]
+    logits = heads.mask_predictor(
+        heads.mask_head(heads.mask_roi_pool(seen.features, boxes, seen.image_sizes))
+    )
+    return seen.proposal_losses | {
+        "loss_classifier": classifier_loss,
+        "loss_box_reg": box_loss,
+        "loss_mask": _mask_loss(logits, boxes, objects, seen.targets),
+    }
+
+
+def class_losses(
+    network: MaskRCNN, images: list[Tensor], targets: list[Target]
+) -> dict[str, Tensor]:
+    """Compute the loss of the classes alone, see `mask_rcnn_losses`."""
+    classifier_loss, _ = _box_losses(network.roi_heads, _sampled(network, images, targets))
+    return {"loss_classifier": classifier_loss}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sampled:
+    """A batch as the heads learn from it: features, and proposals with what each should be."""
+
+    features: dict[str, Tensor]
+    image_sizes: list[tuple[int, int]]
+    targets: list[Target]
+    proposal_losses: dict[str, Tensor]
+    proposals: list[Tensor]
+    matched: list[Tensor]
+    labels: list[Tensor]
+    regression: list[Tensor]
+
+
+def _sampled(network: MaskRCNN, images: list[Tensor], targets: list[Target]) -> _Sampled:
     batch, resized = network.transform(images, targets)
     for target, size in zip(resized, batch.image_sizes, strict=True):
         target["ignored"] = resize_region(target["ignored"], size)
@@ -79,33 +119,22 @@ def mask_rcnn_losses(
         boxes[without_ignored(boxes, target["boxes"], target["ignored"])]
         for boxes, target in zip(proposals, resized, strict=True)
     ]
-    named: dict[str, Tensor] = losses
-    return named | _head_losses(network.roi_heads, features, proposals, batch.image_sizes, resized)
+    samples = network.roi_heads.select_training_samples(proposals, resized)
+    return _Sampled(
+        features=features,
+        image_sizes=batch.image_sizes,
+        targets=resized,
+        proposal_losses=losses,
+        **dict(zip(("proposals", "matched", "labels", "regression"), samples, strict=True)),
+    )
 
 
-def _head_losses(
-    heads: RoIHeads,
-    features: dict[str, Tensor],
-    proposals: list[Tensor],
-    image_sizes: list[tuple[int, int]],
-    targets: list[Target],
-) -> dict[str, Tensor]:
-    proposals, matched, labels, regression = heads.select_training_samples(proposals, targets)
-    scores, deltas = heads.box_predictor(
-        heads.box_head(heads.box_roi_pool(features, proposals, image_sizes))
-    )
-    classifier_loss, box_loss = fastrcnn_loss(scores, deltas, labels, regression)
-    shown = [of_image > 0 for of_image in labels]
-    boxes = [of_image[kept] for of_image, kept in zip(proposals, shown, strict=True)]
-    objects = [of_image[kept] for of_image, kept in zip(matched, shown, strict=True)]
-    logits = heads.mask_predictor(
-        heads.mask_head(heads.mask_roi_pool(features, boxes, image_sizes))
-    )
-    return {
-        "loss_classifier": classifier_loss,
-        "loss_box_reg": box_loss,
-        "loss_mask": _mask_loss(logits, boxes, objects, targets),
-    }
+def _box_losses(heads: RoIHeads, seen: _Sampled) -> tuple[Tensor, Tensor]:
+    """Return the losses of classes and boxes."""
+    pooled = heads.box_roi_pool(seen.features, seen.proposals, seen.image_sizes)
+    scores, deltas = heads.box_predictor(heads.box_head(pooled))
+    losses: tuple[Tensor, Tensor] = fastrcnn_loss(scores, deltas, seen.labels, seen.regression)
+    return losses
 
 
 def _mask_loss(

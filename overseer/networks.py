@@ -21,6 +21,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from overseer.config import OverseerConfig
+from overseer.details import HeadWithDetails, PoolWithDetails, PredictorWithDetails
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
@@ -36,6 +37,7 @@ _LEVELS = 5
 # The pictures of the theatre that it is trained on are as wide; shrunk to 320 pixels they cost a
 # third less, and 5 points of mask precision on scenes that it has never seen.
 _LITE_IMAGE_SIZE = 384
+_DETAIL_CHANNELS = 64
 _DETECTRON2_MARK = "proposal_generator.rpn_head.conv.weight"
 # Names before torchvision 0.12, which its COCO checkpoint of 2019 still has.
 _OLD_NAMES = (
@@ -59,7 +61,9 @@ def training_config(backbone: str, start_from: str | None = None) -> OverseerCon
         start_from: whose weights it starts from, if any.
     """
     if backbone == "efficientnet_lite0":
-        return OverseerConfig(backbone=backbone, image_size=_LITE_IMAGE_SIZE)
+        return OverseerConfig(
+            backbone=backbone, image_size=_LITE_IMAGE_SIZE, detail_channels=_DETAIL_CHANNELS
+        )
     norm: Literal["frozen", "batch"] = "batch" if start_from is None else "frozen"
     return OverseerConfig(backbone=backbone, channels=256, norm=norm)
 
@@ -104,6 +108,14 @@ def training_losses(
     return losses
 
 
+def detail_parts(network: Network) -> list[nn.Module]:
+    """Return the parts of a network that read details, none if it has no such branch."""
+    heads = network.roi_heads if isinstance(network, MaskRCNN) else None
+    if heads is None or not isinstance(heads.box_head, HeadWithDetails):
+        return []
+    return [heads.box_head.details, heads.box_predictor.detail_score]
+
+
 def _min_size(config: OverseerConfig) -> int:
     return config.image_size if config.aspect == "square" else int(0.75 * config.image_size)
 
@@ -140,8 +152,7 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         rpn_pre_nms_top_n_test=min(3 * config.proposals, 1000),
         rpn_post_nms_top_n_test=config.proposals,
         rpn_batch_size_per_image=128,
-        box_head=_box_head(channels, hidden, normalised=normalised),
-        box_predictor=FastRCNNPredictor(hidden, class_count + 1),
+        **_box_parts(config, hidden, class_count + 1),
         box_batch_size_per_image=64,
         box_detections_per_img=config.detections,
         box_score_thresh=config.score_threshold,
@@ -156,13 +167,21 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
     return network
 
 
-def _box_head(channels: int, hidden: int, *, normalised: bool) -> nn.Module:
-    head: nn.Module = (
+def _box_parts(config: OverseerConfig, hidden: int, class_count: int) -> dict[str, nn.Module]:
+    """Return what reads classes and boxes; `class_count` has the background."""
+    channels = config.channels
+    if config.detail_channels is not None:
+        return {
+            "box_roi_pool": PoolWithDetails(),
+            "box_head": HeadWithDetails(channels, hidden, config.detail_channels),
+            "box_predictor": PredictorWithDetails(hidden, config.detail_channels, class_count),
+        }
+    head = (
         FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [hidden], norm_layer=nn.BatchNorm2d)
-        if normalised
+        if config.backbone == "resnet50_v2"
         else TwoMLPHead(channels * 49, hidden)
     )
-    return head
+    return {"box_head": head, "box_predictor": FastRCNNPredictor(hidden, class_count)}
 
 
 def _build_backbone(config: OverseerConfig) -> nn.Module:

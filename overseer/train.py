@@ -11,9 +11,10 @@ from torchvision.ops import masks_to_boxes
 
 from overseer.augmentation import AUGMENTATIONS, Augmentation, make_hard
 from overseer.class_balance import balanced_chances
-from overseer.config import OverseerConfig
+from overseer.config import Learning, OverseerConfig
+from overseer.losses import class_losses
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
-from overseer.networks import Network, build_network, training_losses
+from overseer.networks import Network, build_network, detail_parts, training_losses
 from overseer.pseudo_labels import PseudoLabels
 from overseer.validation import mask_precision
 from pipeline.errors import InputError, ModelError
@@ -38,6 +39,7 @@ class FrameTrainer:
         pseudo_labels: frames that nobody labelled, for every second place of a batch; drawn by
             their weights and made hard to read.
         augmentation: how labelled frames are varied.
+        losses: computes the losses of (network, images, targets) by name.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class FrameTrainer:
         seed: int,
         pseudo_labels: PseudoLabels | None = None,
         augmentation: Augmentation = "usual",
+        losses: Callable[..., dict[str, Tensor]] = training_losses,
     ) -> None:
+        self._losses = losses
         self._network = network
         self._clips = clips
         self._chances = balanced_chances(clips)
@@ -62,7 +66,7 @@ class FrameTrainer:
         self._vary = AUGMENTATIONS[augmentation]
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
-        """Return Mask R-CNN's losses for a step's batch."""
+        """Return the losses for a step's batch."""
         random = np.random.default_rng([self._seed, step])
         images: list[Tensor] = []
         targets: list[dict[str, Tensor]] = []
@@ -73,7 +77,7 @@ class FrameTrainer:
                 images.append(example[0])
                 targets.append(example[1])
         device = next(self._network.parameters()).device
-        return training_losses(
+        return self._losses(
             self._network,
             [image.to(device) for image in images],
             [{name: value.to(device) for name, value in each.items()} for each in targets],
@@ -134,6 +138,7 @@ def train_overseer(
     kept_share: float = 0.0,
     pseudo_labels: PseudoLabels | None = None,
     augmentation: Augmentation = "usual",
+    learning: Learning = "everything",
     device: torch.device = _CPU,
     on_step: Callable[[int, dict[str, float]], None],
 ) -> MaskRCNNOverseer:
@@ -155,13 +160,15 @@ def train_overseer(
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         pseudo_labels: frames that nobody labelled, to learn from besides.
         augmentation: how labelled frames are varied.
+        learning: what of the network learns. With `details` boxes and masks stay what they are,
+            and a step costs a fraction.
         device: where the network learns.
         on_step: is called after each step with its number and the losses.
 
     Raises:
         InputError: the clips hold no object of the label set's classes.
         ModelError: there is no overseer with this backbone to start from, or it has other classes
-            and a share of its weights is to be kept.
+            and a share of its weights is to be kept; or the network has no details to learn.
     """
     known = {label.id for label in label_set.foreground}
     if not any(known & set(clip.class_of_track.values()) for clip in clips):
@@ -177,10 +184,19 @@ def train_overseer(
                 f"no share of {start_from} can be kept: its {changed[0]} has another shape, as "
                 "for other classes; leave out --keep-start"
             )
+    if learning == "details":
+        _freeze_all_but_details(network, config)
     network.to(device)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
-        network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
+        network,
+        clips,
+        label_set,
+        batch_size,
+        plan.seed,
+        pseudo_labels,
+        augmentation,
+        class_losses if learning == "details" else training_losses,
     )
 
     def validate() -> dict[str, float]:
@@ -210,6 +226,15 @@ def _untrained_network(config: OverseerConfig, class_count: int) -> Network:
         freeze([trunk.conv_stem, trunk.bn1, trunk.blocks[0], trunk.blocks[1]])
     _prepare_to_train(network, config)
     return network
+
+
+def _freeze_all_but_details(network: Network, config: OverseerConfig) -> None:
+    parts = detail_parts(network)
+    if not parts:
+        raise ModelError(f"an overseer with backbone {config.backbone} has no details to learn")
+    network.requires_grad_(False)
+    for part in parts:
+        part.requires_grad_(True)
 
 
 def _prepare_to_train(network: Network, config: OverseerConfig) -> None:

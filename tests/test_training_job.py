@@ -35,9 +35,15 @@ from tracking.model_folders import Adaptation, find_tracker
 from tracking.weights import load_network
 
 
+@pytest.fixture(scope="module")
+def drawn_clips(tmp_path_factory):
+    """The cache of the theatre's clips, so that each is drawn once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def job(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def job(tmp_path, monkeypatch, drawn_clips):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(drawn_clips))
     plan = TrainingPlan(steps=2, learning_rate=1e-4)
     return TrainingJob(
         data="theatre",
@@ -289,7 +295,7 @@ def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
 
 
 def test_what_follows_already_learns_to_follow_in_other_light(job):
-    plan = TrainingPlan(steps=4, learning_rate=1e-3)
+    plan = TrainingPlan(steps=2, learning_rate=1e-3)
     further = replace(job, start_from="scopeline", plan=plan)
     folder = train_tracker_job(further, trunk="varied")
     before = load_network(find_tracker("scopeline")).state_dict()
@@ -377,3 +383,16 @@ def test_a_step_learns_nothing_where_the_labels_leave_open_what_is_there():
             trainer.losses_of_step(step)
         learned_from.append(sum(shown))
     assert learned_from[1] < learned_from[0]
+
+
+def test_details_are_learned_by_a_trained_overseer(job, tmp_path):
+    config = replace(TINY, detail_channels=8)
+    with pytest.raises(UsageError, match="--learn details leaves the rest as it is"):
+        train_overseer_job(replace(job, learning="details"), config=config, batch_size=1)
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    further = replace(job, out=tmp_path / "detailed", start_from=str(first), learning="details")
+    folder = train_overseer_job(further, config=config, batch_size=1)
+    assert "--learn details" in (folder / "README.md").read_text()
+    before, after = (load_file(each / "weights.safetensors") for each in (first, folder))
+    assert all(after[name].equal(value) for name, value in before.items())
+    assert load_overseer(folder, torch.device("cpu")).config == config
