@@ -46,13 +46,14 @@ def prefect_api() -> Iterator[None]:
     if PREFECT_API_URL.value():
         yield
         return
-    port = _free_port()
-    url = f"http://127.0.0.1:{port}/api"
+    # Held from here on, so that no other process can take the port before the server does.
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
     server = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(port,), name=SERVER_PROCESS
+        target=_serve, args=(listener,), name=SERVER_PROCESS
     )
     try:
-        with _alone_with_the_database():
+        with listener, _alone_with_the_database():
             server.start()
             _wait_for(url, server)
         with _configured(url), _all_delivered():
@@ -110,12 +111,6 @@ def _all_delivered() -> Iterator[None]:
         EventsWorker.drain_all(timeout=_DELIVERY_TIMEOUT_S, at_exit=False)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_for(url: str, server: SpawnProcess) -> None:
     end = time.monotonic() + _START_TIMEOUT_S
     while time.monotonic() < end and server.is_alive():
@@ -127,17 +122,14 @@ def _wait_for(url: str, server: SpawnProcess) -> None:
     raise OutputError(_NO_START)
 
 
-def _serve(port: int) -> None:
+def _serve(listener: socket.socket) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
     with temporary_settings({PREFECT_UI_ENABLED: False, PREFECT_SERVER_ANALYTICS_ENABLED: False}):
-        uvicorn.run(
-            "prefect.server.api.server:create_app",
-            factory=True,
-            host="127.0.0.1",
-            port=port,
-            log_level="error",
+        config = uvicorn.Config(
+            "prefect.server.api.server:create_app", factory=True, log_level="error"
         )
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def _end_with_parent() -> None:
