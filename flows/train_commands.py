@@ -187,7 +187,7 @@ def train_overseer(
     learn: Annotated[
         LearnChoice,
         typer.Option(
-            help="What learns. details: what tells look-alike classes apart by small parts, alone; "
+            help="What learns. details: what tells look-alike things apart by small parts, alone; "
             "boxes and masks stay those of --start-from."
         ),
     ] = LearnChoice.everything,

@@ -21,7 +21,7 @@ class OverseerConfig:
         aspect: a frame is shrunk in proportion, or squeezed into a square.
         channels: of the feature pyramid and the heads; the published networks have 256.
         mask_channels: of the layer before the masks; None for as many as `channels`.
-        detail_channels: of the branch that tells look-alike classes apart by small parts, see
+        detail_channels: of the branch that tells look-alike things apart by small parts, see
             `overseer.details`; None for no such branch, as in the published networks.
         smallest_anchor: side of the smallest anchor boxes in pixels; each level doubles it.
         proposals: kept for each image; torchvision's default of 1000 costs five times as

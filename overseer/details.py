@@ -1,14 +1,16 @@
-"""What tells look-alike classes apart: a branch of the box head that reads small parts.
+"""What tells look-alike things apart: a branch of the box head that reads small parts.
 
 A box head sees 7 x 7 cells of the level that fits a box, so the tip of a long instrument is one
 cell of many. A second branch sees the box in the finest level and keeps the strongest answer of
-each channel, wherever in the box it is; what it finds adds to the scores of the classes. On true
-boxes of scenes that no figure is reported on, the box head alone took half of the hooks for
-graspers.
+each channel, wherever in the box it is. It says which thing it is, and not whether it is one: what
+the whole gives to all things together is only divided anew. On true boxes of scenes that no figure
+is reported on, the box head alone took half of the hooks for graspers.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.ops import MultiScaleRoIAlign, roi_align
@@ -70,13 +72,18 @@ class HeadWithDetails(TwoMLPHead):
 
     def forward(self, features: BoxFeatures) -> BoxFeatures:
         """Return what the predictor reads."""
-        return BoxFeatures(super().forward(features.whole), self.details(features.details))
+        return BoxFeatures(self.of_whole(features.whole), self.details(features.details))
+
+    def of_whole(self, whole: Tensor) -> Tensor:
+        """Return what the predictor reads of the whole boxes, float32[B, hidden]."""
+        read: Tensor = super().forward(whole)
+        return read
 
 
 class PredictorWithDetails(FastRCNNPredictor):
-    """Scores and boxes from the whole, to which the details add scores.
+    """Scores and boxes from the whole; details divide the score of all things among them.
 
-    They add nothing at first: weights that were trained without details mean what they did.
+    They change nothing at first: weights that were trained without details mean what they did.
 
     Args:
         hidden: of the box head.
@@ -89,8 +96,23 @@ class PredictorWithDetails(FastRCNNPredictor):
         self.detail_score = nn.Linear(detail_channels, class_count)
         nn.init.zeros_(self.detail_score.weight)
         nn.init.zeros_(self.detail_score.bias)
+        self.register_buffer("told_apart", torch.zeros(class_count, dtype=torch.bool))
+
+    def tell_apart(self, classes: Sequence[int]) -> None:
+        """Choose the classes that details tell apart."""
+        self.told_apart.zero_()
+        self.told_apart[list(classes)] = True
 
     def forward(self, features: BoxFeatures) -> tuple[Tensor, Tensor]:
         """Return logits float32[B, classes] and box deltas float32[B, 4 x classes]."""
         scores, deltas = super().forward(features.whole)
-        return scores + self.detail_score(features.details), deltas
+        return self.divided(scores, features.details), deltas
+
+    def divided(self, whole: Tensor, details: Tensor) -> Tensor:
+        """Return logits float32[B, classes] of the whole, divided by details float32[B, D]."""
+        among = self.told_apart
+        ours = whole[:, among]
+        shares = (ours + self.detail_score(details)[:, among]).log_softmax(1)
+        divided = whole.clone()
+        divided[:, among] = shares + ours.logsumexp(1, keepdim=True)
+        return divided

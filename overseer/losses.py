@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import (
-    RoIHeads,
     fastrcnn_loss,
     project_masks_on_boxes,
 )
@@ -71,9 +70,12 @@ def mask_rcnn_losses(
     Returns:
         Scalars by name.
     """
-    seen = _sampled(network, images, targets)
+    seen = sampled_boxes(network, images, targets)
     heads = network.roi_heads
-    classifier_loss, box_loss = _box_losses(heads, seen)
+    scores, deltas = heads.box_predictor(
+        heads.box_head(heads.box_roi_pool(seen.features, seen.proposals, seen.image_sizes))
+    )
+    classifier_loss, box_loss = fastrcnn_loss(scores, deltas, seen.labels, seen.regression)
     shown = [of_image > 0 for of_image in seen.labels]
     boxes = [of_image[kept] for of_image, kept in zip(seen.proposals, shown, strict=True)]
     objects = [of_image[kept] for of_image, kept in zip(seen.matched, shown, strict=True)]
@@ -87,17 +89,20 @@ def mask_rcnn_losses(
     }
 
 
-def class_losses(
-    network: MaskRCNN, images: list[Tensor], targets: list[Target]
-) -> dict[str, Tensor]:
-    """Compute the loss of the classes alone, see `mask_rcnn_losses`."""
-    classifier_loss, _ = _box_losses(network.roi_heads, _sampled(network, images, targets))
-    return {"loss_classifier": classifier_loss}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Sampled:
-    """A batch as the heads learn from it: features, and proposals with what each should be."""
+class SampledBoxes:
+    """A batch as the heads learn from it.
+
+    Attributes:
+        features: of the pyramid, by level.
+        image_sizes: (height, width) of each image within the batch.
+        targets: as `mask_rcnn_losses` takes them, at the size of the network's input.
+        proposal_losses: of the network that proposes boxes.
+        proposals: boxes of each image, float32[B, 4], xyxy in pixels of the input.
+        matched: the object of each box, int64[B].
+        labels: its class, int64[B], 0 for the background.
+        regression: the deltas that lead to it, float32[B, 4].
+    """
 
     features: dict[str, Tensor]
     image_sizes: list[tuple[int, int]]
@@ -109,7 +114,8 @@ class _Sampled:
     regression: list[Tensor]
 
 
-def _sampled(network: MaskRCNN, images: list[Tensor], targets: list[Target]) -> _Sampled:
+def sampled_boxes(network: MaskRCNN, images: list[Tensor], targets: list[Target]) -> SampledBoxes:
+    """Propose boxes, and say what each should be; arguments as in `mask_rcnn_losses`."""
     batch, resized = network.transform(images, targets)
     for target, size in zip(resized, batch.image_sizes, strict=True):
         target["ignored"] = resize_region(target["ignored"], size)
@@ -120,21 +126,13 @@ def _sampled(network: MaskRCNN, images: list[Tensor], targets: list[Target]) -> 
         for boxes, target in zip(proposals, resized, strict=True)
     ]
     samples = network.roi_heads.select_training_samples(proposals, resized)
-    return _Sampled(
+    return SampledBoxes(
         features=features,
         image_sizes=batch.image_sizes,
         targets=resized,
         proposal_losses=losses,
         **dict(zip(("proposals", "matched", "labels", "regression"), samples, strict=True)),
     )
-
-
-def _box_losses(heads: RoIHeads, seen: _Sampled) -> tuple[Tensor, Tensor]:
-    """Return the losses of classes and boxes."""
-    pooled = heads.box_roi_pool(seen.features, seen.proposals, seen.image_sizes)
-    scores, deltas = heads.box_predictor(heads.box_head(pooled))
-    losses: tuple[Tensor, Tensor] = fastrcnn_loss(scores, deltas, seen.labels, seen.regression)
-    return losses
 
 
 def _mask_loss(

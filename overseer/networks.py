@@ -108,12 +108,9 @@ def training_losses(
     return losses
 
 
-def detail_parts(network: Network) -> list[nn.Module]:
-    """Return the parts of a network that read details, none if it has no such branch."""
-    heads = network.roi_heads if isinstance(network, MaskRCNN) else None
-    if heads is None or not isinstance(heads.box_head, HeadWithDetails):
-        return []
-    return [heads.box_head.details, heads.box_predictor.detail_score]
+def has_details(network: Network) -> bool:
+    """Return whether a network has a branch that reads details."""
+    return isinstance(network, MaskRCNN) and isinstance(network.roi_heads.box_head, HeadWithDetails)
 
 
 def _min_size(config: OverseerConfig) -> int:

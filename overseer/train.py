@@ -12,9 +12,9 @@ from torchvision.ops import masks_to_boxes
 from overseer.augmentation import AUGMENTATIONS, Augmentation, make_hard
 from overseer.class_balance import balanced_chances
 from overseer.config import Learning, OverseerConfig
-from overseer.losses import class_losses
+from overseer.detail_training import LOOKS, Batch, DetailTrainer
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
-from overseer.networks import Network, build_network, detail_parts, training_losses
+from overseer.networks import Network, build_network, has_details, training_losses
 from overseer.pseudo_labels import PseudoLabels
 from overseer.validation import mask_precision
 from pipeline.errors import InputError, ModelError
@@ -39,7 +39,6 @@ class FrameTrainer:
         pseudo_labels: frames that nobody labelled, for every second place of a batch; drawn by
             their weights and made hard to read.
         augmentation: how labelled frames are varied.
-        losses: computes the losses of (network, images, targets) by name.
     """
 
     def __init__(
@@ -51,9 +50,7 @@ class FrameTrainer:
         seed: int,
         pseudo_labels: PseudoLabels | None = None,
         augmentation: Augmentation = "usual",
-        losses: Callable[..., dict[str, Tensor]] = training_losses,
     ) -> None:
-        self._losses = losses
         self._network = network
         self._clips = clips
         self._chances = balanced_chances(clips)
@@ -66,7 +63,11 @@ class FrameTrainer:
         self._vary = AUGMENTATIONS[augmentation]
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
-        """Return the losses for a step's batch."""
+        """Return Mask R-CNN's losses for a step's batch."""
+        return training_losses(self._network, *self.batch_of_step(step))
+
+    def batch_of_step(self, step: int) -> Batch:
+        """Draw the frames of a step, as `losses.mask_rcnn_losses` takes them."""
         random = np.random.default_rng([self._seed, step])
         images: list[Tensor] = []
         targets: list[dict[str, Tensor]] = []
@@ -77,8 +78,7 @@ class FrameTrainer:
                 images.append(example[0])
                 targets.append(example[1])
         device = next(self._network.parameters()).device
-        return self._losses(
-            self._network,
+        return (
             [image.to(device) for image in images],
             [{name: value.to(device) for name, value in each.items()} for each in targets],
         )
@@ -181,23 +181,22 @@ def train_overseer(
         changed = copy_weights(start_from, network)
         if kept_share and changed:
             raise ModelError(
-                f"no share of {start_from} can be kept: its {changed[0]} has another shape, as "
-                "for other classes; leave out --keep-start"
+                f"no share of {start_from} can be kept: it has no {changed[0]} of this shape, as "
+                "with other classes; leave out --keep-start"
             )
+    if has_details(network):
+        network.roi_heads.box_predictor.tell_apart(_numbers_of_things(label_set))
     if learning == "details":
-        _freeze_all_but_details(network, config)
+        _freeze_all_but_details(network, label_set)
     network.to(device)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
-        network,
-        clips,
-        label_set,
-        batch_size,
-        plan.seed,
-        pseudo_labels,
-        augmentation,
-        class_losses if learning == "details" else training_losses,
+        network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
     )
+    losses_of_step = trainer.losses_of_step
+    if learning == "details":
+        details = DetailTrainer(network, trainer.batch_of_step, min(LOOKS, plan.steps), plan.seed)
+        losses_of_step = details.losses_of_step
 
     def validate() -> dict[str, float]:
         overseer = MaskRCNNOverseer(network, config, label_set, device)
@@ -208,7 +207,7 @@ def train_overseer(
     train(
         model=network,
         plan=plan,
-        losses_of_step=trainer.losses_of_step,
+        losses_of_step=losses_of_step,
         folder=folder,
         on_step=on_step,
         validate=validate if validation_clips else None,
@@ -228,13 +227,19 @@ def _untrained_network(config: OverseerConfig, class_count: int) -> Network:
     return network
 
 
-def _freeze_all_but_details(network: Network, config: OverseerConfig) -> None:
-    parts = detail_parts(network)
-    if not parts:
-        raise ModelError(f"an overseer with backbone {config.backbone} has no details to learn")
+def _numbers_of_things(label_set: LabelSet) -> list[int]:
+    numbered = enumerate(label_set.foreground, start=1)
+    return [number for number, label in numbered if not label_set.is_stuff(label.id)]
+
+
+def _freeze_all_but_details(network: Network, label_set: LabelSet) -> None:
+    if not has_details(network):
+        raise ModelError("an overseer with this --backbone has no details to learn")
+    if len(_numbers_of_things(label_set)) < 2:
+        raise ModelError(f"label set {label_set.name} has no two things to tell apart by details")
     network.requires_grad_(False)
-    for part in parts:
-        part.requires_grad_(True)
+    network.roi_heads.box_head.details.requires_grad_(True)
+    network.roi_heads.box_predictor.detail_score.requires_grad_(True)
 
 
 def _prepare_to_train(network: Network, config: OverseerConfig) -> None:

@@ -72,7 +72,7 @@ def test_what_has_learned_without_details_sees_the_same_with_them(without_detail
     (plain,), (detailed,) = (overseer.detect(instruments().images[:1]) for overseer in overseers)
     assert len(plain)
     assert np.array_equal(plain.class_ids, detailed.class_ids)
-    assert np.array_equal(plain.scores, detailed.scores)
+    assert detailed.scores == pytest.approx(plain.scores, abs=1e-6)
     assert np.array_equal(plain.masks, detailed.masks)
 
 
@@ -84,7 +84,14 @@ def test_details_learn_and_nothing_else_does(without_details, tmp_path):
     learned = {name for name in after if not after[name].equal(before[name])}
     assert learned
     assert learned <= new
-    assert all("detail" in name for name in new)
+    assert all("detail" in name or name.endswith("told_apart") for name in new)
+    things = {
+        number
+        for number, label in enumerate(CHOLECSEG8K.foreground, start=1)
+        if not CHOLECSEG8K.is_stuff(label.id)
+    }
+    told_apart = after["roi_heads.box_predictor.told_apart"]
+    assert set(torch.nonzero(told_apart)[:, 0].tolist()) == things
 
 
 def test_a_network_without_the_branch_has_no_details_to_learn(without_details, tmp_path):
@@ -95,8 +102,9 @@ def test_a_network_without_the_branch_has_no_details_to_learn(without_details, t
 def test_a_small_part_counts_wherever_in_the_box_it_is():
     torch.manual_seed(0)
     pool, head = PoolWithDetails(), HeadWithDetails(4, 8, 8)
-    predictor = PredictorWithDetails(8, 8, 3)
-    torch.nn.init.ones_(predictor.detail_score.weight)
+    predictor = PredictorWithDetails(8, 8, 4)
+    predictor.tell_apart([1, 3])
+    torch.nn.init.ones_(predictor.detail_score.weight[3:])
     sides = (48, 24, 12, 6)
     boxes = [torch.tensor([[0.0, 0.0, 192.0, 96.0]])]
     logits = []
@@ -109,3 +117,7 @@ def test_a_small_part_counts_wherever_in_the_box_it_is():
     nowhere, left, right = logits
     assert not torch.allclose(left, nowhere, atol=1e-1)
     assert torch.allclose(left - nowhere, right - nowhere, atol=1e-2)
+    # Which thing it is, and not whether it is one.
+    shares, before = (logits.detach().softmax(1)[0].numpy() for logits in (left, nowhere))
+    assert shares[[0, 2]] == pytest.approx(before[[0, 2]])
+    assert shares[3] > before[3]
