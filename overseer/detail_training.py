@@ -18,6 +18,8 @@ LOOKS = 1500
 """Frames that boxes are pooled from, if the training has as many steps."""
 
 _BOXES = 128
+# Boxes that are pooled once are soon known by heart: what is less sure of them knows others better.
+_LABEL_SMOOTHING = 0.1
 
 Batch = tuple[list[Tensor], list[Target]]
 
@@ -56,10 +58,15 @@ class DetailTrainer:
         random = np.random.default_rng([self._seed, step])
         rows = torch.from_numpy(random.choice(len(self._labels), _BOXES))
         rows = rows.to(self._labels.device)
-        details = self._heads.box_head.details(self._details[rows].float())
-        logits = predictor.divided(self._whole[rows], details)
-        logits = logits.masked_fill(~predictor.told_apart, -torch.inf)
-        return {"loss_things": nn.functional.cross_entropy(logits, self._labels[rows])}
+        pooled = self._details[rows].float()
+        pooled = pooled.flip([axis for axis in (2, 3) if random.random() < 0.5])
+        details = self._heads.box_head.details(pooled)
+        logits = predictor.divided(self._whole[rows], details)[:, predictor.told_apart]
+        numbers = predictor.told_apart.cumsum(0) - 1
+        loss = nn.functional.cross_entropy(
+            logits, numbers[self._labels[rows]], label_smoothing=_LABEL_SMOOTHING
+        )
+        return {"loss_things": loss}
 
     def _pooled(self, images: list[Tensor], targets: list[Target]) -> tuple[Tensor, Tensor, Tensor]:
         """Return details in half precision, logits of the whole, and labels, of boxes on things."""

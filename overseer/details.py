@@ -17,6 +17,7 @@ from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 _CELLS, _DETAIL_CELLS = 7, 14
 _SAMPLES = 2
+_DROPOUT = 0.3
 _LEVELS = ("0", "1", "2", "3")
 
 
@@ -68,6 +69,7 @@ class HeadWithDetails(TwoMLPHead):
             nn.ReLU(),
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
+            nn.Dropout(_DROPOUT),
         )
 
     def forward(self, features: BoxFeatures) -> BoxFeatures:

@@ -101,7 +101,7 @@ def test_a_network_without_the_branch_has_no_details_to_learn(without_details, t
 
 def test_a_small_part_counts_wherever_in_the_box_it_is():
     torch.manual_seed(0)
-    pool, head = PoolWithDetails(), HeadWithDetails(4, 8, 8)
+    pool, head = PoolWithDetails(), HeadWithDetails(4, 8, 8).eval()
     predictor = PredictorWithDetails(8, 8, 4)
     predictor.tell_apart([1, 3])
     torch.nn.init.ones_(predictor.detail_score.weight[3:])
