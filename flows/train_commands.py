@@ -255,7 +255,7 @@ def train_overseer(
             patience=patience,
         ),
     )
-    config = training_config(backbone.value, start_from)
+    config = training_config(backbone.value, start_from, learn.value)
     if label_budget is not None:
         points = measure_label_budgets(
             job,

@@ -20,10 +20,11 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from overseer.config import OverseerConfig
+from overseer.config import Learning, OverseerConfig
 from overseer.details import HeadWithDetails, PoolWithDetails, PredictorWithDetails
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
+from overseer.model_folders import find_overseer, read_description
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
 
@@ -50,22 +51,36 @@ _OLD_NAMES = (
 )
 
 
-def training_config(backbone: str, start_from: str | None = None) -> OverseerConfig:
+def training_config(
+    backbone: str, start_from: str | None = None, learning: Learning = "everything"
+) -> OverseerConfig:
     """Return the network that is trained for a backbone.
 
     A ResNet has the sizes of the published networks, so that it can start from them; if it
-    starts from nothing, its batch norms learn too.
+    starts from nothing, its batch norms learn too. Details are there to be learned, or where the
+    start has learned them.
 
     Args:
         backbone: one of `BACKBONES`.
         start_from: whose weights it starts from, if any.
+        learning: what of it learns.
+
+    Raises:
+        ModelError: there is no such overseer to start from.
     """
     if backbone == "efficientnet_lite0":
+        details = _DETAIL_CHANNELS if learning == "details" else _known_details(start_from)
         return OverseerConfig(
-            backbone=backbone, image_size=_LITE_IMAGE_SIZE, detail_channels=_DETAIL_CHANNELS
+            backbone=backbone, image_size=_LITE_IMAGE_SIZE, detail_channels=details
         )
     norm: Literal["frozen", "batch"] = "batch" if start_from is None else "frozen"
     return OverseerConfig(backbone=backbone, channels=256, norm=norm)
+
+
+def _known_details(start_from: str | None) -> int | None:
+    """Return the detail channels of an overseer to start from; a checkpoint has none."""
+    folder = None if start_from is None else find_overseer(start_from)
+    return read_description(folder)[0].detail_channels if folder and folder.is_dir() else None
 
 
 def build_network(config: OverseerConfig, class_count: int) -> Network:

@@ -9,7 +9,7 @@ import torch
 from overseer.config import OverseerConfig
 from overseer.details import HeadWithDetails, PoolWithDetails, PredictorWithDetails
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
-from overseer.networks import build_network
+from overseer.networks import build_network, training_config
 from overseer.train import train_overseer
 from pipeline.errors import ModelError
 from pipeline.labelled_clip import LabelledClip
@@ -97,6 +97,14 @@ def test_details_learn_and_nothing_else_does(without_details, tmp_path):
 def test_a_network_without_the_branch_has_no_details_to_learn(without_details, tmp_path):
     with pytest.raises(ModelError, match="has no details to learn"):
         learned_details(without_details, tmp_path / "run", PLAIN)
+
+
+def test_details_are_there_to_be_learned_and_stay_when_the_rest_learns(without_details, tmp_path):
+    assert training_config("efficientnet_lite0", str(without_details)).detail_channels is None
+    assert training_config("efficientnet_lite0", "scopeline", "details").detail_channels
+    learned_details(without_details, tmp_path / "run").save(tmp_path / "detailed", "card")
+    kept = training_config("efficientnet_lite0", str(tmp_path / "detailed"))
+    assert kept.detail_channels == DETAILED.detail_channels
 
 
 def test_a_small_part_counts_wherever_in_the_box_it_is():
