@@ -184,7 +184,12 @@ def _part(material: Material, numbers: Sequence[int]) -> Material:
 
 def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size: int) -> None:
     """Train on some of the frames and write the model folder."""
-    options = {"network": asdict(config), "batch_size": batch_size, "labels": len(part.clips)}
+    options = {
+        "network": asdict(config),
+        "batch_size": batch_size,
+        "learning": job.learning,
+        "labels": len(part.clips),
+    }
     claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
         learn_overseer(job, part, config, batch_size, progress)

@@ -53,7 +53,8 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     _check_kept_share(job)
     if job.learning == "details" and job.start_from is None:
         raise UsageError("--learn details leaves the rest as it is; give --start-from")
-    claim_run_folder(job, "overseer", {"network": asdict(config), "batch_size": batch_size})
+    options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
+    claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
         learn_overseer(job, material, config, batch_size, progress)

@@ -94,7 +94,6 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "validation_split": job.validation_split,
         "pseudo_labels": [str(path) for path in job.pseudo_labels],
         "augmentation": job.augmentation,
-        "learning": job.learning,
         "plan": asdict(job.plan),
         **options,
     }

@@ -116,5 +116,6 @@ class PredictorWithDetails(FastRCNNPredictor):
         ours = whole[:, among]
         shares = (ours + self.detail_score(details)[:, among]).log_softmax(1)
         divided = whole.clone()
-        divided[:, among] = shares + ours.logsumexp(1, keepdim=True)
+        # Autocast on CUDA computes these in float32, whatever the precision.
+        divided[:, among] = (shares + ours.logsumexp(1, keepdim=True)).to(whole.dtype)
         return divided

@@ -107,6 +107,14 @@ def test_details_are_there_to_be_learned_and_stay_when_the_rest_learns(without_d
     assert kept.detail_channels == DETAILED.detail_channels
 
 
+def test_details_are_read_in_lower_precision_too():
+    network = build_network(DETAILED, len(CHOLECSEG8K.foreground))
+    network.roi_heads.box_predictor.tell_apart([1, 2])
+    overseer = MaskRCNNOverseer(network, DETAILED, CHOLECSEG8K, CPU, "bfloat16")
+    (detections,) = overseer.detect(instruments().images[:1])
+    assert np.isfinite(detections.scores).all()
+
+
 def test_a_small_part_counts_wherever_in_the_box_it_is():
     torch.manual_seed(0)
     pool, head = PoolWithDetails(), HeadWithDetails(4, 8, 8).eval()
