@@ -35,6 +35,7 @@ class AugmentationChoice(StrEnum):
 
     usual = "usual"
     wide = "wide"
+    wider = "wider"
 
 
 class LearnChoice(StrEnum):
@@ -181,7 +182,8 @@ def train_overseer(
         AugmentationChoice,
         typer.Option(
             help="How frames are varied. usual: place, light, smoke, blur; wide: more of it, and "
-            "other colours and textures, for data of another kind than your videos."
+            "other colours and textures, for data of another kind than your videos; wider: any "
+            "colours, for what is known by its shape alone."
         ),
     ] = AugmentationChoice.usual,
     learn: Annotated[

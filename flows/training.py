@@ -15,6 +15,7 @@ from flows.training_job import CURVES, REPORT, THEATRE, TrainingJob, claim_run_f
 from flows.training_material import (
     Material,
     labelled_material,
+    look_reporter,
     step_reporter,
     theatre_material,
 )
@@ -51,14 +52,21 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     """
     check_job(job)
     _check_kept_share(job)
-    if job.learning == "details" and job.start_from is None:
-        raise UsageError("--learn details leaves the rest as it is; give --start-from")
+    if job.learning == "details":
+        _check_details(job, config)
     options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
     claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
         learn_overseer(job, material, config, batch_size, progress)
     return job.out
+
+
+def _check_details(job: TrainingJob, config: OverseerConfig) -> None:
+    if job.start_from is None:
+        raise UsageError("--learn details leaves the rest as it is; give --start-from")
+    if config.detail_channels is None:
+        raise UsageError(f"--backbone {config.backbone} has no details to learn")
 
 
 def learn_overseer(
@@ -84,6 +92,7 @@ def learn_overseer(
         learning=job.learning,
         device=choose_device(job.device),
         on_step=step_reporter(job, progress),
+        on_look=look_reporter(progress),
     )
     details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
     if job.kept_share:

@@ -129,3 +129,13 @@ def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[s
         progress.update(bar, completed=step + 1, description=f"training  {text}")
 
     return report
+
+
+def look_reporter(progress: Progress) -> Callable[[int, int], None]:
+    """Return what shows the frames that details are pooled from, once there are any."""
+    bar = progress.add_task("looking at frames", total=None, visible=False)
+
+    def report(done: int, total: int) -> None:
+        progress.update(bar, completed=done, total=total, visible=True)
+
+    return report

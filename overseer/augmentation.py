@@ -200,8 +200,18 @@ _WIDE_LOOK = (
     v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.5))], p=0.15),
     v2.RandomApply([MotionBlur(longest=13)], p=0.15),
 )
+_WIDER_LOOK = (
+    v2.ToDtype(torch.float32, scale=True),
+    v2.RandomApply([Repaint(share=0.75, tint=0.45, roughest=0.4)], p=0.85),
+    v2.ColorJitter(brightness=(0.6, 1.45), contrast=(0.6, 1.4), saturation=(0.4, 1.6), hue=0.08),
+    v2.RandomGrayscale(0.1),
+    v2.RandomApply([Smoke(densest=0.6)], p=0.15),
+    v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.1),
+    v2.RandomApply([MotionBlur(longest=13)], p=0.1),
+)
 _TRANSFORM = v2.Compose([*_GEOMETRY, *_LOOK])
 _WIDE_TRANSFORM = v2.Compose([*_GEOMETRY, *_WIDE_LOOK])
+_WIDER_TRANSFORM = v2.Compose([*_GEOMETRY, *_WIDER_LOOK])
 _HARD_TRANSFORM = v2.Compose([*_GEOMETRY, *_HARD_LOOK])
 
 
@@ -233,6 +243,16 @@ def vary_frame_widely(
     return _varied(_WIDE_TRANSFORM, seed, image, track_map)
 
 
+def vary_frame_more_widely(
+    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Vary a frame as `vary_frame` does, and repaint most of what is in it in any colour.
+
+    For what shall be known by its shape alone. It takes and returns what `vary_frame` does.
+    """
+    return _varied(_WIDER_TRANSFORM, seed, image, track_map)
+
+
 def make_hard(
     seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
 ) -> tuple[Tensor, NDArray[np.uint8]]:
@@ -256,9 +276,10 @@ def _varied(
 
 
 # What varies labelled frames, by name: `usual` for data of the kind that is annotated later,
-# `wide` for data of another kind.
-Augmentation = Literal["usual", "wide"]
+# `wide` for data of another kind, `wider` for what is known by its shape and not by its colour.
+Augmentation = Literal["usual", "wide", "wider"]
 AUGMENTATIONS: dict[Augmentation, Callable[..., tuple[Tensor, NDArray[np.uint8]]]] = {
     "usual": vary_frame,
     "wide": vary_frame_widely,
+    "wider": vary_frame_more_widely,
 }

@@ -9,17 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
-from overseer.losses import Target, sampled_boxes
+from overseer.details import DetailExamples
+from overseer.losses import Target
 
-LOOKS = 1500
-"""Frames that boxes are pooled from, if the training has as many steps."""
+LOOKS = 3000
+"""Frames that boxes are pooled from, if the steps of a whole network would see as many."""
 
-_BOXES = 128
-# Boxes that are pooled once are soon known by heart: what is less sure of them knows others better.
-_LABEL_SMOOTHING = 0.1
+_BOXES = 64
 
 Batch = tuple[list[Tensor], list[Target]]
 
@@ -28,53 +27,54 @@ class DetailTrainer:
     """Computes the loss of the classes of things on batches of boxes.
 
     Args:
-        network: with a branch for details; in training mode, on the device where it learns.
+        network: with a branch for details, on the device where it learns.
         batch_of: draws the frames of a number, as `losses.mask_rcnn_losses` takes them.
         looks: frames to pool boxes from, each varied anew.
         seed: of the sampling.
+        on_look: is called with (frames that boxes were pooled from, all of them).
     """
 
     def __init__(
-        self, network: MaskRCNN, batch_of: Callable[[int], Batch], looks: int, seed: int
+        self,
+        network: MaskRCNN,
+        batch_of: Callable[[int], Batch],
+        looks: int,
+        seed: int,
+        on_look: Callable[[int, int], None],
     ) -> None:
         self._network = network
-        self._heads = network.roi_heads
+        self._details = network.roi_heads.details
         self._seed = seed
-        pooled: list[tuple[Tensor, Tensor, Tensor]] = []
+        network.eval()
+        pooled: list[DetailExamples] = []
         seen = number = 0
         while seen < looks:
             images, targets = batch_of(number)
-            with torch.no_grad():
-                pooled.append(self._pooled(images, targets))
+            pooled.append(self._pooled(images, targets))
             seen, number = seen + len(images), number + 1
-        parts = [torch.cat(each) for each in zip(*pooled, strict=True)]
-        self._details, self._whole, self._labels = parts
+            on_look(min(seen, looks), looks)
+        self._examples = DetailExamples(*(torch.cat(each) for each in zip(*pooled, strict=True)))
+        self._details.train()
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return the loss for a step's boxes; 0 if the frames hold no thing."""
-        predictor = self._heads.box_predictor
-        if not len(self._labels):
-            return {"loss_things": predictor.detail_score.weight.sum() * 0}
+        examples = self._examples
+        if not len(examples.classes):
+            return {"loss_details": self._details.loss(examples)}
         random = np.random.default_rng([self._seed, step])
-        rows = torch.from_numpy(random.choice(len(self._labels), _BOXES))
-        rows = rows.to(self._labels.device)
-        pooled = self._details[rows].float()
-        pooled = pooled.flip([axis for axis in (2, 3) if random.random() < 0.5])
-        details = self._heads.box_head.details(pooled)
-        logits = predictor.divided(self._whole[rows], details)[:, predictor.told_apart]
-        numbers = predictor.told_apart.cumsum(0) - 1
-        loss = nn.functional.cross_entropy(
-            logits, numbers[self._labels[rows]], label_smoothing=_LABEL_SMOOTHING
-        )
-        return {"loss_things": loss}
+        rows = torch.from_numpy(random.choice(len(examples.classes), _BOXES))
+        pooled, classes = (each[rows.to(each.device)] for each in examples)
+        pooled = pooled.float().flip([axis for axis in (2, 3) if random.random() < 0.5])
+        return {"loss_details": self._details.loss(DetailExamples(pooled, classes))}
 
-    def _pooled(self, images: list[Tensor], targets: list[Target]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return details in half precision, logits of the whole, and labels, of boxes on things."""
-        seen = sampled_boxes(self._network, images, targets)
-        predictor = self._heads.box_predictor
-        shown = [predictor.told_apart[labels] for labels in seen.labels]
-        boxes = [of_image[kept] for of_image, kept in zip(seen.proposals, shown, strict=True)]
-        labels = [of_image[kept] for of_image, kept in zip(seen.labels, shown, strict=True)]
-        features = self._heads.box_roi_pool(seen.features, boxes, seen.image_sizes)
-        whole = predictor.cls_score(self._heads.box_head.of_whole(features.whole))
-        return features.details.half(), whole.float(), torch.cat(labels)
+    @torch.no_grad()
+    def _pooled(self, images: list[Tensor], targets: list[Target]) -> DetailExamples:
+        """Pool the boxes of a batch, in half precision."""
+        network = self._network
+        batch, resized = network.transform(images, targets)
+        features = network.backbone(batch.tensors)
+        proposals, _ = network.rpn(batch, features)
+        found: DetailExamples = network.roi_heads.examples(
+            features, proposals, batch.image_sizes, resized
+        )
+        return found._replace(pooled=found.pooled.half())

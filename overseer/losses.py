@@ -1,17 +1,19 @@
 """Mask R-CNN's losses on labelled frames, without what the labels leave open."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.roi_heads import (
+    RoIHeads,
     fastrcnn_loss,
     project_masks_on_boxes,
 )
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.ops import box_iou
+
+from overseer.details import HeadsWithDetails
 
 Target = dict[str, Tensor]
 
@@ -59,7 +61,7 @@ def mask_rcnn_losses(
 ) -> dict[str, Tensor]:
     """Compute the losses of a Mask R-CNN whose proposals come from `IgnoringProposals`.
 
-    Where nothing is ignored they are torchvision's own.
+    Where nothing is ignored they are torchvision's own; details, where there are any, add theirs.
 
     Args:
         network: in training mode.
@@ -70,52 +72,6 @@ def mask_rcnn_losses(
     Returns:
         Scalars by name.
     """
-    seen = sampled_boxes(network, images, targets)
-    heads = network.roi_heads
-    scores, deltas = heads.box_predictor(
-        heads.box_head(heads.box_roi_pool(seen.features, seen.proposals, seen.image_sizes))
-    )
-    classifier_loss, box_loss = fastrcnn_loss(scores, deltas, seen.labels, seen.regression)
-    shown = [of_image > 0 for of_image in seen.labels]
-    boxes = [of_image[kept] for of_image, kept in zip(seen.proposals, shown, strict=True)]
-    objects = [of_image[kept] for of_image, kept in zip(seen.matched, shown, strict=True)]
-    logits = heads.mask_predictor(
-        heads.mask_head(heads.mask_roi_pool(seen.features, boxes, seen.image_sizes))
-    )
-    return seen.proposal_losses | {
-        "loss_classifier": classifier_loss,
-        "loss_box_reg": box_loss,
-        "loss_mask": _mask_loss(logits, boxes, objects, seen.targets),
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampledBoxes:
-    """A batch as the heads learn from it.
-
-    Attributes:
-        features: of the pyramid, by level.
-        image_sizes: (height, width) of each image within the batch.
-        targets: as `mask_rcnn_losses` takes them, at the size of the network's input.
-        proposal_losses: of the network that proposes boxes.
-        proposals: boxes of each image, float32[B, 4], xyxy in pixels of the input.
-        matched: the object of each box, int64[B].
-        labels: its class, int64[B], 0 for the background.
-        regression: the deltas that lead to it, float32[B, 4].
-    """
-
-    features: dict[str, Tensor]
-    image_sizes: list[tuple[int, int]]
-    targets: list[Target]
-    proposal_losses: dict[str, Tensor]
-    proposals: list[Tensor]
-    matched: list[Tensor]
-    labels: list[Tensor]
-    regression: list[Tensor]
-
-
-def sampled_boxes(network: MaskRCNN, images: list[Tensor], targets: list[Target]) -> SampledBoxes:
-    """Propose boxes, and say what each should be; arguments as in `mask_rcnn_losses`."""
     batch, resized = network.transform(images, targets)
     for target, size in zip(resized, batch.image_sizes, strict=True):
         target["ignored"] = resize_region(target["ignored"], size)
@@ -125,14 +81,37 @@ def sampled_boxes(network: MaskRCNN, images: list[Tensor], targets: list[Target]
         boxes[without_ignored(boxes, target["boxes"], target["ignored"])]
         for boxes, target in zip(proposals, resized, strict=True)
     ]
-    samples = network.roi_heads.select_training_samples(proposals, resized)
-    return SampledBoxes(
-        features=features,
-        image_sizes=batch.image_sizes,
-        targets=resized,
-        proposal_losses=losses,
-        **dict(zip(("proposals", "matched", "labels", "regression"), samples, strict=True)),
+    named: dict[str, Tensor] = losses
+    seen = (features, proposals, batch.image_sizes, resized)
+    if isinstance(network.roi_heads, HeadsWithDetails):
+        examples = network.roi_heads.examples(*seen)
+        named = named | {"loss_details": network.roi_heads.details.loss(examples)}
+    return named | _head_losses(network.roi_heads, *seen)
+
+
+def _head_losses(
+    heads: RoIHeads,
+    features: dict[str, Tensor],
+    proposals: list[Tensor],
+    image_sizes: list[tuple[int, int]],
+    targets: list[Target],
+) -> dict[str, Tensor]:
+    proposals, matched, labels, regression = heads.select_training_samples(proposals, targets)
+    scores, deltas = heads.box_predictor(
+        heads.box_head(heads.box_roi_pool(features, proposals, image_sizes))
     )
+    classifier_loss, box_loss = fastrcnn_loss(scores, deltas, labels, regression)
+    shown = [of_image > 0 for of_image in labels]
+    boxes = [of_image[kept] for of_image, kept in zip(proposals, shown, strict=True)]
+    objects = [of_image[kept] for of_image, kept in zip(matched, shown, strict=True)]
+    logits = heads.mask_predictor(
+        heads.mask_head(heads.mask_roi_pool(features, boxes, image_sizes))
+    )
+    return {
+        "loss_classifier": classifier_loss,
+        "loss_box_reg": box_loss,
+        "loss_mask": _mask_loss(logits, boxes, objects, targets),
+    }
 
 
 def _mask_loss(

@@ -21,7 +21,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from overseer.config import Learning, OverseerConfig
-from overseer.details import HeadWithDetails, PoolWithDetails, PredictorWithDetails
+from overseer.details import Details, HeadsWithDetails
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from overseer.model_folders import find_overseer, read_description
@@ -125,7 +125,7 @@ def training_losses(
 
 def has_details(network: Network) -> bool:
     """Return whether a network has a branch that reads details."""
-    return isinstance(network, MaskRCNN) and isinstance(network.roi_heads.box_head, HeadWithDetails)
+    return isinstance(network, MaskRCNN) and isinstance(network.roi_heads, HeadsWithDetails)
 
 
 def _min_size(config: OverseerConfig) -> int:
@@ -164,7 +164,8 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         rpn_pre_nms_top_n_test=min(3 * config.proposals, 1000),
         rpn_post_nms_top_n_test=config.proposals,
         rpn_batch_size_per_image=128,
-        **_box_parts(config, hidden, class_count + 1),
+        box_head=_box_head(channels, hidden, normalised=normalised),
+        box_predictor=FastRCNNPredictor(hidden, class_count + 1),
         box_batch_size_per_image=64,
         box_detections_per_img=config.detections,
         box_score_thresh=config.score_threshold,
@@ -176,24 +177,19 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         ),
     )
     network.rpn = IgnoringProposals(network.rpn)
+    if config.detail_channels is not None:
+        details = Details(channels, config.detail_channels, class_count + 1)
+        network.roi_heads = HeadsWithDetails(network.roi_heads, details)
     return network
 
 
-def _box_parts(config: OverseerConfig, hidden: int, class_count: int) -> dict[str, nn.Module]:
-    """Return what reads classes and boxes; `class_count` has the background."""
-    channels = config.channels
-    if config.detail_channels is not None:
-        return {
-            "box_roi_pool": PoolWithDetails(),
-            "box_head": HeadWithDetails(channels, hidden, config.detail_channels),
-            "box_predictor": PredictorWithDetails(hidden, config.detail_channels, class_count),
-        }
-    head = (
+def _box_head(channels: int, hidden: int, *, normalised: bool) -> nn.Module:
+    head: nn.Module = (
         FastRCNNConvFCHead((channels, 7, 7), [channels] * 4, [hidden], norm_layer=nn.BatchNorm2d)
-        if config.backbone == "resnet50_v2"
+        if normalised
         else TwoMLPHead(channels * 49, hidden)
     )
-    return {"box_head": head, "box_predictor": FastRCNNPredictor(hidden, class_count)}
+    return head
 
 
 def _build_backbone(config: OverseerConfig) -> nn.Module:

@@ -141,6 +141,7 @@ def train_overseer(
     learning: Learning = "everything",
     device: torch.device = _CPU,
     on_step: Callable[[int, dict[str, float]], None],
+    on_look: Callable[[int, int], None] = lambda done, total: None,
 ) -> MaskRCNNOverseer:
     """Train an overseer; an unfinished run in the folder goes on.
 
@@ -164,6 +165,7 @@ def train_overseer(
             and a step costs a fraction.
         device: where the network learns.
         on_step: is called after each step with its number and the losses.
+        on_look: is called with (frames looked at, all of them) before details learn.
 
     Raises:
         InputError: the clips hold no object of the label set's classes.
@@ -185,7 +187,7 @@ def train_overseer(
                 "with other classes; leave out --keep-start"
             )
     if has_details(network):
-        network.roi_heads.box_predictor.tell_apart(_numbers_of_things(label_set))
+        network.roi_heads.details.tell_apart(_numbers_of_things(label_set))
     if learning == "details":
         _freeze_all_but_details(network, label_set)
     network.to(device)
@@ -195,7 +197,8 @@ def train_overseer(
     )
     losses_of_step = trainer.losses_of_step
     if learning == "details":
-        details = DetailTrainer(network, trainer.batch_of_step, min(LOOKS, plan.steps), plan.seed)
+        looks = min(LOOKS, batch_size * plan.steps)
+        details = DetailTrainer(network, trainer.batch_of_step, looks, plan.seed, on_look)
         losses_of_step = details.losses_of_step
 
     def validate() -> dict[str, float]:
@@ -238,8 +241,7 @@ def _freeze_all_but_details(network: Network, label_set: LabelSet) -> None:
     if len(_numbers_of_things(label_set)) < 2:
         raise ModelError(f"label set {label_set.name} has no two things to tell apart by details")
     network.requires_grad_(False)
-    network.roi_heads.box_head.details.requires_grad_(True)
-    network.roi_heads.box_predictor.detail_score.requires_grad_(True)
+    network.roi_heads.details.requires_grad_(True)
 
 
 def _prepare_to_train(network: Network, config: OverseerConfig) -> None:

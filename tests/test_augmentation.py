@@ -1,6 +1,7 @@
 """Varied frames: picture and track map move together, and look like what a camera sees."""
 
 import numpy as np
+import pytest
 import torch
 from torchvision import tv_tensors
 
@@ -11,6 +12,7 @@ from overseer.augmentation import (
     Smoke,
     make_hard,
     vary_frame,
+    vary_frame_more_widely,
     vary_frame_widely,
 )
 
@@ -65,13 +67,17 @@ def test_hard_frames_keep_their_track_maps_and_differ_more():
     assert np.std(hard) > np.std(easy)
 
 
-def test_wide_variation_moves_frames_alike_and_changes_what_they_look_like_more():
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [(vary_frame, vary_frame_widely), (vary_frame_widely, vary_frame_more_widely)],
+)
+def test_wide_variation_moves_frames_alike_and_changes_what_they_look_like_more(less, more):
     image, track_map = bright_square()
     image[track_map > 0] = (150, 110, 110)
     usual, wide = [], []
-    for seed in range(40):
-        picture, tracks = vary_frame(seed, image, track_map)
-        wider, wide_tracks = vary_frame_widely(seed, image, track_map)
+    for seed in range(60):
+        picture, tracks = less(seed, image, track_map)
+        wider, wide_tracks = more(seed, image, track_map)
         assert np.array_equal(tracks, wide_tracks)
         assert 0 <= wider.min() <= wider.max() <= 1
         usual.append(greenness(picture, tracks))

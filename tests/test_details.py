@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from overseer.config import OverseerConfig
-from overseer.details import HeadWithDetails, PoolWithDetails, PredictorWithDetails
-from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights
+from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights, load_overseer
 from overseer.networks import build_network, training_config
 from overseer.train import train_overseer
 from pipeline.errors import ModelError
@@ -84,14 +83,35 @@ def test_details_learn_and_nothing_else_does(without_details, tmp_path):
     learned = {name for name in after if not after[name].equal(before[name])}
     assert learned
     assert learned <= new
-    assert all("detail" in name or name.endswith("told_apart") for name in new)
+    assert all(name.startswith("roi_heads.details.") for name in new)
     things = {
         number
         for number, label in enumerate(CHOLECSEG8K.foreground, start=1)
         if not CHOLECSEG8K.is_stuff(label.id)
     }
-    told_apart = after["roi_heads.box_predictor.told_apart"]
+    told_apart = after["roi_heads.details.told_apart"]
     assert set(torch.nonzero(told_apart)[:, 0].tolist()) == things
+
+
+def test_details_learn_with_the_rest_too(without_details, tmp_path):
+    detailed = tmp_path / "detailed"
+    learned_details(without_details, tmp_path / "run").save(detailed, "card")
+    losses = {}
+    further = train_overseer(
+        clips=[instruments()],
+        validation_clips=[],
+        label_set=CHOLECSEG8K,
+        config=DETAILED,
+        plan=TrainingPlan(steps=1, learning_rate=1e-2),
+        batch_size=1,
+        folder=tmp_path / "further",
+        start_from=detailed,
+        on_step=lambda step, values: losses.update(values),
+    )
+    assert losses["loss_details"] > 0
+    before, after = load_overseer(detailed, CPU).network.state_dict(), further.network.state_dict()
+    for part in ("details.score.weight", "box_predictor.cls_score.weight"):
+        assert not after[f"roi_heads.{part}"].equal(before[f"roi_heads.{part}"])
 
 
 def test_a_network_without_the_branch_has_no_details_to_learn(without_details, tmp_path):
@@ -109,31 +129,77 @@ def test_details_are_there_to_be_learned_and_stay_when_the_rest_learns(without_d
 
 def test_details_are_read_in_lower_precision_too():
     network = build_network(DETAILED, len(CHOLECSEG8K.foreground))
-    network.roi_heads.box_predictor.tell_apart([1, 2])
+    network.roi_heads.details.tell_apart([1, 2])
     overseer = MaskRCNNOverseer(network, DETAILED, CHOLECSEG8K, CPU, "bfloat16")
     (detections,) = overseer.detect(instruments().images[:1])
     assert np.isfinite(detections.scores).all()
 
 
-def test_a_small_part_counts_wherever_in_the_box_it_is():
+def detailed_heads():
+    """Return the heads of a network whose details see class 3 wherever anything sticks out."""
     torch.manual_seed(0)
-    pool, head = PoolWithDetails(), HeadWithDetails(4, 8, 8).eval()
-    predictor = PredictorWithDetails(8, 8, 4)
-    predictor.tell_apart([1, 3])
-    torch.nn.init.ones_(predictor.detail_score.weight[3:])
-    sides = (48, 24, 12, 6)
-    boxes = [torch.tensor([[0.0, 0.0, 192.0, 96.0]])]
-    logits = []
+    network = build_network(DETAILED, 3).eval()
+    network.roi_heads.details.tell_apart([1, 3])
+    torch.nn.init.ones_(network.roi_heads.details.score.weight[3:])
+    return network.roi_heads
+
+
+def features_with_a_spot(column):
+    """Return a pyramid of zeros but for a small spot of the finest level, if there is a column."""
+    sides = {str(level): 48 // 2**level for level in range(4)}
+    features = {level: torch.zeros(1, 16, side, side) for level, side in sides.items()}
+    if column is not None:
+        features["0"][:, :, 10:13, column : column + 3] = 5.0
+    return features
+
+
+def test_a_small_part_counts_wherever_in_the_box_it_is():
+    heads, boxes = detailed_heads(), torch.tensor([[0.0, 0.0, 192.0, 96.0]])
+    shares = []
     for column in (None, 8, 32):
-        features = {str(level): torch.zeros(1, 4, side, side) for level, side in enumerate(sides)}
-        if column is not None:
-            features["0"][:, :, 10:13, column : column + 3] = 5.0
-        pooled = pool(features, boxes, [(192, 192)])
-        logits.append(predictor(head(pooled))[0])
-    nowhere, left, right = logits
-    assert not torch.allclose(left, nowhere, atol=1e-1)
-    assert torch.allclose(left - nowhere, right - nowhere, atol=1e-2)
+        features = features_with_a_spot(column)
+        heads.box_roi_pool(features, [boxes], [(192, 192)])
+        pooled = heads.pooled(features, torch.tensor([0]), boxes)
+        shares.append(heads.details(pooled, torch.zeros(1, 4)).detach().softmax(1)[0].numpy())
+    nowhere, left, right = shares
+    assert min(left[3], right[3]) > nowhere[3] + 0.01
     # Which thing it is, and not whether it is one.
-    shares, before = (logits.detach().softmax(1)[0].numpy() for logits in (left, nowhere))
-    assert shares[[0, 2]] == pytest.approx(before[[0, 2]])
-    assert shares[3] > before[3]
+    assert left[[0, 2]] == pytest.approx(nowhere[[0, 2]])
+
+
+def test_details_are_read_in_the_box_as_it_was_moved():
+    heads, size = detailed_heads(), [(192, 192)]
+    features = features_with_a_spot(None)
+    proposal = torch.tensor([[40.0, 40.0, 80.0, 80.0]])
+    with torch.no_grad():
+        heads.box_predictor.bbox_pred.weight.zero_()
+        heads.box_predictor.bbox_pred.bias.zero_()
+        heads.box_predictor.bbox_pred.bias[[4, 12]] = 10.0
+        seen = heads.seen(features, [proposal], size)
+    assert seen.boxes[0].tolist() == pytest.approx([80.0, 40.0, 120.0, 80.0])
+
+
+def test_details_learn_from_boxes_that_fit_a_thing():
+    heads = detailed_heads()
+    with torch.no_grad():
+        heads.box_predictor.bbox_pred.weight.zero_()
+        heads.box_predictor.bbox_pred.bias.zero_()
+    thing, tissue, elsewhere = (
+        [10.0, 10.0, 60.0, 60.0],
+        [90.0, 90.0, 180.0, 180.0],
+        [120.0, 10.0, 160.0, 60.0],
+    )
+    target = {"boxes": torch.tensor([thing, tissue]), "labels": torch.tensor([3, 2])}
+    proposals = [torch.tensor([thing, tissue, elsewhere])]
+    examples = heads.examples(features_with_a_spot(None), proposals, [(192, 192)], [target])
+    # The box that was proposed, and the thing's own.
+    assert examples.classes.tolist() == [3, 3]
+    assert len(examples.pooled) == 2
+
+
+def test_without_an_instrument_details_learn_nothing_and_do_not_fail():
+    heads = detailed_heads()
+    nothing = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    proposals = [torch.tensor([[10.0, 10.0, 60.0, 60.0]])]
+    examples = heads.examples(features_with_a_spot(None), proposals, [(192, 192)], [nothing])
+    assert heads.details.loss(examples).item() == 0

@@ -389,6 +389,9 @@ def test_details_are_learned_by_a_trained_overseer(job, tmp_path):
     config = replace(TINY, detail_channels=8)
     with pytest.raises(UsageError, match="--learn details leaves the rest as it is"):
         train_overseer_job(replace(job, learning="details"), config=config, batch_size=1)
+    unable = replace(job, learning="details", start_from="scopeline")
+    with pytest.raises(UsageError, match="has no details to learn"):
+        train_overseer_job(unable, config=TINY, batch_size=1)
     first = train_overseer_job(job, config=TINY, batch_size=1)
     further = replace(job, out=tmp_path / "detailed", start_from=str(first), learning="details")
     folder = train_overseer_job(further, config=config, batch_size=1)
