@@ -126,10 +126,12 @@ class Repaint(v2.Transform):
         share: of the tracks, and of what is none, that are repainted, 0..1.
         tint: standard deviation of the logarithm of each channel's gain.
         roughest: how much lighter or darker than its surroundings a texture may be, 0..1.
+        most_colours: that a track may have side by side, along each axis of the picture.
     """
 
-    def __init__(self, share: float, tint: float, roughest: float) -> None:
+    def __init__(self, share: float, tint: float, roughest: float, most_colours: int = 1) -> None:
         super().__init__()
+        self._most_colours = most_colours
         self._share = share
         self._tint = tint
         self._roughest = roughest
@@ -141,12 +143,15 @@ class Repaint(v2.Transform):
         for track_id in track_map.unique():
             if float(torch.rand(1)) < self._share:
                 inside = track_map == track_id
-                paint = self._texture(track_map.shape[-2:]) * self._colour()
+                paint = self._texture(track_map.shape[-2:]) * self._colours(track_map.shape[-2:])
                 gains[:, inside] = paint[:, inside]
         return {"gains": gains}
 
-    def _colour(self) -> Tensor:
-        return (self._tint * torch.randn(3, 1, 1)).exp()
+    def _colours(self, size: torch.Size) -> Tensor:
+        """Draw colours that change over the picture: shaft and jaws may be of different ones."""
+        cells = torch.randint(1, self._most_colours + 1, (2,)).tolist()
+        tints = self._tint * torch.randn(1, 3, *cells)
+        return nn.functional.interpolate(tints, size, mode="nearest")[0].exp()
 
     def _texture(self, size: torch.Size) -> Tensor:
         cells = [int(torch.randint(4, max(length // 2, 5), (1,))) for length in size]
@@ -202,7 +207,7 @@ _WIDE_LOOK = (
 )
 _WIDER_LOOK = (
     v2.ToDtype(torch.float32, scale=True),
-    v2.RandomApply([Repaint(share=0.75, tint=0.45, roughest=0.4)], p=0.85),
+    v2.RandomApply([Repaint(share=0.75, tint=0.45, roughest=0.4, most_colours=8)], p=0.85),
     v2.ColorJitter(brightness=(0.6, 1.45), contrast=(0.6, 1.4), saturation=(0.4, 1.6), hue=0.08),
     v2.RandomGrayscale(0.1),
     v2.RandomApply([Smoke(densest=0.6)], p=0.15),

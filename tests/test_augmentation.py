@@ -103,6 +103,16 @@ def test_tracks_are_repainted_each_in_its_own_colour():
     assert torch.equal(left, picture)
 
 
+def test_a_track_may_be_repainted_in_several_colours_side_by_side():
+    torch.manual_seed(4)
+    picture = tv_tensors.Image(torch.full((3, 40, 60), 0.4))
+    tracks = tv_tensors.Mask(torch.ones(40, 60))
+    repaint = Repaint(share=1.0, tint=0.3, roughest=0.0, most_colours=3)
+    counts = {len(repaint(picture, tracks)[0].flatten(1).T.unique(dim=0)) for _ in range(40)}
+    assert counts <= {1, 2, 3, 4, 6, 9}
+    assert max(counts) > 3
+
+
 def test_repainted_textures_are_as_rough_as_they_may_be():
     torch.manual_seed(0)
     picture = tv_tensors.Image(torch.full((3, 40, 60), 0.5))
