@@ -16,7 +16,7 @@ from rich.table import Table
 from flows.command_options import screen
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
-    check_job,
+    check_overseer_job,
     learn_overseer,
     learn_tracker,
     moving_material,
@@ -128,7 +128,7 @@ def measure_label_budgets(
     """
     if job.data == THEATRE:
         raise UsageError("--label-budget needs labelled frames; give --data a data set")
-    check_job(job)
+    check_overseer_job(job, config)
     material = labelled_material(job, side_to_vary(config))
     chosen = {budget: _spread(len(material.clips), budget) for budget in budgets}
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))

@@ -50,10 +50,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         InputError: the data set holds nothing to learn from.
         UsageError: the folder holds another training, or training and validation share a video.
     """
-    check_job(job)
-    _check_kept_share(job)
-    if job.learning == "details":
-        _check_details(job, config)
+    check_overseer_job(job, config)
     options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
     claim_run_folder(job, "overseer", options)
     with Progress(console=screen) as progress:
@@ -62,7 +59,16 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     return job.out
 
 
-def _check_details(job: TrainingJob, config: OverseerConfig) -> None:
+def check_overseer_job(job: TrainingJob, config: OverseerConfig) -> None:
+    """Refuse what cannot be trained, before anything is drawn or read.
+
+    Raises:
+        UsageError: choices do not go together, or a device is not there.
+    """
+    check_job(job)
+    _check_kept_share(job)
+    if job.learning == "everything":
+        return
     if job.start_from is None:
         raise UsageError("--learn details leaves the rest as it is; give --start-from")
     if config.detail_channels is None:

@@ -96,6 +96,20 @@ def test_the_theatre_has_no_budget(data, scopeline):
     assert "--label-budget needs labelled frames" in " ".join(err.split())
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--learn", "details"), "--learn details leaves the rest as it is"),
+        (("--keep-start", 0.5), "--keep-start keeps weights of --start-from"),
+    ],
+)
+def test_choices_that_need_a_start_are_refused_with_budgets_too(data, scopeline, options, said):
+    code, _, err = train(scopeline, data, "2", *options)
+    assert code == 2
+    assert said in " ".join(err.split())
+    assert not (data.parent / "curve").exists()
+
+
 def test_budgets_are_read_in_order_and_once():
     assert parse_budgets("20, 10,20") == (10, 20)
     with pytest.raises(UsageError, match="write it as 10,20,40"):
