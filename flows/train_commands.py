@@ -190,7 +190,7 @@ def train_overseer(
         LearnChoice,
         typer.Option(
             help="What learns. details: what tells look-alike things apart by small parts, alone; "
-            "boxes and masks stay those of --start-from."
+            "what finds boxes and draws masks stays that of --start-from."
         ),
     ] = LearnChoice.everything,
     pseudo_labels: Annotated[

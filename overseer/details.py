@@ -215,6 +215,7 @@ class HeadsWithDetails(RoIHeads):
         around = torch.cat([corners[:, :2] - border, corners[:, 2:] + border], 1)
         places = torch.cat([images[:, None].to(around), around], 1)
         finest = features["0"]
+        # Known since the box head has pooled the same images, see `seen`.
         scale = self.box_roi_pool.scales[0]
         found: Tensor = roi_align(finest, places.to(finest.dtype), _CELLS, scale, _SAMPLES)
         return found

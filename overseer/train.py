@@ -161,8 +161,8 @@ def train_overseer(
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         pseudo_labels: frames that nobody labelled, to learn from besides.
         augmentation: how labelled frames are varied.
-        learning: what of the network learns. With `details` boxes and masks stay what they are,
-            and a step costs a fraction.
+        learning: what of the network learns. With `details` what finds boxes and draws masks
+            stays as it is, and a step costs a fraction.
         device: where the network learns.
         on_step: is called after each step with its number and the losses.
         on_look: is called with (frames looked at, all of them) before details learn.
