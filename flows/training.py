@@ -100,7 +100,7 @@ def learn_overseer(
         on_step=step_reporter(job, progress),
         on_look=look_reporter(progress),
     )
-    details = f"- network: Mask R-CNN, {config}\n- frames in each step: {batch_size}\n"
+    details = f"- network: Mask R-CNN, {overseer.config}\n- frames in each step: {batch_size}\n"
     if job.kept_share:
         scores: dict[str, float] = {}
         if material.validation_clips:

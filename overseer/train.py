@@ -1,6 +1,7 @@
 """Train a Mask R-CNN overseer on labelled frames."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,7 @@ def train_overseer(
         clips: labelled frames.
         validation_clips: others, to measure on now and then, if there are any.
         label_set: what the class ids in the clips mean.
-        config: the network to train.
+        config: the network to train; without details if no two things are there to tell apart.
         plan: how long and how fast.
         batch_size: frames in each step.
         folder: receives the checkpoint, the losses and the scores.
@@ -170,13 +171,14 @@ def train_overseer(
     Raises:
         InputError: the clips hold no object of the label set's classes.
         ModelError: there is no overseer with this backbone to start from, or it has other classes
-            and a share of its weights is to be kept; or the network has no details to learn.
+            and a share of its weights is to be kept; or there are no details to learn.
     """
     known = {label.id for label in label_set.foreground}
     if not any(known & set(clip.class_of_track.values()) for clip in clips):
         raise InputError(
             f"the training data holds no object of label set {label_set.name}; check --labels"
         )
+    config = _without_needless_details(config, label_set, learning)
     torch.manual_seed(plan.seed)
     network = _untrained_network(config, len(label_set.foreground))
     if start_from is not None:
@@ -189,7 +191,7 @@ def train_overseer(
     if has_details(network):
         network.roi_heads.details.tell_apart(_numbers_of_things(label_set))
     if learning == "details":
-        _freeze_all_but_details(network, label_set)
+        _freeze_all_but_details(network)
     network.to(device)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
@@ -230,16 +232,24 @@ def _untrained_network(config: OverseerConfig, class_count: int) -> Network:
     return network
 
 
+def _without_needless_details(
+    config: OverseerConfig, label_set: LabelSet, learning: Learning
+) -> OverseerConfig:
+    if len(_numbers_of_things(label_set)) >= 2:
+        return config
+    if learning == "details":
+        raise ModelError(f"label set {label_set.name} has no two things to tell apart by details")
+    return replace(config, detail_channels=None)
+
+
 def _numbers_of_things(label_set: LabelSet) -> list[int]:
     numbered = enumerate(label_set.foreground, start=1)
     return [number for number, label in numbered if not label_set.is_stuff(label.id)]
 
 
-def _freeze_all_but_details(network: Network, label_set: LabelSet) -> None:
+def _freeze_all_but_details(network: Network) -> None:
     if not has_details(network):
         raise ModelError("an overseer with this --backbone has no details to learn")
-    if len(_numbers_of_things(label_set)) < 2:
-        raise ModelError(f"label set {label_set.name} has no two things to tell apart by details")
     network.requires_grad_(False)
     network.roi_heads.details.requires_grad_(True)
 

@@ -1,6 +1,7 @@
 """The branch that reads small parts: no change until it has learned, then it alone changes."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,11 +9,11 @@ import torch
 
 from overseer.config import OverseerConfig
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights, load_overseer
-from overseer.networks import build_network, training_config
+from overseer.networks import build_network, has_details, training_config
 from overseer.train import train_overseer
 from pipeline.errors import ModelError
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import CHOLECSEG8K
+from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan
 
 CPU = torch.device("cpu")
@@ -42,6 +43,13 @@ def without_details(tmp_path):
     folder = tmp_path / "without"
     MaskRCNNOverseer(network, PLAIN, CHOLECSEG8K, CPU).save(folder, "card")
     return folder
+
+
+def one_instrument():
+    """Return the clip with its grasper alone, as an instrument of no kind."""
+    clip = instruments()
+    maps = np.where(clip.track_maps == 1, clip.track_maps, 0)
+    return replace(clip, track_maps=maps, class_of_track={1: INSTRUMENTS.classes[0].id})
 
 
 def learned_details(start, folder, config=DETAILED):
@@ -117,6 +125,28 @@ def test_details_learn_with_the_rest_too(without_details, tmp_path):
 def test_a_network_without_the_branch_has_no_details_to_learn(without_details, tmp_path):
     with pytest.raises(ModelError, match="has no details to learn"):
         learned_details(without_details, tmp_path / "run", PLAIN)
+
+
+def test_one_kind_of_things_has_no_details_to_learn_or_to_pay_for(without_details, tmp_path):
+    learn = partial(
+        train_overseer,
+        clips=[one_instrument()],
+        validation_clips=[],
+        label_set=INSTRUMENTS,
+        config=DETAILED,
+        plan=TrainingPlan(steps=1, learning_rate=1e-2),
+        batch_size=1,
+        folder=tmp_path / "run",
+        start_from=without_details,
+        on_step=lambda step, losses: None,
+    )
+    with pytest.raises(ModelError, match="instruments has no two things"):
+        learn(learning="details")
+    overseer = learn()
+    assert not has_details(overseer.network)
+    overseer.save(tmp_path / "instrument", "card")
+    (detections,) = load_overseer(tmp_path / "instrument", CPU).detect(instruments().images[:1])
+    assert set(detections.class_ids.tolist()) <= {INSTRUMENTS.classes[0].id}
 
 
 def test_details_are_there_to_be_learned_and_stay_when_the_rest_learns(without_details, tmp_path):
