@@ -5,7 +5,6 @@ picture and track map together. Smoke and motion blur, which torchvision does no
 that leaves the track map alone are transforms of the same kind.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -214,18 +213,30 @@ _WIDER_LOOK = (
     v2.RandomApply([v2.GaussianBlur(7, sigma=(0.3, 2.0))], p=0.1),
     v2.RandomApply([MotionBlur(longest=13)], p=0.1),
 )
-_TRANSFORM = v2.Compose([*_GEOMETRY, *_LOOK])
-_WIDE_TRANSFORM = v2.Compose([*_GEOMETRY, *_WIDE_LOOK])
-_WIDER_TRANSFORM = v2.Compose([*_GEOMETRY, *_WIDER_LOOK])
-_HARD_TRANSFORM = v2.Compose([*_GEOMETRY, *_HARD_LOOK])
+
+# What varies labelled frames: `usual` for data of the kind that is annotated later, `wide` for data
+# of another kind, of which some is repainted, `wider` for what is known by its shape and not by its
+# colour.
+Augmentation = Literal["usual", "wide", "wider"]
+# `hard` is for frames that nobody labelled: colours change more, smoke and blur are frequent, and a
+# patch may hide something, whose tracks stay in the map.
+Variation = Augmentation | Literal["hard"]
+_LOOKS: dict[Variation, tuple[nn.Module, ...]] = {
+    "usual": _LOOK,
+    "wide": _WIDE_LOOK,
+    "wider": _WIDER_LOOK,
+    "hard": _HARD_LOOK,
+}
+_TRANSFORMS = {variation: v2.Compose([*_GEOMETRY, *look]) for variation, look in _LOOKS.items()}
 
 
 def vary_frame(
-    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
+    variation: Variation, seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
 ) -> tuple[Tensor, NDArray[np.uint8]]:
     """Vary a frame at random: its geometry together with its track map, its look alone.
 
     Args:
+        variation: how.
         seed: everything random follows from it.
         image: uint8[H, W, 3], RGB.
         track_map: uint8[H, W], the track id at each pixel.
@@ -234,57 +245,9 @@ def vary_frame(
         The picture float32[3, H, W], RGB, 0..1, and the track map in the same shape; what comes
         from outside the frame is black and no track.
     """
-    return _varied(_TRANSFORM, seed, image, track_map)
-
-
-def vary_frame_widely(
-    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
-) -> tuple[Tensor, NDArray[np.uint8]]:
-    """Vary a frame as `vary_frame` does, and repaint what is in it.
-
-    For training on pictures of another kind than those that are annotated later. It takes and
-    returns what `vary_frame` does.
-    """
-    return _varied(_WIDE_TRANSFORM, seed, image, track_map)
-
-
-def vary_frame_more_widely(
-    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
-) -> tuple[Tensor, NDArray[np.uint8]]:
-    """Vary a frame as `vary_frame` does, and repaint most of what is in it in any colour.
-
-    For what shall be known by its shape alone. It takes and returns what `vary_frame` does.
-    """
-    return _varied(_WIDER_TRANSFORM, seed, image, track_map)
-
-
-def make_hard(
-    seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
-) -> tuple[Tensor, NDArray[np.uint8]]:
-    """Vary a frame as `vary_frame` does, but make it hard to read.
-
-    Colours change more, smoke and blur are frequent, and a patch may hide something, whose tracks
-    stay in the map. It takes and returns what `vary_frame` does.
-    """
-    return _varied(_HARD_TRANSFORM, seed, image, track_map)
-
-
-def _varied(
-    transform: v2.Compose, seed: int, image: NDArray[np.uint8], track_map: NDArray[np.uint8]
-) -> tuple[Tensor, NDArray[np.uint8]]:
     picture = tv_tensors.Image(torch.from_numpy(np.array(image)).permute(2, 0, 1))
     tracks = tv_tensors.Mask(torch.from_numpy(np.array(track_map)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        varied, varied_tracks = transform(picture, tracks)
+        varied, varied_tracks = _TRANSFORMS[variation](picture, tracks)
     return varied.as_subclass(Tensor).clamp(0, 1), np.asarray(varied_tracks.numpy(), np.uint8)
-
-
-# What varies labelled frames, by name: `usual` for data of the kind that is annotated later,
-# `wide` for data of another kind, `wider` for what is known by its shape and not by its colour.
-Augmentation = Literal["usual", "wide", "wider"]
-AUGMENTATIONS: dict[Augmentation, Callable[..., tuple[Tensor, NDArray[np.uint8]]]] = {
-    "usual": vary_frame,
-    "wide": vary_frame_widely,
-    "wider": vary_frame_more_widely,
-}

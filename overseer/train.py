@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
-from overseer.augmentation import AUGMENTATIONS, Augmentation, make_hard
+from overseer.augmentation import Augmentation, Variation, vary_frame
 from overseer.class_balance import balanced_chances
 from overseer.config import Learning, OverseerConfig
 from overseer.detail_training import LOOKS, Batch, DetailTrainer
@@ -61,7 +61,7 @@ class FrameTrainer:
         self._batch_size = batch_size
         self._seed = seed
         self._pseudo_labels = pseudo_labels
-        self._vary = AUGMENTATIONS[augmentation]
+        self._augmentation: Variation = augmentation
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return Mask R-CNN's losses for a step's batch."""
@@ -89,16 +89,14 @@ class FrameTrainer:
     ) -> tuple[Tensor, NDArray[np.uint8], dict[int, int]]:
         """Draw a frame for a place in the batch, and vary it."""
         pseudo = self._pseudo_labels
+        clips, chances, variation = self._clips, self._chances, self._augmentation
         if pseudo is not None and place % 2:
+            clips, variation = pseudo.clips, "hard"
             chances = pseudo.weights / pseudo.weights.sum()
-            clip, vary = pseudo.clips[int(random.choice(len(chances), p=chances))], make_hard
-        else:
-            clip, vary = (
-                self._clips[int(random.choice(len(self._chances), p=self._chances))],
-                self._vary,
-            )
+        clip = clips[int(random.choice(len(chances), p=chances))]
         frame, seed = int(random.integers(len(clip))), int(random.integers(2**31))
-        return *vary(seed, clip.images[frame], clip.track_maps[frame]), clip.class_of_track
+        image, track_map = vary_frame(variation, seed, clip.images[frame], clip.track_maps[frame])
+        return image, track_map, clip.class_of_track
 
     def _example(
         self, image: Tensor, track_map: NDArray[np.uint8], class_of_track: dict[int, int]

@@ -5,16 +5,7 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from overseer.augmentation import (
-    MotionBlur,
-    Patch,
-    Repaint,
-    Smoke,
-    make_hard,
-    vary_frame,
-    vary_frame_more_widely,
-    vary_frame_widely,
-)
+from overseer.augmentation import MotionBlur, Patch, Repaint, Smoke, vary_frame
 
 
 def bright_square():
@@ -27,7 +18,7 @@ def bright_square():
 
 def test_frames_are_varied_together_with_their_track_maps():
     for seed in range(40):
-        picture, varied = vary_frame(seed, *bright_square())
+        picture, varied = vary_frame("usual", seed, *bright_square())
         assert (picture.dtype, picture.shape) == (torch.float32, (3, 60, 80))
         assert 0 <= picture.min() <= picture.max() <= 1
         assert set(np.unique(varied)) <= {0, 9}
@@ -39,14 +30,14 @@ def test_the_same_seed_gives_the_same_frame_and_leaves_other_randomness_alone():
     torch.manual_seed(3)
     expected = torch.rand(1)
     torch.manual_seed(3)
-    first, second, other = (vary_frame(seed, *bright_square())[0] for seed in (7, 7, 8))
+    first, second, other = (vary_frame("usual", seed, *bright_square())[0] for seed in (7, 7, 8))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_frames_become_of_many_kinds():
-    varied = [vary_frame(seed, *bright_square()) for seed in range(60)]
+    varied = [vary_frame("usual", seed, *bright_square()) for seed in range(60)]
     areas = {int((tracks == 9).sum()) for _, tracks in varied}
     assert min(areas) < 500 < 700 < max(areas)
     assert len({round(picture.mean().item(), 2) for picture, _ in varied}) > 10
@@ -57,8 +48,8 @@ def test_hard_frames_keep_their_track_maps_and_differ_more():
     textured = image + np.random.default_rng(0).integers(0, 60, image.shape, np.uint8) // 2
     easy, hard = ([], [])
     for seed in range(40):
-        picture, tracks = vary_frame(seed, textured, track_map)
-        harder, hard_tracks = make_hard(seed, textured, track_map)
+        picture, tracks = vary_frame("usual", seed, textured, track_map)
+        harder, hard_tracks = vary_frame("hard", seed, textured, track_map)
         # The same seed moves both alike; only what they look like differs.
         assert np.array_equal(tracks, hard_tracks)
         assert 0 <= harder.min() <= harder.max() <= 1
@@ -67,17 +58,14 @@ def test_hard_frames_keep_their_track_maps_and_differ_more():
     assert np.std(hard) > np.std(easy)
 
 
-@pytest.mark.parametrize(
-    ("less", "more"),
-    [(vary_frame, vary_frame_widely), (vary_frame_widely, vary_frame_more_widely)],
-)
+@pytest.mark.parametrize(("less", "more"), [("usual", "wide"), ("wide", "wider")])
 def test_wide_variation_moves_frames_alike_and_changes_what_they_look_like_more(less, more):
     image, track_map = bright_square()
     image[track_map > 0] = (150, 110, 110)
     usual, wide = [], []
     for seed in range(60):
-        picture, tracks = less(seed, image, track_map)
-        wider, wide_tracks = more(seed, image, track_map)
+        picture, tracks = vary_frame(less, seed, image, track_map)
+        wider, wide_tracks = vary_frame(more, seed, image, track_map)
         assert np.array_equal(tracks, wide_tracks)
         assert 0 <= wider.min() <= wider.max() <= 1
         usual.append(greenness(picture, tracks))
