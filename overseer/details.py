@@ -102,8 +102,7 @@ class Details(nn.Module):
         own = self.score(self.parts(pooled))[:, among]
         shares = (_WHOLE_SHARE * ours + own).log_softmax(1)
         divided = whole.clone()
-        # Autocast on CUDA computes these in float32, whatever the precision.
-        divided[:, among] = (shares + ours.logsumexp(1, keepdim=True)).to(whole.dtype)
+        divided[:, among] = shares + ours.logsumexp(1, keepdim=True)
         return divided
 
 

@@ -9,13 +9,8 @@ from torchvision.models import get_model
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
-from torchvision.models.detection.faster_rcnn import (
-    FastRCNNConvFCHead,
-    FastRCNNPredictor,
-    TwoMLPHead,
-)
+from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -25,6 +20,7 @@ from overseer.details import Details, HeadsWithDetails
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from overseer.model_folders import find_overseer, read_description
+from overseer.precise_boxes import PreciseBoxPredictor, PreciseRPNHead
 from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
 
@@ -158,14 +154,14 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         min_size=_min_size(config),
         max_size=config.image_size,
         rpn_anchor_generator=AnchorGenerator(sizes, (_ASPECT_RATIOS,) * _LEVELS),
-        rpn_head=RPNHead(channels, len(_ASPECT_RATIOS), conv_depth=2 if normalised else 1),
+        rpn_head=PreciseRPNHead(channels, len(_ASPECT_RATIOS), conv_depth=2 if normalised else 1),
         rpn_pre_nms_top_n_train=600,
         rpn_post_nms_top_n_train=300,
         rpn_pre_nms_top_n_test=min(3 * config.proposals, 1000),
         rpn_post_nms_top_n_test=config.proposals,
         rpn_batch_size_per_image=128,
         box_head=_box_head(channels, hidden, normalised=normalised),
-        box_predictor=FastRCNNPredictor(hidden, class_count + 1),
+        box_predictor=PreciseBoxPredictor(hidden, class_count + 1),
         box_batch_size_per_image=64,
         box_detections_per_img=config.detections,
         box_score_thresh=config.score_threshold,

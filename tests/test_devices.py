@@ -8,6 +8,7 @@ from flows.models import choose_precision, open_overseer, open_tracker
 from flows.settings import AnnotateSettings
 from pipeline.devices import computing, moved
 from pipeline.frames import open_video
+from pipeline.masks import iou_matrix
 from tests.conftest import CLIP, annotated_clip
 
 CPU = torch.device("cpu")
@@ -61,6 +62,14 @@ def test_both_networks_compute_in_the_precision_and_answer_in_float32(images, pr
     tracker.encode_ahead([0, 1], images)
     assert within == expected
     assert tracker._encoded_ahead[0].vision[-1].dtype is torch.float32
+
+
+def test_nothing_is_seen_twice_in_lower_precision():
+    overseer = open_overseer("scopeline", CPU, precision="bfloat16")
+    (detections,) = overseer.detect(next(iter(open_video(CLIP).batches(4))).images[3:])
+    same = iou_matrix(detections.masks, detections.masks) > 0.8
+    assert len(detections) > 5
+    assert same.sum() == len(detections)
 
 
 def test_annotate_finds_the_same_masks(scopeline, tmp_path):
