@@ -209,9 +209,8 @@ class HeadsWithDetails(RoIHeads):
             images: the number of each box's image, int64[B].
             boxes: float32[B, 4], xyxy in pixels of the input.
         """
-        corners = boxes.float()
-        border = _BORDER_SHARE * (corners[:, 2:] - corners[:, :2]) + _BORDER_PX
-        around = torch.cat([corners[:, :2] - border, corners[:, 2:] + border], 1)
+        border = _BORDER_SHARE * (boxes[:, 2:] - boxes[:, :2]) + _BORDER_PX
+        around = torch.cat([boxes[:, :2] - border, boxes[:, 2:] + border], 1)
         places = torch.cat([images[:, None].to(around), around], 1)
         finest = features["0"]
         # Known since the box head has pooled the same images, see `seen`.

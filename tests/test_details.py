@@ -52,20 +52,27 @@ def one_instrument():
     return replace(clip, track_maps=maps, class_of_track={1: INSTRUMENTS.classes[0].id})
 
 
-def learned_details(start, folder, config=DETAILED):
-    clip = instruments()
+def trained(start, folder, clip=None, **options):
+    """Train on a few frames from a start; details are there to be learned, unless told otherwise."""
+    settings = {
+        "label_set": CHOLECSEG8K,
+        "config": DETAILED,
+        "plan": TrainingPlan(steps=1, learning_rate=1e-2),
+        "on_step": lambda step, losses: None,
+    }
     return train_overseer(
-        clips=[clip],
+        clips=[instruments() if clip is None else clip],
         validation_clips=[],
-        label_set=CHOLECSEG8K,
-        config=config,
-        plan=TrainingPlan(steps=3, learning_rate=1e-2),
         batch_size=1,
         folder=folder,
         start_from=start,
-        learning="details",
-        on_step=lambda step, losses: None,
+        **settings | options,
     )
+
+
+def learned_details(start, folder, config=DETAILED):
+    plan = TrainingPlan(steps=3, learning_rate=1e-2)
+    return trained(start, folder, config=config, plan=plan, learning="details")
 
 
 def test_what_has_learned_without_details_sees_the_same_with_them(without_details):
@@ -105,16 +112,8 @@ def test_details_learn_with_the_rest_too(without_details, tmp_path):
     detailed = tmp_path / "detailed"
     learned_details(without_details, tmp_path / "run").save(detailed, "card")
     losses = {}
-    further = train_overseer(
-        clips=[instruments()],
-        validation_clips=[],
-        label_set=CHOLECSEG8K,
-        config=DETAILED,
-        plan=TrainingPlan(steps=1, learning_rate=1e-2),
-        batch_size=1,
-        folder=tmp_path / "further",
-        start_from=detailed,
-        on_step=lambda step, values: losses.update(values),
+    further = trained(
+        detailed, tmp_path / "further", on_step=lambda step, values: losses.update(values)
     )
     assert losses["loss_details"] > 0
     before, after = load_overseer(detailed, CPU).network.state_dict(), further.network.state_dict()
@@ -129,16 +128,7 @@ def test_a_network_without_the_branch_has_no_details_to_learn(without_details, t
 
 def test_one_kind_of_things_has_no_details_to_learn_or_to_pay_for(without_details, tmp_path):
     learn = partial(
-        train_overseer,
-        clips=[one_instrument()],
-        validation_clips=[],
-        label_set=INSTRUMENTS,
-        config=DETAILED,
-        plan=TrainingPlan(steps=1, learning_rate=1e-2),
-        batch_size=1,
-        folder=tmp_path / "run",
-        start_from=without_details,
-        on_step=lambda step, losses: None,
+        trained, without_details, tmp_path / "run", one_instrument(), label_set=INSTRUMENTS
     )
     with pytest.raises(ModelError, match="instruments has no two things"):
         learn(learning="details")
