@@ -15,7 +15,7 @@ from flows.video_job import VideoJob, annotate_job, existing_set, manifest_of
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.errors import UsageError
-from pipeline.frames import VideoSource, open_video
+from pipeline.frames import VideoSource, numbered_frames, open_video
 from pipeline.scene_changes import SceneWatch
 from pipeline.segments import Segment, SegmentJoiner, plan_segments, search_windows
 
@@ -147,9 +147,4 @@ def _plan(job: SegmentsJob, video: VideoSource) -> list[Segment]:
 
 def _cuts_between(video: VideoSource, low: int, high: int) -> list[int]:
     watch = SceneWatch()
-    return [
-        int(index)
-        for batch in video.batches(BATCH_FRAMES, high, low)
-        for index, image in zip(batch.indices, batch.images, strict=True)
-        if watch.look(image).cut
-    ]
+    return [index for index, image in numbered_frames(video, high, low) if watch.look(image).cut]

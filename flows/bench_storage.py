@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.bench_clock import in_turns, seconds_of
-from flows.settings import BATCH_FRAMES
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.frames import open_video
+from pipeline.frames import numbered_frames, open_video
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import FrameAnnotation
 
@@ -47,8 +46,7 @@ def _count(read: Callable[[], Iterator[NDArray[np.uint8]]]) -> int:
 
 
 def _images(path: Path) -> Iterator[NDArray[np.uint8]]:
-    for batch in open_video(path).batches(BATCH_FRAMES):
-        yield from batch.images
+    return (image for _, image in numbered_frames(open_video(path)))
 
 
 def _opencv_images(video: Path) -> Iterator[NDArray[np.uint8]]:

@@ -14,7 +14,7 @@ from flows.settings import BATCH_FRAMES
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
-from pipeline.frames import open_video
+from pipeline.frames import numbered_frames, open_video
 from pipeline.masks import decode_mask
 from pipeline.policy import Given
 from pipeline.records import Prompt, PromptReason
@@ -177,5 +177,5 @@ def _frame_count(job: VideoJob) -> int:
 
 
 def _images(job: VideoJob) -> list[NDArray[np.uint8]]:
-    batches = open_video(job.video).batches(BATCH_FRAMES, job.settings.max_frames)
-    return [image for batch in batches for image in batch.images]
+    frames = numbered_frames(open_video(job.video), job.settings.max_frames)
+    return [image for _, image in frames]

@@ -1,23 +1,20 @@
 """Several policies on one video, with the same models, against the truth."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flows.annotation_loops import open_models
-from flows.settings import ADAPTIVE, BATCH_FRAMES, POLICIES, AnnotateSettings
+from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import comparable_frames
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
-from pipeline.frames import open_video
+from pipeline.frames import numbered_frames, open_video
 from pipeline.identity import identity_scores
 from pipeline.mask_folder import MaskFolder
 from pipeline.metrics import evaluate
@@ -137,7 +134,8 @@ def _measure_steadiness(
     length = max(found.manifest.counts.frames for found in annotated.values())
     if [frame.index for frame in truth[:length]] == list(range(length)):
         frames[_TRUTH] = truth
-    images = _images(comparison.video, comparison.settings.max_frames)
+    video = open_video(comparison.video)
+    images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
     measured = temporal_consistency(frames, images, _cuts(truth))
     return {name: figures.to_json() for name, figures in measured.items()}
 
@@ -158,11 +156,6 @@ def _settings_of(policy: str) -> dict[str, Any]:
         f"--policies has {policy!r}; choose among {', '.join(COMPARABLE)}, {_ADAPTIVE}, "
         f"{_EVERY}N and {_WITHOUT}RULE, where RULE is one of {', '.join(LEFT_OUT)}"
     )
-
-
-def _images(video: Path, max_frames: int | None) -> Iterator[NDArray[np.uint8]]:
-    for batch in open_video(video).batches(BATCH_FRAMES, max_frames):
-        yield from batch.images
 
 
 def _cuts(truth: Sequence[FrameAnnotation]) -> frozenset[int]:

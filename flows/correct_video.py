@@ -9,7 +9,6 @@ from typing import Any
 
 from flows.job_identity import describe_tracker
 from flows.models import choose_device, open_tracker
-from flows.settings import BATCH_FRAMES
 from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
@@ -18,7 +17,7 @@ from pipeline.correct import correct
 from pipeline.correction_plan import plan_corrections
 from pipeline.corrections import Corrections, fingerprint, open_corrections
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.frames import VideoInfo, VideoSource, open_video
+from pipeline.frames import VideoInfo, VideoSource, numbered_frames, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
 from tracking.mask_choice import surest_masks
@@ -104,7 +103,7 @@ def _frames(
     known = max((prompt.prompt_id for _, prompt in corrected.prompts()), default=-1)
     return correct(
         corrected.frames(),
-        video.batches(BATCH_FRAMES, corrected.manifest.counts.frames),
+        numbered_frames(video, corrected.manifest.counts.frames),
         plans=plan_corrections(corrected.frames(), changes.frames(), tracker.look_back),
         tracker=tracker,
         first_prompt_id=known + 1,

@@ -24,7 +24,7 @@ from overseer.validation import mask_precision
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import merge_by_class
-from pipeline.frames import list_images, open_video, read_image
+from pipeline.frames import list_images, numbered_frames, open_video, read_image
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS, LabelSet
 from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
@@ -193,13 +193,11 @@ def _scores(
 
 def _sampled_clip(folder: Path) -> LabelledClip:
     truth = AnnotationSet(folder / "truth.annset")
-    images: list[Any] = []
-    for batch in open_video(folder / "video.mp4").batches(8):
-        images += [
-            image
-            for index, image in zip(batch.indices, batch.images, strict=True)
-            if index % _AP_EVERY_FRAMES == 0
-        ]
+    images = [
+        image
+        for index, image in numbered_frames(open_video(folder / "video.mp4"))
+        if index % _AP_EVERY_FRAMES == 0
+    ]
     maps = np.zeros((len(images), *images[0].shape[:2]), np.uint8)
     class_of_track: dict[int, int] = {}
     for frame in truth.frames():

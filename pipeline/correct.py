@@ -12,7 +12,6 @@ from pipeline.correction_plan import TrackPlan
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import (
     FrameAnnotation,
-    FrameBatch,
     Origin,
     Prompt,
     PromptReason,
@@ -27,7 +26,7 @@ Image = NDArray[np.uint8]
 
 def correct(
     frames: Iterable[FrameAnnotation],
-    batches: Iterable[FrameBatch],
+    pictures: Iterator[tuple[int, Image]],
     *,
     plans: Plans,
     tracker: Tracker,
@@ -40,7 +39,8 @@ def correct(
 
     Args:
         frames: those of the corrected set, in order.
-        batches: the pictures, in order; none is taken after the last frame that is tracked.
+        pictures: the index and the picture of each frame, in order; none is taken after the last
+            frame that is tracked.
         plans: from `plan_corrections`, by track id.
         tracker: a fresh one.
         first_prompt_id: numbers the prompts from here on.
@@ -52,13 +52,12 @@ def correct(
         InputError: the video ends early.
     """
     active = _active_frames(plans)
-    images = _images(batches)
     run = _Run(plans, tracker, first_prompt_id)
     waiting: deque[_Revision] = deque()
     for frame in frames:
         waiting.append(_Revision(frame))
         if frame.index in active:
-            image = next(image for index, image in images if index == frame.index)
+            image = next(image for index, image in pictures if index == frame.index)
             run.step(waiting, image)
         if len(waiting) > tracker.look_back:
             yield waiting.popleft().finish(plans)
@@ -72,11 +71,6 @@ def _active_frames(plans: Plans) -> set[int]:
         for span in (*plan.followed, *plan.before)
         for frame_index in span
     }
-
-
-def _images(batches: Iterable[FrameBatch]) -> Iterator[tuple[int, Image]]:
-    for batch in batches:
-        yield from zip(batch.indices.tolist(), batch.images, strict=True)
 
 
 class _Run:

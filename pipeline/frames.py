@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
@@ -30,6 +30,7 @@ VIDEO_SUFFIXES = (
     ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".asf", ".dv", ".3gp", ".flv", ".ogv",
 )  # fmt: skip
 _FOLDER_RATE = 25.0
+_DECODED_TOGETHER = 8
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
 OnBadFrame = Literal["stop", "skip"]
@@ -99,6 +100,27 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
     return VideoFile(path, on_bad_frame)
+
+
+def numbered_frames(
+    video: VideoSource, max_frames: int | None = None, start: int = 0
+) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
+    """Decode in order, for those who need no batches.
+
+    Args:
+        video: where the frames come from.
+        max_frames: end before the frame of this index.
+        start: index of the first frame.
+
+    Yields:
+        The index and the picture uint8[H, W, 3], RGB, of each frame.
+
+    Raises:
+        InputError: a frame cannot be decoded, or the video ends early.
+    """
+    with closing(video.batches(_DECODED_TOGETHER, max_frames, start)) as batches:
+        for batch in batches:
+            yield from batch.numbered()
 
 
 class VideoFile:

@@ -4,6 +4,7 @@ Masks are bool[..., H, W] at the video's size, boxes xyxy in pixels with the far
 outside (half-open), frame indices count from 0.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,6 +66,10 @@ class FrameBatch:
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.indices)
+
+    def numbered(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Yield the index and the picture uint8[H, W, 3] of each frame."""
+        return zip(self.indices.tolist(), self.images, strict=True)
 
 
 def _require_appearances(appearances: NDArray[np.float32] | None, count: int) -> None:

@@ -129,7 +129,7 @@ class Steadied:
             yield batch
 
     def _see(self, batch: FrameBatch) -> None:
-        for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
+        for index, image in batch.numbered():
             self._greys[index] = small_grey(image, LONGER_SIDE_PX)
 
     def _given_out(self) -> list[FrameAnnotation]:

@@ -14,7 +14,7 @@ from pipeline.correct import correct
 from pipeline.correction_plan import TrackPlan
 from pipeline.manifest import Manifest
 from pipeline.masks import decode_mask, encode_mask
-from pipeline.records import FrameBatch, Origin, PromptReason
+from pipeline.records import Origin, PromptReason
 from samples.theatre.render import render
 from tests.conftest import annotated_frame, rectangle
 from tracking.tracker import Sam2Tracker
@@ -43,9 +43,7 @@ class Pictures:
             image = np.full((*SIZE, 3), 30, np.uint8)
             image[square(10 + index)] = (220, 200, 60)
             self.taken += 1
-            yield FrameBatch(
-                indices=np.array([index]), times=np.array([index / 25]), images=image[None]
-            )
+            yield index, image
 
 
 def iou(first, second):
@@ -60,7 +58,7 @@ def run(frames, tracker, *plans, pictures=None):
     tracker.reset()
     found = correct(
         frames,
-        pictures or Pictures(),
+        iter(pictures or Pictures()),
         plans={plan.track_id: plan for plan in plans},
         tracker=tracker,
         first_prompt_id=50,

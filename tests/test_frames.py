@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.frames import open_video, read_image
+from pipeline.frames import numbered_frames, open_video, read_image
 from pipeline.video_writer import VideoWriter
 
 
@@ -34,6 +34,13 @@ def test_frames_equal_those_of_another_decoder(small_video):
 
 def test_max_frames_ends_early(small_video):
     assert sum(len(batch) for batch in open_video(small_video).batches(4, max_frames=6)) == 6
+
+
+def test_frames_come_one_by_one_with_their_indices(small_video):
+    frames = list(numbered_frames(open_video(small_video), 11, start=2))
+    assert [index for index, _ in frames] == list(range(2, 11))
+    shades = [image.mean() for _, image in frames]
+    assert np.allclose(shades, 20 * np.arange(2, 11), atol=4)
 
 
 def test_a_folder_of_frames_is_in_natural_order(tmp_path):

@@ -79,8 +79,8 @@ class HeldMasks:
         """Go on from a state, given the batches before it."""
         self.reset()
         for batch in past:
-            for row, frame_index in enumerate(batch.indices.tolist()):
-                self.track(frame_index, batch.images[row])
+            for frame_index, image in batch.numbered():
+                self.track(frame_index, image)
         names = {int(name.removeprefix("track-")): name for name in state}
         self._shares = {track_id: np.array(state[name]) for track_id, name in names.items()}
 

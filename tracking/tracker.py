@@ -296,9 +296,9 @@ class Sam2Tracker:
         self._bank = restored_bank(state, self._device)
         outputs = restored_outputs(state, self._device)
         for batch in past:
-            for row, frame_index in enumerate(batch.indices.tolist()):
+            for frame_index, image in batch.numbered():
                 if frame_index in outputs:
-                    self._see(frame_index, batch.images[row])
+                    self._see(frame_index, image)
                     self._outputs = outputs[frame_index]
         if not outputs:
             self._frame_index = int(state["last-frame"][0])

@@ -29,13 +29,12 @@ from overseer.datasets.labelled_frames import (
 )
 from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES, list_images, open_video, read_image
+from pipeline.frames import VIDEO_SUFFIXES, list_images, numbered_frames, open_video, read_image
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
 
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200
-_BATCH_FRAMES = 8
 _PREFIX = "frame_"
 _SHAPES = ("mask", "polygon", "box")
 
@@ -222,11 +221,8 @@ def _decode(
             f"{video.info.frame_count} frames; give the video that was annotated"
         )
     chosen = set(wanted)
-    with closing(video.batches(_BATCH_FRAMES, wanted[-1] + 1)) as batches:
-        for batch in batches:
-            for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
-                if index in chosen:
-                    yield index, image
+    with closing(numbered_frames(video, wanted[-1] + 1)) as frames:
+        yield from ((index, image) for index, image in frames if index in chosen)
 
 
 def _frame(

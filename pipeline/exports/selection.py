@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError, UsageError
-from pipeline.frames import open_video
+from pipeline.frames import numbered_frames, open_video
 from pipeline.labels import LabelClass
 from pipeline.masks import rle_area
 from pipeline.records import FrameAnnotation, TrackAnnotation
 
 ImageKind = Literal["jpeg", "png", "none"]
 OutOfBody = Literal["keep", "blank"]
-_BATCH_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +99,10 @@ class Selection:
             )
         frames = self.frames()
         frame = next(frames, None)
-        for batch in video.batches(_BATCH_FRAMES, manifest.counts.frames):
-            for index, image in zip(batch.indices.tolist(), batch.images, strict=True):
-                if frame is not None and frame.index == index:
-                    yield frame, self._shown(frame, image)
-                    frame = next(frames, None)
+        for index, image in numbered_frames(video, manifest.counts.frames):
+            if frame is not None and frame.index == index:
+                yield frame, self._shown(frame, image)
+                frame = next(frames, None)
 
     def _shown(self, frame: FrameAnnotation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         blank = self.out_of_body == "blank" and "out_of_body" in frame.flags
