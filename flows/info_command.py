@@ -94,6 +94,8 @@ def _print_video(document: dict[str, Any]) -> None:
 
 
 def _print_set(document: dict[str, Any]) -> None:
+    from pipeline.manifest import settings_in_effect
+
     video, counts = document["video"], document["counts"]
     _print_facts(
         {
@@ -104,7 +106,7 @@ def _print_set(document: dict[str, Any]) -> None:
             "annotated": f"{counts['frames']} frames, {counts['masks']} masks",
             "labels": document["labels"]["name"],
             "models": _joined({role: model["name"] for role, model in document["models"].items()}),
-            "settings": _joined(document["settings"]),
+            "settings": _joined(settings_in_effect(document["settings"])),
             "software": _joined(document["software"]),
         }
     )
@@ -130,8 +132,7 @@ def _pictures(video: dict[str, Any], frames: int) -> str:
 
 def _joined(values: dict[str, Any]) -> str:
     """Say what is set, such as `policy constellation, steady 0.8`."""
-    said = {name: value for name, value in values.items() if value not in (None, [], {})}
-    return ", ".join(f"{name} {value}" for name, value in said.items())
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _track_table(document: dict[str, Any]) -> Table:

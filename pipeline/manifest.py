@@ -1,5 +1,6 @@
 """The manifest of an annotation set: what it is of, how it was made, which parts it has."""
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
@@ -59,3 +60,14 @@ class Manifest(_Strict):
     failure: str | None = None
     parts: int = 0
     counts: Counts = Counts()
+
+
+def settings_in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a manifest that say something, for people to read.
+
+    How prompts are taken says nothing where none were given.
+    """
+    said = {name: value for name, value in settings.items() if value not in (None, [], {})}
+    if "prompts" in said:
+        return said
+    return {name: value for name, value in said.items() if not name.startswith("prompt_")}

@@ -13,6 +13,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.doubts import Doubt, worth_labelling
 from pipeline.errors import InputError
 from pipeline.exports.selection import OutOfBody, Selection
+from pipeline.manifest import settings_in_effect
 from pipeline.output import whole_file
 from pipeline.overlay import OverlayPainter
 from pipeline.page_pictures import jpeg_url
@@ -117,9 +118,7 @@ def _render(
         redacted=sum(last - first + 1 for first, last in summary.bands["out_of_body"])
         if out_of_body == "blank"
         else None,
-        settings={
-            name: value for name, value in manifest.settings.items() if value not in (None, [])
-        },
+        settings=settings_in_effect(manifest.settings),
     )
 
 

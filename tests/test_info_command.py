@@ -17,7 +17,7 @@ def told_of(path):
 
 def test_facts_and_tracks(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
-    settings = {"policy": "constellation", "labels": None}
+    settings = {"policy": "constellation", "prompts": None, "prompt_kind": "mask"}
     with AnnotationSetWriter(path, new_manifest(clip_info, labels, settings=settings)) as writer:
         for index in range(3):
             writer.add(annotated_frame(index, t7_c1=rectangle(2, 2, 9, 9)))

@@ -116,7 +116,7 @@ def test_a_set_without_frames_has_a_report(small_video, labels, tmp_path):
 
 
 def test_settings_that_say_nothing_are_left_out(small_video, labels, tmp_path):
-    settings = {"policy": "sasvi", "without": [], "labels": None}
+    settings = {"policy": "sasvi", "without": [], "labels": None, "prompt_frames": [0]}
     path = small_video.parent / "small.annset"
     annotated = AnnotationSet(write_set(path, small_video, labels, [], settings=settings))
     write_report(annotated, tmp_path / "report.html")
@@ -124,6 +124,16 @@ def test_settings_that_say_nothing_are_left_out(small_video, labels, tmp_path):
     assert "<td>policy</td><td>sasvi</td>" in page
     assert "<td>without</td>" not in page
     assert "<td>labels</td>" not in page
+    # Without prompts, how they are taken says nothing.
+    assert "<td>prompt frames</td>" not in page
+
+
+def test_how_given_prompts_are_taken_is_told(small_video, labels, tmp_path):
+    settings = {"prompts": "masks", "prompt_frames": [0]}
+    path = small_video.parent / "small.annset"
+    annotated = AnnotationSet(write_set(path, small_video, labels, [], settings=settings))
+    write_report(annotated, tmp_path / "report.html")
+    assert "<td>prompt frames</td><td>[0]</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_without_the_video_there_is_a_report_without_pictures(annotated, small_video, tmp_path):
