@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.given_prompts import given_policy, open_given
+from flows.memory_pools import share_memory_pools
 from flows.models import (
     choose_device,
     choose_precision,
@@ -40,6 +41,7 @@ def _open_models(
     precision: PrecisionName,
 ) -> tuple[Any, Any]:
     """Load models once for all the videos of a process; None is not loaded."""
+    share_memory_pools()
     place = choose_device(device)
     how = runtime, choose_precision(precision, place)
     # An overseer errs now and then: a track that holds on to what it was holds on to that as well.
