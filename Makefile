@@ -44,9 +44,10 @@ demo: $(STAMP)
 	$(BIN)/python -m flows.demo
 
 # A module's tests stay in one process, which makes what they share once. Modules come in the order
-# of their names: in that of their sizes, long ones of few tests would run alone at the end.
+# of their names: in that of their sizes, long ones of few tests would run alone at the end. The
+# processes share the processors, so a thread that waits for another must not hold one.
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder
 
 # What the README says of the models that ship; takes about half an hour.

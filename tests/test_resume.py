@@ -33,7 +33,7 @@ SETTINGS = AnnotateSettings(overseer_every=10)
 BATCH = 4
 # Whole videos are annotated, which takes long on a busy machine.
 pytestmark = pytest.mark.timeout(900)
-FRAMES = 26
+FRAMES = 18
 
 
 class Recorded:
@@ -100,11 +100,11 @@ def two_threads():
 @pytest.mark.parametrize("name", ["sasvi", "constellation"])
 def test_images_are_encoded_together_as_before(theatre, trained, tmp_path, name):
     # On several threads a picture's features depend on how many are encoded at once.
-    test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, 16)
+    test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, 12)
 
 
 @pytest.mark.parametrize("name", LOOPS)
-@pytest.mark.parametrize("stop", [4, 16, FRAMES])
+@pytest.mark.parametrize("stop", [4, 12, FRAMES])
 def test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, stop):
     def tracker():
         return Sam2Tracker(trained, torch.device("cpu"), look_back=6)
