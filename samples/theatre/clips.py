@@ -53,12 +53,17 @@ def draw_clip(
     )
 
 
+def _clip_path(seed: int, folder: Path, scenery: Scenery) -> Path:
+    return folder / f"{scenery.family(seed)}-{scenery.look(seed).name}-{seed}"
+
+
 def _store_clip(
     seed: int, folder: Path, frame_count: int, width: int, height: int, scenery: Scenery
-) -> Path:
-    path = folder / f"{scenery.family(seed)}-{scenery.look(seed).name}-{seed}"
+) -> None:
+    path = _clip_path(seed, folder, scenery)
+    # Another process, such as the other model's training, may have drawn it meanwhile.
     if path.exists():
-        return path
+        return
     cv2.setNumThreads(1)
     clip = draw_clip(
         seed=seed, frame_count=frame_count, width=width, height=height, scenery=scenery
@@ -71,11 +76,9 @@ def _store_clip(
     try:
         draft.rename(path)
     except OSError:
-        # Another process, such as the other model's training, has drawn the clip meanwhile.
         if not path.exists():
             raise
         shutil.rmtree(draft)
-    return path
 
 
 def _open_clip(path: Path) -> LabelledClip:
@@ -96,7 +99,7 @@ def clip_pool(
     height: int,
     scenery: Scenery = PLAIN_SCENERY,
     workers: int = 2,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[LabelledClip]:
     """Draw the clips of some seeds into a folder, or open those that are there already.
 
@@ -111,11 +114,12 @@ def clip_pool(
         height: frame height in pixels.
         scenery: what the scenes look like.
         workers: processes that draw.
-        on_progress: is called with (clips done, clips in all).
+        on_progress: is called with (clips that are there, clips in all).
     """
-    seeds = list(seeds)
     folder = folder / f"{width}x{height}x{frame_count}-edition-{_EDITION}"
     folder.mkdir(parents=True, exist_ok=True)
+    paths = {seed: _clip_path(seed, folder, scenery) for seed in seeds}
+    missing = [seed for seed, path in paths.items() if not path.exists()]
     store = partial(
         _store_clip,
         folder=folder,
@@ -124,11 +128,10 @@ def clip_pool(
         height=height,
         scenery=scenery,
     )
-    clips = []
+    there = len(paths) - len(missing)
+    on_progress(there, len(paths))
     # Forking a process in which torch has threads can leave the child waiting for ever.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-        for path in executor.map(store, seeds, chunksize=4):
-            clips.append(_open_clip(path))
-            if on_progress is not None:
-                on_progress(len(clips), len(seeds))
-    return clips
+        for done, _ in enumerate(executor.map(store, missing, chunksize=4), start=there + 1):
+            on_progress(done, len(paths))
+    return [_open_clip(path) for path in paths.values()]
