@@ -34,7 +34,7 @@ from pipeline.errors import (
     UnreachableError,
 )
 
-# A lease is renewed this often; a stop is noticed after each batch.
+# Progress is told this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
 _LOG_EVERY_S = 60.0
 _POLL_S = 0.5
@@ -112,7 +112,8 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
         return EntryState.RUNNING
     try:
         log.add("began", name, address=entry.address, tries=entry.tries)
-        _annotate(job, entry, ledger, log, owner)
+        with ledger.kept(name, owner):
+            _annotate(job, entry, ledger, log, owner)
     except AnnotationStoppedError:
         ledger.settle(name, owner, EntryState.WAITING)
         log.add("stopped", name)
@@ -171,8 +172,8 @@ def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
         return
     folder = out / FOLDER / _FETCHED / quote(entry.name, safe="")
     path = folder / PurePosixPath(entry.address).name
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         _fetch(entry.address, path)
         yield path
     finally:
@@ -360,11 +361,7 @@ def _summary(entries: Sequence[Entry], skipped: Sequence[str]) -> ArchiveSummary
         ),
         skipped=tuple(skipped),
         failed={entry.name: entry.reason or "" for entry in entries if entry.state in failures},
-        waiting=tuple(
-            entry.name
-            for entry in entries
-            if entry.state in (EntryState.WAITING, EntryState.RUNNING)
-        ),
+        waiting=tuple(entry.name for entry in entries if _is_open(entry)),
     )
 
 

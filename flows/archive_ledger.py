@@ -3,9 +3,10 @@
 import math
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,9 +19,10 @@ from pipeline.errors import OutputError
 FOLDER = ".scopeline"
 _FILE = "ledger.sqlite"
 _BUSY_TIMEOUT_S = 60.0
-# A process that lives renews its lease after each batch of frames, so this long without one
-# means that its machine is gone; processes of the same machine are asked for directly.
+# A process that lives renews its lease several times in its length, so this long without one means
+# that its machine is gone; processes of the same machine are asked for directly.
 LEASE_S = 300.0
+_RENEWALS = 5
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS videos (
@@ -228,6 +230,31 @@ class Ledger:
                 (EntryState.RUNNING.value, owner, now + LEASE_S, now, now, name),
             )
         return entry
+
+    @contextmanager
+    def kept(self, name: str, owner: str) -> Iterator[None]:
+        """Renew the lease of a video for the time of the block, whatever takes long in it.
+
+        To fetch a large video or to hash it can take longer than a lease, and tells no progress.
+        """
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(LEASE_S / _RENEWALS):
+                # What cannot be written now can be the next time; else the lease runs out.
+                with suppress(sqlite3.Error), self._transaction() as database:
+                    database.execute(
+                        "UPDATE videos SET lease_until = ? WHERE name = ? AND owner = ?",
+                        (time.time() + LEASE_S, name, owner),
+                    )
+
+        renewing = threading.Thread(target=renew, name="lease", daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            renewing.join()
 
     def progress(self, name: str, owner: str, done: int, total: int) -> None:
         """Renew the lease of a video, and say how far it is.

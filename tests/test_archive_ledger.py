@@ -71,6 +71,28 @@ def test_a_lease_is_renewed_with_the_progress(ledger):
     assert (entry.frames_done, entry.frames_total) == (8, 100)
 
 
+def test_a_lease_lasts_as_long_as_the_work_on_its_video(ledger, monkeypatch):
+    monkeypatch.setattr(archive_ledger, "LEASE_S", 0.5)
+    ledger.look([video(), video("op2")], "job")
+    ledger.claim("op1", ELSEWHERE)
+    ledger.claim("op2", ELSEWHERE)
+    with ledger.kept("op1", ELSEWHERE):
+        # To fetch or to hash a large video tells no progress.
+        time.sleep(0.8)
+        assert [entry.is_held for entry in ledger.entries()] == [True, False]
+    time.sleep(0.6)
+    assert not ledger.entries()[0].is_held
+
+
+def test_a_lost_lease_is_not_renewed(ledger, monkeypatch):
+    monkeypatch.setattr(archive_ledger, "LEASE_S", 0.1)
+    ledger.look([video()], "job")
+    ledger.claim("op1", ELSEWHERE)
+    with ledger.kept("op1", this_process()):
+        time.sleep(0.3)
+    assert not ledger.entries()[0].is_held
+
+
 def test_a_video_that_changes_waits_again(ledger):
     ledger.look([video()], "job")
     ledger.claim("op1", this_process())
