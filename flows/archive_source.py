@@ -11,6 +11,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
+from fsspec.utils import get_protocol
 from natsort import natsorted
 
 from pipeline.errors import InputError
@@ -109,19 +110,29 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
     if _VIDEO_COLUMN not in table.column_names:
         raise InputError(f"{path} has no column {_VIDEO_COLUMN!r}; name the column of paths so")
     folder = path.resolve().parent
-    for entry in table[_VIDEO_COLUMN].to_pylist():
-        if "://" in str(entry):
-            yield from _in_store(str(entry))
-            continue
-        video = (folder / str(entry)).resolve()
-        if not video.is_relative_to(folder):
+    for entry in map(str, table[_VIDEO_COLUMN].to_pylist()):
+        is_address = "://" in entry
+        video = (folder / entry).resolve()
+        leaves = _is_of_this_machine(entry) if is_address else not video.is_relative_to(folder)
+        if leaves:
             raise InputError(
                 f"{path} lists {entry}, which lies outside its folder; move the manifest above "
                 "all its videos"
             )
+        if is_address:
+            yield from _in_store(entry)
+            continue
         if not video.is_file():
             raise InputError(f"{path} lists {entry}, which does not exist; remove that row")
         yield _local(video, video.relative_to(folder).with_suffix("").as_posix())
+
+
+def _is_of_this_machine(address: str) -> bool:
+    """Return whether an address of fsspec leads to files that no manifest may name so.
+
+    A chain of addresses, such as `simplecache::file:///...`, may lead to any.
+    """
+    return "::" in address or get_protocol(address) in ("file", "local")
 
 
 def _read_table(path: Path) -> pa.Table:
@@ -145,9 +156,14 @@ def _in_store(address: str) -> Iterator[FoundVideo]:
         raise InputError(f"{address} does not exist; check the address")
     for path, details in entries.items():
         if PurePosixPath(path).suffix.lower() in VIDEO_SUFFIXES:
-            inside = path.removeprefix(root).lstrip("/") or PurePosixPath(path).name
+            inside = PurePosixPath(path.removeprefix(root).lstrip("/") or PurePosixPath(path).name)
+            if ".." in inside.parts:
+                raise InputError(
+                    f"{store.unstrip_protocol(path)} has a name that leads out of the archive; "
+                    "rename it"
+                )
             yield FoundVideo(
-                name=PurePosixPath(inside).with_suffix("").as_posix(),
+                name=inside.with_suffix("").as_posix(),
                 address=store.unstrip_protocol(path),
                 size=int(details["size"] or 0),
                 modified=_modified(details),

@@ -43,6 +43,10 @@ def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
     manifest.write_text("video\n../outside.mp4\n")
     with pytest.raises(InputError, match=r"outside its folder"):
         find_videos(str(manifest))
+    for address in ("file", "local", "simplecache::file"):
+        manifest.write_text(f"video\n{address}://{tmp_path.parent}/outside.mp4\n")
+        with pytest.raises(InputError, match=r"outside its folder"):
+            find_videos(str(manifest))
     manifest.write_text("video\ngone.mp4\n")
     with pytest.raises(InputError, match=r"list\.csv lists gone\.mp4, which does not exist"):
         find_videos(str(manifest))
@@ -103,3 +107,11 @@ def test_a_store_that_cannot_be_reached_is_one_sentence(monkeypatch):
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(InputError, match="cannot be read .*check the address, the network"):
         find_videos("s3://theatre")
+
+
+def test_a_name_in_a_store_never_leads_out_of_the_archive():
+    store = fsspec.filesystem("memory")
+    store.pipe("/theatre/../../op1.mp4", b"video")
+    with pytest.raises(InputError, match=r"op1\.mp4 has a name that leads out of the archive"):
+        find_videos("memory://theatre")
+    store.rm("/theatre", recursive=True)
