@@ -1,6 +1,6 @@
 """The official `SAM2VideoPredictor` on the network of a tracker of ours, to compare with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -120,9 +120,11 @@ class OfficialTracker:
             self._predictor.reset_state(self._state)
             self._logits = None
 
-    def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
+    def back_fill(
+        self, track_ids: Sequence[int], revised_since: Mapping[int, int]
+    ) -> list[tuple[int, TrackedMasks]]:
         """Return nothing: no object is followed back."""
-        del track_ids
+        del track_ids, revised_since
         return []
 
     def appearances(self, masks: NDArray[np.bool_]) -> None:

@@ -63,8 +63,10 @@ def given_policy(
     """
     prompts = read_given_prompts(source, info, frames=frames, kind=kind)
     plain = isinstance(source, MaskFolder) and source.is_described
-    if not plain or kind != "mask" or frames == "first":
+    if frames == "first":
         return Given(prompts)
+    if not plain or kind != "mask":
+        return Given(prompts, whole_frames=frames)
     parts: dict[int, tuple[Prompt, ...]] = {}
     for frame_index, of_frame in prompts.items():
         parts[frame_index] = tuple(

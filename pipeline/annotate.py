@@ -58,8 +58,15 @@ class Tracker(Protocol):
     def prompt(self, prompts: Sequence[Prompt]) -> None:
         """Start or correct tracks on the current frame."""
 
-    def back_fill(self, track_ids: Sequence[int]) -> Sequence[tuple[int, TrackedMasks]]:
+    def back_fill(
+        self, track_ids: Sequence[int], revised_since: Mapping[int, int]
+    ) -> Sequence[tuple[int, TrackedMasks]]:
         """Follow tracks prompted on the current frame back through the frames before.
+
+        Args:
+            track_ids: tracks to follow back into frames that they are not in.
+            revised_since: others to follow back in place of what was tracked, and the first frame
+                of each that may change.
 
         Returns:
             (frame index, masks of all tracks) of each frame that changed.
@@ -262,12 +269,13 @@ class PromptedTracking:
         if decision.withdrawn:
             for earlier in self._waiting:
                 earlier.withdraw(decision.withdrawn)
-        if decision.back_filled:
+        back_filled, revised_since = decision.back_filled, decision.revised_since
+        if back_filled or revised_since:
             drafts = {draft.index: draft for draft in self._waiting}
-            for index, tracked in self._tracker.back_fill(decision.back_filled):
+            for index, tracked in self._tracker.back_fill(back_filled, revised_since):
                 new = set(tracked.track_ids.tolist()) - set(drafts[index].tracks)
-                origins = dict.fromkeys(new, Origin.BACK_FILLED)
-                drafts[index].take(tracked, origins, self._journal.last)
+                origins = dict.fromkeys({*new, *revised_since}, Origin.BACK_FILLED)
+                drafts[index].take(tracked, origins, self._journal.last, revised_since)
 
 
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:

@@ -115,7 +115,7 @@ class _Run:
 
     def _follow_back(self, track_ids: list[int], index: int, waiting: "deque[_Revision]") -> None:
         revisions = {revision.frame.index: revision for revision in waiting}
-        for earlier, tracked in self._tracker.back_fill(track_ids):
+        for earlier, tracked in self._tracker.back_fill(track_ids, {}):
             wanted = {t for t in track_ids if earlier in self._plans[t].span_before(index)}
             found = self._annotations(tracked, Origin.BACK_FILLED)
             revisions[earlier].take([track for track in found if track.track_id in wanted])

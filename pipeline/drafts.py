@@ -1,6 +1,6 @@
 """Frames that are annotated but may still change, and the journal of their prompts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -43,9 +43,16 @@ class Draft:
     tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
 
     def take(
-        self, tracked: TrackedMasks, origins: Mapping[int, Origin], last_prompt: Mapping[int, int]
+        self,
+        tracked: TrackedMasks,
+        origins: Mapping[int, Origin],
+        last_prompt: Mapping[int, int],
+        revised: Collection[int] = (),
     ) -> None:
-        """Take over masks; a track that the frame has already keeps its origin and prompt."""
+        """Take over masks; a track that the frame has already keeps its origin and prompt.
+
+        But for a track that may be revised, if its mask is another one now.
+        """
         known, self.tracks = self.tracks, {}
         for row, track_id in enumerate(tracked.track_ids.tolist()):
             area = np.count_nonzero(tracked.masks[row])
@@ -54,11 +61,14 @@ class Draft:
             before = known.get(track_id)
             # New tracks take pixels from those that are there and give none, so what has kept
             # its area has kept its mask.
-            unchanged = before is not None and rle_area(before.rle) == area
+            unchanged = not revised and before is not None and rle_area(before.rle) == area
+            rle = before.rle if before and unchanged else encode_mask(tracked.masks[row])
+            if before and track_id in revised and rle != before.rle:
+                before = None
             self.tracks[track_id] = TrackAnnotation(
                 track_id=track_id,
                 class_id=_CLASS_NOT_DECIDED,
-                rle=before.rle if before and unchanged else encode_mask(tracked.masks[row]),
+                rle=rle,
                 quality=float(tracked.quality[row]),
                 presence=float(tracked.presence[row]),
                 origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),

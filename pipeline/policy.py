@@ -1,7 +1,7 @@
 """When to prompt: a policy looks at what overseer and tracker see, and decides."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,9 @@ class Decision:
         ended: tracks to stop following.
         withdrawn: tracks to stop following that were none, and to take out of the frames that
             may still change.
-        back_filled: prompted tracks to follow back into the frames before.
+        back_filled: prompted tracks to follow back into the frames before that they are not in.
+        revised_since: prompted tracks to follow back in place of what was tracked, and the first
+            frame of each that may change.
         out_of_body: the frame shows no body, so it gets no masks; tracks go on unseen.
         unusable: likewise for a frame in which nothing can be outlined.
     """
@@ -29,6 +31,7 @@ class Decision:
     ended: tuple[int, ...] = ()
     withdrawn: tuple[int, ...] = ()
     back_filled: tuple[int, ...] = ()
+    revised_since: Mapping[int, int] = field(default_factory=dict)
     out_of_body: bool = False
     unusable: bool = False
 
@@ -133,12 +136,23 @@ class FirstFrame:
 class Given:
     """Prompt with given masks only, on given frames; each says whose it is.
 
+    Of two given masks of a track the nearer one says most, so a track is followed back from the
+    later one, half-way to the earlier one.
+
     Args:
         prompts_by_frame: the prompts for each frame index.
+        whole_frames: frames on which all is given that is there. What is new on one of them may
+            have come since the one before, and is followed back to there.
     """
 
-    def __init__(self, prompts_by_frame: Mapping[int, tuple[Prompt, ...]]) -> None:
+    def __init__(
+        self,
+        prompts_by_frame: Mapping[int, tuple[Prompt, ...]],
+        whole_frames: Collection[int] = (),
+    ) -> None:
         self._prompts = prompts_by_frame
+        self._whole_frames = sorted(whole_frames)
+        self._last_given: dict[int, int] = {}
         self._classes = {
             prompt.track_id: prompt.class_id
             for prompts in prompts_by_frame.values()
@@ -168,15 +182,33 @@ class Given:
     ) -> Decision:
         """Return the prompts that were given for the frame."""
         del detections, tracked, signs
-        return Decision(prompts=self._prompts.get(frame_index, ()))
+        prompts = self._prompts.get(frame_index, ())
+        return Decision(prompts=prompts, revised_since=self._revised_since(frame_index, prompts))
+
+    def _revised_since(self, frame_index: int, prompts: Sequence[Prompt]) -> dict[int, int]:
+        """Return the first frame that each track's mask says more of than what was given before."""
+        earlier = [whole for whole in self._whole_frames if whole < frame_index]
+        is_whole = frame_index in self._whole_frames
+        since = {}
+        for track_id in (prompt.track_id for prompt in prompts):
+            if track_id in self._last_given:
+                since[track_id] = (self._last_given[track_id] + frame_index) // 2 + 1
+            elif is_whole and earlier:
+                since[track_id] = earlier[-1] + 1
+            self._last_given[track_id] = frame_index
+        return since
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON can hold it."""
-        return {"classes": list(self._classes.items())}
+        return {
+            "classes": list(self._classes.items()),
+            "last given": list(self._last_given.items()),
+        }
 
     def restore(self, values: dict[str, Any]) -> None:
         """Go on from a state."""
         self._classes = dict(values["classes"])
+        self._last_given = dict(values["last given"])
 
 
 class GivenParts(Given):
@@ -191,7 +223,7 @@ class GivenParts(Given):
     """
 
     def __init__(self, parts_by_frame: Mapping[int, tuple[Prompt, ...]]) -> None:
-        super().__init__(parts_by_frame)
+        super().__init__(parts_by_frame, whole_frames=parts_by_frame)
         self._classes = {}
 
     def decide(
@@ -204,7 +236,7 @@ class GivenParts(Given):
         """Return the prompts that were given for the frame, with the ids of their tracks."""
         if frame_index not in self._prompts:
             return Decision()
-        parts = super().decide(frame_index, detections, tracked, signs).prompts
+        parts = self._prompts[frame_index]
         rows = self._match(parts, tracked)
         prompts = []
         for number, part in enumerate(parts):
@@ -217,7 +249,11 @@ class GivenParts(Given):
         # Tracks that another policy started are not ours to end.
         own = [track_id for track_id in tracked.track_ids.tolist() if track_id in self._classes]
         ended = tuple(track_id for track_id in own if track_id not in kept)
-        return Decision(prompts=tuple(prompts), ended=ended)
+        return Decision(
+            prompts=tuple(prompts),
+            ended=ended,
+            revised_since=self._revised_since(frame_index, prompts),
+        )
 
     def _match(self, parts: Sequence[Prompt], tracked: TrackedMasks) -> dict[int, int]:
         """Return the row in `tracked` of each part that overlaps a track, the best pair first."""

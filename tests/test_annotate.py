@@ -202,6 +202,24 @@ def test_given_prompts_start_on_their_frame(theatre, tracker):
     assert frames[4].prompts[0].reason is PromptReason.HUMAN
 
 
+def test_between_two_given_masks_each_frame_is_tracked_from_the_nearer_one(theatre, trained):
+    prompts = {}
+    for frame in islice(theatre, 0, None, 10):
+        mask = frame.track_map == 1
+        prompt = Prompt(
+            frame_index=frame.index, track_id=1, class_id=2, reason=PromptReason.HUMAN, mask=mask
+        )
+        prompts[frame.index] = (prompt,)
+    tracker = Sam2Tracker(trained, torch.device("cpu"))
+    loop = PromptedTracking(overseer=None, tracker=tracker, policy=Given(prompts))
+    tracks = [frame.tracks[0] for frame in run(loop, batches(theatre))]
+    assert [track.origin for track in tracks] == [
+        Origin.HUMAN, *[Origin.PROPAGATED] * 5, *[Origin.BACK_FILLED] * 4,
+        Origin.HUMAN, Origin.PROPAGATED,
+    ]  # fmt: skip
+    assert [track.prompt_id for track in tracks] == [0] * 6 + [1] * 6
+
+
 def test_given_prompts_go_with_the_constellation(theatre, tracker):
     tracker.reset()
     constellation = Constellation(CHOLECSEG8K, schedule=EveryNth(4))

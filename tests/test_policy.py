@@ -35,6 +35,36 @@ def test_given_prompts_on_its_frames_only():
     assert policy.class_of(7) == LIVER
 
 
+def given(frame_index, *track_ids):
+    return tuple(
+        Prompt(
+            frame_index=frame_index,
+            track_id=track_id,
+            class_id=LIVER,
+            reason=PromptReason.HUMAN,
+            mask=LEFT,
+        )
+        for track_id in track_ids
+    )
+
+
+def test_of_two_given_masks_the_nearer_one_says_most():
+    policy = Given({0: given(0, 7), 10: given(10, 7, 8), 30: given(30, 7)})
+    assert policy.decide(0, None, followed()).revised_since == {}
+    # What is new may have been there before or not: nothing says so.
+    assert policy.decide(10, None, followed()).revised_since == {7: 6}
+    assert policy.decide(20, None, followed()).revised_since == {}
+    again = Given({30: given(30, 7)})
+    again.restore(policy.state())
+    assert again.decide(30, None, followed()).revised_since == {7: 21}
+
+
+def test_what_is_new_among_all_that_is_there_came_since_they_were_given_before():
+    policy = Given({0: given(0, 7), 30: given(30, 8)}, whole_frames=(0, 30))
+    policy.decide(0, None, followed())
+    assert policy.decide(30, None, followed()).revised_since == {8: 1}
+
+
 def part(mask, class_id=GRASPER):
     return Prompt(
         frame_index=0, track_id=99, class_id=class_id, reason=PromptReason.HUMAN, mask=mask
@@ -57,6 +87,8 @@ def test_a_part_goes_to_the_track_that_it_overlaps():
     decision = policy.decide(30, None, followed((1, LEFT, 1.0), (2, near_right, 1.0)))
     assert [(p.track_id, p.mask is RIGHT) for p in decision.prompts] == [(2, True), (3, False)]
     assert decision.ended == (1,)
+    # What was there before is followed back half-way, what is new to the frame without it.
+    assert decision.revised_since == {2: 16, 3: 1}
 
 
 def test_parts_never_go_to_a_track_of_another_class():

@@ -60,9 +60,14 @@ def batches(theatre, start, end):
 
 
 def given(theatre):
-    mask = theatre.frames[1].track_map == 1
-    prompt = Prompt(frame_index=1, track_id=9, class_id=5, reason=PromptReason.HUMAN, mask=mask)
-    return Given({1: (prompt,)})
+    prompts = {}
+    for index in (1, 14):
+        mask = theatre.frames[index].track_map == 1
+        prompt = Prompt(
+            frame_index=index, track_id=9, class_id=5, reason=PromptReason.HUMAN, mask=mask
+        )
+        prompts[index] = (prompt,)
+    return Given(prompts)
 
 
 def prompted(policy):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
+from pipeline.masks import iou_matrix
 from pipeline.records import Prompt, PromptReason
 from samples.theatre import Theatre
 from tests.conftest import first_object
@@ -199,7 +200,7 @@ def test_following_back_equals_following_a_reversed_video(trained):
     for index, image in enumerate(images):
         backwards.track(index, image)
     backwards.prompt([mask_prompt(11, 4, masks[11])])
-    found = dict(backwards.back_fill([4]))
+    found = dict(backwards.back_fill([4], {}))
     assert sorted(found) == list(range(11))
 
     reversed_video = Sam2Tracker(trained, CPU)
@@ -222,7 +223,7 @@ def test_following_back_leaves_the_frames_to_come_as_they_are(trained):
                 tracker.prompt([mask_prompt(2, 1, ~masks[2])])
             if index == 6:
                 tracker.prompt([mask_prompt(6, 2, masks[6])])
-                changed = tracker.back_fill([2]) if fill else []
+                changed = tracker.back_fill([2], {}) if fill else []
                 # Frames 2 to 5 have both tracks, the ones before only the new one.
                 assert all(1 in masks.track_ids for i, masks in changed if i >= 2)
         results.append(tracker.result())
@@ -236,9 +237,23 @@ def test_following_back_stops_where_the_track_already_is_and_where_frames_end(tr
         tracker.track(index, image)
         if index in (6, 11):
             tracker.prompt([mask_prompt(index, 1, masks[index])])
-    assert tracker.back_fill([1]) == []
+    assert tracker.back_fill([1], {}) == []
     tracker.prompt([mask_prompt(11, 2, masks[11])])
-    assert [index for index, _ in tracker.back_fill([2])] == [10, 9, 8]
+    assert [index for index, _ in tracker.back_fill([2], {})] == [10, 9, 8]
+
+
+def test_following_back_may_take_the_place_of_what_was_tracked(trained):
+    images, masks = first_object()
+    tracker = Sam2Tracker(trained, CPU)
+    for index, image in enumerate(images):
+        tracker.track(index, image)
+        if index == 0:
+            tracker.prompt([mask_prompt(0, 1, ~masks[0])])
+    tracker.prompt([mask_prompt(11, 1, masks[11])])
+    found = dict(tracker.back_fill([], {1: 6}))
+    assert sorted(found) == [6, 7, 8, 9, 10]
+    for index, tracked in found.items():
+        assert iou_matrix(tracked.masks, masks[index][None]) > 0.5, index
 
 
 class Shrinking(Sam2Tracker):
@@ -265,7 +280,7 @@ def test_following_back_stops_at_a_speck(trained):
     tracker.prompt([mask_prompt(11, 1, masks[11])])
     tracker._outputs[1] = upper_part(36)
     # A third and a ninth of what was prompted are followed, the next is less than a tenth.
-    assert [index for index, _ in tracker.back_fill([1])] == [10, 9]
+    assert [index for index, _ in tracker.back_fill([1], {})] == [10, 9]
 
 
 def logits_by_track(network, images, prompted_at, ahead=None):

@@ -49,9 +49,11 @@ class HeldMasks:
                 )
             self._shares[prompt.track_id] = prompt.mask.astype(np.float32)
 
-    def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
+    def back_fill(
+        self, track_ids: Sequence[int], revised_since: Mapping[int, int]
+    ) -> list[tuple[int, TrackedMasks]]:
         """Follow nothing back: frames that have passed are not kept."""
-        del track_ids
+        del track_ids, revised_since
         return []
 
     def appearances(self, masks: NDArray[np.bool_]) -> None:

@@ -1,6 +1,6 @@
 """What the network has computed of one frame: its features, and what it says of each track."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -153,8 +153,14 @@ class TrackOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastFrame:
-    """A frame that a new track may still be followed back into."""
+    """A frame that a track may still be followed back into."""
 
     frame_index: int
     features: FrameFeatures
     outputs: dict[int, TrackOutput]
+
+    def may_take(self, track_id: int, revised_since: Mapping[int, int]) -> bool:
+        """Return whether a track is followed back into it, see `Sam2Tracker.back_fill`."""
+        if track_id in revised_since:
+            return self.frame_index >= revised_since[track_id]
+        return track_id not in self.outputs

@@ -133,6 +133,13 @@ class MemoryBank:
         """Return the memory of a track, a new one if it has none."""
         return self._tracks.setdefault(track_id, TrackMemory())
 
+    def last_prompts(self, track_ids: Sequence[int]) -> "MemoryBank":
+        """Return a bank that knows nothing but the last prompted frame of some tracks."""
+        other = MemoryBank()
+        for track_id in track_ids:
+            other[track_id].remember_prompted(self._tracks[track_id].prompted[-1])
+        return other
+
     def end(self, track_id: int) -> None:
         """Forget a track; the others are not touched."""
         self._tracks.pop(track_id, None)

@@ -202,35 +202,36 @@ class Sam2Tracker:
                 self._prompt_place(prompt)
 
     @torch.inference_mode()
-    def back_fill(self, track_ids: Sequence[int]) -> list[tuple[int, TrackedMasks]]:
+    def back_fill(
+        self, track_ids: Sequence[int], revised_since: Mapping[int, int]
+    ) -> list[tuple[int, TrackedMasks]]:
         """Follow tracks that were prompted on the current frame back through the frames before.
 
-        A track is followed for as long as it is visible and no mere speck of what was prompted, and
-        not into frames that it is in already. What is remembered for the frames to come is not
-        touched.
+        A track is followed for as long as it is visible and no mere speck of what was prompted.
+        What is remembered for the frames to come is not touched.
 
         Args:
-            track_ids: tracks with a prompt on the current frame.
+            track_ids: tracks with a prompt on the current frame, to follow into frames that they
+                are not in.
+            revised_since: others, to follow back in place of what was tracked, and the first frame
+                of each that may change.
 
         Returns:
             (frame index, masks of all tracks) of each frame that changed, the latest first.
         """
-        following = list(track_ids)
+        following = [*track_ids, *revised_since]
         prompted = areas_of(self.result())
-        scratch = MemoryBank()
-        for track_id in following:
-            scratch[track_id].remember_prompted(self._bank[track_id].prompted[-1])
+        scratch = self._bank.last_prompts(following)
         changed = []
         before: Mapping[int, TrackOutput] = self._outputs
         for past in reversed(self._past):
-            following = [track_id for track_id in following if track_id not in past.outputs]
+            following = [number for number in following if past.may_take(number, revised_since)]
             if not following:
                 break
             # Time runs mirrored: a frame before the prompt is as old as one after it.
             mirrored_index = 2 * self._frame_index - past.frame_index
-            outputs = self._follow(past.features, scratch, following, mirrored_index, before)
-            before = outputs
-            seen = {number: outputs[number] for number in following if outputs[number].is_visible}
+            before = self._follow(past.features, scratch, following, mirrored_index, before)
+            seen = {number: before[number] for number in following if before[number].is_visible}
             shown = masks_of_outputs(past.outputs | seen, self._frame_size)
             areas = areas_of(shown)
             following = [
