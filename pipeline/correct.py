@@ -115,10 +115,11 @@ class _Run:
 
     def _follow_back(self, track_ids: list[int], index: int, waiting: "deque[_Revision]") -> None:
         revisions = {revision.frame.index: revision for revision in waiting}
-        for earlier, tracked in self._tracker.back_fill(track_ids, {}):
-            wanted = {t for t in track_ids if earlier in self._plans[t].span_before(index)}
+        since = {t: self._plans[t].span_before(index).start for t in track_ids}
+        for earlier, tracked in self._tracker.back_fill([], since):
             found = self._annotations(tracked, Origin.BACK_FILLED)
-            revisions[earlier].take([track for track in found if track.track_id in wanted])
+            wanted = [track for track in found if since.get(track.track_id, index) <= earlier]
+            revisions[earlier].revise(wanted)
 
     def _annotations(self, tracked: TrackedMasks, origin: Origin) -> list[TrackAnnotation]:
         return [
@@ -175,6 +176,13 @@ class _Revision:
         """Take tracked masks over; what the frame has already stays."""
         for track in tracks:
             self.tracked.setdefault(track.track_id, track)
+
+    def revise(self, tracks: Iterable[TrackAnnotation]) -> None:
+        """Take masks over that were tracked from a nearer one, where they differ."""
+        for track in tracks:
+            before = self.tracked.get(track.track_id)
+            if before is None or before.rle != track.rle:
+                self.tracked[track.track_id] = track
 
     def finish(self, plans: Plans) -> FrameAnnotation:
         """Return the frame as it is stored."""

@@ -151,6 +151,22 @@ def test_two_drawn_masks_that_overlap_are_both_kept(tracker):
     assert np.array_equal(masks[2], square(18))
 
 
+def test_between_two_drawn_masks_each_frame_is_tracked_from_the_nearer_one(tracker):
+    frames = [annotated_frame(index) for index in range(COUNT)]
+    plan = TrackPlan(
+        track_id=1,
+        class_id=1,
+        drawn={5: encode_mask(OTHER), 15: encode_mask(square(25))},
+        followed=(range(5, 15), range(15, 16)),
+        before=(range(5, 5), range(11, 15)),
+    )
+    tracks = [frame.tracks[0] for frame in run(frames, tracker, plan)[5:16]]
+    assert [track.prompt_id for track in tracks] == [50] * 6 + [51] * 5
+    for number, track in enumerate(tracks[6:10]):
+        assert track.origin is Origin.BACK_FILLED
+        assert iou(decode_mask(track.rle), square(21 + number)) > 0.6
+
+
 def test_nothing_is_tracked_across_a_gap_or_a_cut(tracker):
     frames = [annotated_frame(index) for index in range(COUNT)]
     frames[20] = replace(frames[20], flags=("cut",))

@@ -189,8 +189,7 @@ class Sam2Tracker:
         for prompt in prompts:
             if self._features is None or prompt.frame_index != self._frame_index:
                 raise ValueError(
-                    f"a prompt for frame {prompt.frame_index} was given on frame "
-                    f"{self._frame_index}"
+                    f"a prompt for frame {prompt.frame_index} came on frame {self._frame_index}"
                 )
         if self._views == "several" and self._image is not None:
             prompts = as_masks(self._first_masks.answer, self._image, prompts, self._outputs)
