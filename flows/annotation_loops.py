@@ -122,11 +122,15 @@ def picture_size(info: VideoInfo, settings: AnnotateSettings) -> tuple[int, int]
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
     given = None
     if settings.prompts is not None:
+        frames = settings.prompt_frames
+        # An overseer knows more of what comes between them, and `first` of what came before.
+        whole = () if settings.policy != "given" or frames == "first" else frames
         given = given_policy(
             open_given(settings.prompts, settings.labels),
             info,
-            frames=settings.prompt_frames,
+            frames=frames,
             kind=settings.prompt_kind,
+            whole_frames=whole,
         )
         if settings.policy == "given":
             return given

@@ -1,6 +1,6 @@
 """Prompts from true masks that a user gives: which frames, and as what kind of hint."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -46,6 +46,7 @@ def given_policy(
     *,
     frames: PromptFrames,
     kind: PromptKind,
+    whole_frames: Collection[int] = (),
 ) -> Given:
     """Return the policy that prompts with true masks.
 
@@ -57,22 +58,21 @@ def given_policy(
         info: the video that is prompted.
         frames: as `read_given_prompts` takes it.
         kind: likewise.
+        whole_frames: as of `Given`.
 
     Raises:
         InputError: the masks have another size, or a prompt frame is not among them.
     """
     prompts = read_given_prompts(source, info, frames=frames, kind=kind)
     plain = isinstance(source, MaskFolder) and source.is_described
-    if frames == "first":
-        return Given(prompts)
-    if not plain or kind != "mask":
-        return Given(prompts, whole_frames=frames)
+    if not plain or kind != "mask" or frames == "first":
+        return Given(prompts, whole_frames)
     parts: dict[int, tuple[Prompt, ...]] = {}
     for frame_index, of_frame in prompts.items():
         parts[frame_index] = tuple(
             part for prompt in of_frame for part in _parts(prompt, source.label_set)
         )
-    return GivenParts(parts)
+    return GivenParts(parts, whole_frames)
 
 
 def _parts(prompt: Prompt, label_set: LabelSet) -> Iterator[Prompt]:

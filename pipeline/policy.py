@@ -141,8 +141,9 @@ class Given:
 
     Args:
         prompts_by_frame: the prompts for each frame index.
-        whole_frames: frames on which all is given that is there. What is new on one of them may
-            have come since the one before, and is followed back to there.
+        whole_frames: frames on which all is given that is there, and nobody else knows of more.
+            What is new on one of them may have come since the one before, and is followed back
+            to there.
     """
 
     def __init__(
@@ -220,10 +221,15 @@ class GivenParts(Given):
     Args:
         parts_by_frame: prompts with masks for each given frame, which may be none; their track
             ids do not count.
+        whole_frames: as of `Given`.
     """
 
-    def __init__(self, parts_by_frame: Mapping[int, tuple[Prompt, ...]]) -> None:
-        super().__init__(parts_by_frame, whole_frames=parts_by_frame)
+    def __init__(
+        self,
+        parts_by_frame: Mapping[int, tuple[Prompt, ...]],
+        whole_frames: Collection[int] = (),
+    ) -> None:
+        super().__init__(parts_by_frame, whole_frames)
         self._classes = {}
 
     def decide(

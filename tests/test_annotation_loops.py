@@ -1,9 +1,12 @@
 """Which models an annotation is given, by its settings."""
 
+import numpy as np
 import pytest
 
-from flows.annotation_loops import open_models
+from flows.annotation_loops import open_loop, open_models
 from flows.settings import AnnotateSettings
+from pipeline.records import TrackedMasks
+from tests.small_data import save
 from tracking.mask_choice import likely_masks, surest_masks
 
 
@@ -24,3 +27,27 @@ def test_what_an_overseer_says_may_turn_out_to_be_wrong(policy):
 def test_nothing_is_tracked_frame_by_frame():
     overseer, tracker = open_models(AnnotateSettings(policy="framewise"))
     assert overseer is not None and tracker is None
+
+
+@pytest.mark.parametrize(
+    ("policy", "frames", "since"),
+    [
+        ("given", (0, 3), {1: 2, 2: 1}),
+        # Who asks for first masks says that the object was not there before.
+        ("given", "first", {}),
+        # An overseer sees what comes between the given frames.
+        ("constellation", (0, 3), {1: 2}),
+    ],
+)
+def test_how_far_given_masks_are_followed_back(tmp_path, clip_info, policy, frames, since):
+    values = np.zeros((clip_info.height, clip_info.width), np.uint8)
+    values[4:12, 4:12] = 1
+    for index in range(3):
+        save(tmp_path / f"{index}.png", values)
+    values[4:12, 20:30] = 2
+    save(tmp_path / "3.png", values)
+    settings = AnnotateSettings(policy=policy, prompts=tmp_path, prompt_frames=frames)
+    loop, _ = open_loop(clip_info, settings)
+    nothing = TrackedMasks.empty(clip_info.height, clip_info.width)
+    loop._policy.decide(0, None, nothing)
+    assert loop._policy.decide(3, None, nothing).revised_since == since

@@ -81,7 +81,7 @@ def test_parts_without_identity_start_tracks_of_their_own():
 
 
 def test_a_part_goes_to_the_track_that_it_overlaps():
-    policy = GivenParts({0: (part(LEFT), part(RIGHT)), 30: (part(RIGHT), part(MIDDLE))})
+    policy = GivenParts({0: (part(LEFT), part(RIGHT)), 30: (part(RIGHT), part(MIDDLE))}, (0, 30))
     policy.decide(0, None, followed())
     near_right = np.roll(RIGHT, 2, 1)
     decision = policy.decide(30, None, followed((1, LEFT, 1.0), (2, near_right, 1.0)))
