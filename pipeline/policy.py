@@ -152,7 +152,7 @@ class Given:
         whole_frames: Collection[int] = (),
     ) -> None:
         self._prompts = prompts_by_frame
-        self._whole_frames = sorted(whole_frames)
+        self._whole_frames = set(whole_frames)
         self._last_given: dict[int, int] = {}
         self._classes = {
             prompt.track_id: prompt.class_id
@@ -188,14 +188,14 @@ class Given:
 
     def _revised_since(self, frame_index: int, prompts: Sequence[Prompt]) -> dict[int, int]:
         """Return the first frame that each track's mask says more of than what was given before."""
-        earlier = [whole for whole in self._whole_frames if whole < frame_index]
-        is_whole = frame_index in self._whole_frames
+        before = max((given for given in self._prompts if given < frame_index), default=-1)
         since = {}
         for track_id in (prompt.track_id for prompt in prompts):
             if track_id in self._last_given:
-                since[track_id] = (self._last_given[track_id] + frame_index) // 2 + 1
-            elif is_whole and earlier:
-                since[track_id] = earlier[-1] + 1
+                half_way = (self._last_given[track_id] + frame_index) // 2
+                since[track_id] = max(half_way, before) + 1
+            elif {before, frame_index} <= self._whole_frames:
+                since[track_id] = before + 1
             self._last_given[track_id] = frame_index
         return since
 

@@ -59,6 +59,13 @@ def test_of_two_given_masks_the_nearer_one_says_most():
     assert again.decide(30, None, followed()).revised_since == {7: 21}
 
 
+def test_what_was_given_in_between_stays_as_it_was_given():
+    policy = Given({0: given(0, 7), 14: given(14, 8), 20: given(20, 7)})
+    for index in (0, 14):
+        policy.decide(index, None, followed())
+    assert policy.decide(20, None, followed()).revised_since == {7: 15}
+
+
 def test_what_is_new_among_all_that_is_there_came_since_they_were_given_before():
     policy = Given({0: given(0, 7), 30: given(30, 8)}, whole_frames=(0, 30))
     policy.decide(0, None, followed())
