@@ -47,8 +47,8 @@ demo: $(STAMP)
 # of their names: in that of their sizes, long ones of few tests would run alone at the end. The
 # processes share the processors, so a thread that waits for another must not hold one.
 test: $(STAMP)
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile \
-		--no-loadscope-reorder
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 \
+		--dist loadfile --no-loadscope-reorder
 
 # What the README says of the models that ship; takes about half an hour.
 figures: $(STAMP)
