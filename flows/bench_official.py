@@ -12,7 +12,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 from torch import Tensor
 
-from pipeline.records import Prompt, TrackedMasks
+from pipeline.records import ChangedFrame, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.sam2_model import build_network, config_names, normalize_images
 
@@ -120,9 +120,14 @@ class OfficialTracker:
             self._predictor.reset_state(self._state)
             self._logits = None
 
+    def withdraw(self, track_ids: Sequence[int]) -> list[ChangedFrame]:
+        """Forget all objects, see `end`."""
+        self.end(track_ids)
+        return []
+
     def back_fill(
         self, track_ids: Sequence[int], revised_since: Mapping[int, int]
-    ) -> list[tuple[int, TrackedMasks]]:
+    ) -> list[ChangedFrame]:
         """Return nothing: no object is followed back."""
         del track_ids, revised_since
         return []

@@ -21,6 +21,7 @@ from pipeline.labels import LabelSet
 from pipeline.loop_state import LoopState
 from pipeline.policy import Decision, Policy
 from pipeline.records import (
+    ChangedFrame,
     Detections,
     FrameAnnotation,
     FrameBatch,
@@ -44,7 +45,7 @@ class Tracker(Protocol):
     """Carries masks through time.
 
     Attributes:
-        look_back: how many frames before the current one `back_fill` may change.
+        look_back: how many frames before the current one may change.
     """
 
     look_back: int
@@ -60,7 +61,7 @@ class Tracker(Protocol):
 
     def back_fill(
         self, track_ids: Sequence[int], revised_since: Mapping[int, int]
-    ) -> Sequence[tuple[int, TrackedMasks]]:
+    ) -> Sequence[ChangedFrame]:
         """Follow tracks prompted on the current frame back through the frames before.
 
         Args:
@@ -69,7 +70,7 @@ class Tracker(Protocol):
                 of each that may change.
 
         Returns:
-            (frame index, masks of all tracks) of each frame that changed.
+            The frames that changed.
         """
 
     def appearances(self, masks: NDArray[np.bool_]) -> NDArray[np.float32] | None:
@@ -83,7 +84,14 @@ class Tracker(Protocol):
         """Let no track be followed back beyond the next frame: another picture begins."""
 
     def end(self, track_ids: Sequence[int]) -> None:
-        """Stop following tracks."""
+        """Stop following tracks; they stay in the frames before."""
+
+    def withdraw(self, track_ids: Sequence[int]) -> Sequence[ChangedFrame]:
+        """Stop following tracks that were none, and take them out of the frames before.
+
+        Returns:
+            The frames that changed.
+        """
 
     def result(self) -> TrackedMasks:
         """Return the masks of all tracks in the current frame."""
@@ -249,7 +257,8 @@ class PromptedTracking:
             tracked = replace(tracked, appearances=tracker.appearances(tracked.masks))
         decision = policy.decide(index, detections, tracked, signs)
         if decision.prompts or decision.ended or decision.withdrawn:
-            tracker.end((*decision.ended, *decision.withdrawn))
+            tracker.end(decision.ended)
+            self._withdraw(decision.withdrawn)
             tracker.prompt(decision.prompts)
             tracked = tracker.result()
         draft = Draft(
@@ -258,24 +267,26 @@ class PromptedTracking:
             overseer_ran=detections is not None,
             prompts=self._journal.record(decision.prompts),
             flags=_flags(signs, decision),
+            is_blank=decision.out_of_body or decision.unusable,
         )
-        if not (decision.out_of_body or decision.unusable):
-            draft.take(tracked, origins_of(decision.prompts), self._journal.last)
+        draft.take(tracked, origins_of(decision.prompts), self._journal.last)
         self._waiting.append(draft)
-        self._change_earlier(decision)
+        if decision.back_filled or decision.revised_since:
+            self._change_earlier(tracker.back_fill(decision.back_filled, decision.revised_since))
 
-    def _change_earlier(self, decision: Decision) -> None:
-        """Take out of the waiting frames what was no object, and follow new ones back into them."""
-        if decision.withdrawn:
-            for earlier in self._waiting:
-                earlier.withdraw(decision.withdrawn)
-        back_filled, revised_since = decision.back_filled, decision.revised_since
-        if back_filled or revised_since:
-            drafts = {draft.index: draft for draft in self._waiting}
-            for index, tracked in self._tracker.back_fill(back_filled, revised_since):
-                new = set(tracked.track_ids.tolist()) - set(drafts[index].tracks)
-                origins = dict.fromkeys({*new, *revised_since}, Origin.BACK_FILLED)
-                drafts[index].take(tracked, origins, self._journal.last, revised_since)
+    def _withdraw(self, track_ids: Sequence[int]) -> None:
+        """Take out of the waiting frames what was no object."""
+        if track_ids:
+            for draft in self._waiting:
+                draft.withdraw(track_ids)
+            self._change_earlier(self._tracker.withdraw(track_ids))
+
+    def _change_earlier(self, changed: Sequence[ChangedFrame]) -> None:
+        """Take over what the tracker has changed in the waiting frames."""
+        drafts = {draft.index: draft for draft in self._waiting}
+        for frame in changed:
+            origins = dict.fromkeys(frame.followed, Origin.BACK_FILLED)
+            drafts[frame.frame_index].take(frame.tracked, origins, self._journal.last)
 
 
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:

@@ -116,10 +116,11 @@ class _Run:
     def _follow_back(self, track_ids: list[int], index: int, waiting: "deque[_Revision]") -> None:
         revisions = {revision.frame.index: revision for revision in waiting}
         since = {t: self._plans[t].span_before(index).start for t in track_ids}
-        for earlier, tracked in self._tracker.back_fill([], since):
-            found = self._annotations(tracked, Origin.BACK_FILLED)
-            wanted = [track for track in found if since.get(track.track_id, index) <= earlier]
-            revisions[earlier].revise(wanted)
+        for changed in self._tracker.back_fill([], since):
+            found = self._annotations(changed.tracked, Origin.BACK_FILLED)
+            revisions[changed.frame_index].revise(
+                track for track in found if track.track_id in changed.followed
+            )
 
     def _annotations(self, tracked: TrackedMasks, origin: Origin) -> list[TrackAnnotation]:
         return [
@@ -178,11 +179,8 @@ class _Revision:
             self.tracked.setdefault(track.track_id, track)
 
     def revise(self, tracks: Iterable[TrackAnnotation]) -> None:
-        """Take masks over that were tracked from a nearer one, where they differ."""
-        for track in tracks:
-            before = self.tracked.get(track.track_id)
-            if before is None or before.rle != track.rle:
-                self.tracked[track.track_id] = track
+        """Take masks over that were tracked from a nearer one."""
+        self.tracked.update({track.track_id: track for track in tracks})
 
     def finish(self, plans: Plans) -> FrameAnnotation:
         """Return the frame as it is stored."""

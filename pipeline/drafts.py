@@ -1,6 +1,6 @@
 """Frames that are annotated but may still change, and the journal of their prompts."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ class Draft:
         overseer_ran: whether the overseer looked at it.
         prompts: what the tracker was told on it.
         flags: what is special about it.
+        is_blank: whether it gets no masks, since it shows no body or nothing can be outlined.
         tracks: what is in it, by track id; classes are not decided yet.
     """
 
@@ -40,6 +41,7 @@ class Draft:
     overseer_ran: bool
     prompts: tuple[PromptRecord, ...]
     flags: tuple[str, ...] = ()
+    is_blank: bool = False
     tracks: dict[int, TrackAnnotation] = field(default_factory=dict)
 
     def take(
@@ -47,28 +49,31 @@ class Draft:
         tracked: TrackedMasks,
         origins: Mapping[int, Origin],
         last_prompt: Mapping[int, int],
-        revised: Collection[int] = (),
     ) -> None:
-        """Take over masks; a track that the frame has already keeps its origin and prompt.
+        """Take over the masks of all tracks, unless the frame is blank.
 
-        But for a track that may be revised, if its mask is another one now.
+        Args:
+            tracked: the masks; they do not overlap.
+            origins: where the masks come from of tracks that are new here, or have another mask;
+                the other tracks keep their origin and prompt, or are propagated.
+            last_prompt: the last prompt of each track.
         """
+        if self.is_blank:
+            return
         known, self.tracks = self.tracks, {}
+        # A track that is new here or taken out takes pixels from the others or gives some, so
+        # what has kept its area has kept its mask; one with another mask may do both.
+        is_revised = not known.keys().isdisjoint(origins)
         for row, track_id in enumerate(tracked.track_ids.tolist()):
             area = np.count_nonzero(tracked.masks[row])
             if not area:
                 continue
-            before = known.get(track_id)
-            # New tracks take pixels from those that are there and give none, so what has kept
-            # its area has kept its mask.
-            unchanged = not revised and before is not None and rle_area(before.rle) == area
-            rle = before.rle if before and unchanged else encode_mask(tracked.masks[row])
-            if before and track_id in revised and rle != before.rle:
-                before = None
+            before = None if track_id in origins else known.get(track_id)
+            is_same = before is not None and not is_revised and rle_area(before.rle) == area
             self.tracks[track_id] = TrackAnnotation(
                 track_id=track_id,
                 class_id=_CLASS_NOT_DECIDED,
-                rle=rle,
+                rle=before.rle if before and is_same else encode_mask(tracked.masks[row]),
                 quality=float(tracked.quality[row]),
                 presence=float(tracked.presence[row]),
                 origin=before.origin if before else origins.get(track_id, Origin.PROPAGATED),

@@ -228,6 +228,21 @@ class TrackedMasks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedFrame:
+    """A frame before the current one in which the tracker has changed masks.
+
+    Attributes:
+        frame_index: frame index.
+        tracked: the masks of all tracks in it, as they are now.
+        followed: the tracks that were followed back into it.
+    """
+
+    frame_index: int
+    tracked: TrackedMasks
+    followed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackAnnotation:
     """What is stored of one track in one frame.
 

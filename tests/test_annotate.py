@@ -13,8 +13,9 @@ from pipeline.framewise import Framewise
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import EveryNth
 from pipeline.masks import decode_mask
-from pipeline.policy import FirstFrame, Given, WithGivenPrompts
+from pipeline.policy import Decision, FirstFrame, Given, WithGivenPrompts
 from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
+from pipeline.scene_changes import NO_SIGNS
 from samples.theatre import Theatre
 from samples.theatre.effects import Effects
 from tracking.sam2_model import build_network
@@ -180,6 +181,68 @@ def test_what_is_seen_late_is_followed_back(theatre, trained):
     for frame in frames[:6]:
         total = sum(decode_mask(track.rle).astype(int) for track in frame.tracks)
         assert np.max(total) <= 1
+
+
+class Scripted(FirstFrame):
+    """Decides by frame what it was told to."""
+
+    def __init__(self, decisions):
+        super().__init__()
+        self._decisions = decisions
+
+    def decide(self, frame_index, detections, tracked, signs=NO_SIGNS):
+        return self._decisions.get(frame_index, Decision())
+
+    def class_of(self, track_id):
+        return track_id
+
+
+def entered(frame_index, track_id, mask):
+    return Prompt(
+        frame_index=frame_index,
+        track_id=track_id,
+        class_id=track_id,
+        reason=PromptReason.ENTERED,
+        mask=mask,
+    )
+
+
+def annotated_as_told(theatre, network, decisions):
+    tracker = Sam2Tracker(network, torch.device("cpu"))
+    loop = PromptedTracking(overseer=None, tracker=tracker, policy=Scripted(decisions))
+    return list(run(loop, batches(theatre)))
+
+
+def test_a_withdrawn_track_leaves_all_frames_and_gives_back_what_it_hid(theatre, trained):
+    organ = theatre.frame(0).track_map == 1
+    part = organ & (np.arange(128) < np.median(np.nonzero(organ)[1]))
+    alone = annotated_as_told(theatre, trained, {0: Decision(prompts=(entered(0, 1, organ),))})
+    followed_back = Decision(
+        withdrawn=(3,),
+        prompts=(entered(9, 2, theatre.frame(9).track_map == 2),),
+        back_filled=(2,),
+    )
+    frames = annotated_as_told(
+        theatre,
+        trained,
+        {0: Decision(prompts=(entered(0, 1, organ), entered(0, 3, part))), 9: followed_back},
+    )
+    assert {track.track_id for frame in frames for track in frame.tracks} == {1, 2}
+    assert {prompt.track_id for frame in frames for prompt in frame.prompts} == {1, 2}
+    (track,) = [track for track in frames[0].tracks if track.track_id == 1]
+    whole = decode_mask(alone[0].tracks[0].rle)
+    back_filled = sum(decode_mask(t.rle) for t in frames[0].tracks if t.track_id == 2)
+    assert np.array_equal(decode_mask(track.rle), whole & ~np.bool_(back_filled))
+
+
+def test_what_is_followed_back_through_a_blank_frame_is_not_shown_in_it(theatre, trained):
+    mask = theatre.frame(8).track_map == 1
+    decisions = {
+        4: Decision(unusable=True),
+        8: Decision(prompts=(entered(8, 1, mask),), back_filled=(1,)),
+    }
+    frames = annotated_as_told(theatre, trained, decisions)
+    assert [bool(frame.tracks) for frame in frames[:8]] == [True] * 4 + [False] + [True] * 3
 
 
 def human_prompt(frame_index):

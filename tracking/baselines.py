@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import resolve_overlaps
-from pipeline.records import FrameBatch, Prompt, TrackedMasks
+from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks
 
 
 class HeldMasks:
@@ -51,7 +51,7 @@ class HeldMasks:
 
     def back_fill(
         self, track_ids: Sequence[int], revised_since: Mapping[int, int]
-    ) -> list[tuple[int, TrackedMasks]]:
+    ) -> list[ChangedFrame]:
         """Follow nothing back: frames that have passed are not kept."""
         del track_ids, revised_since
         return []
@@ -67,6 +67,11 @@ class HeldMasks:
         """Stop following tracks."""
         for track_id in track_ids:
             self._shares.pop(track_id, None)
+
+    def withdraw(self, track_ids: Sequence[int]) -> list[ChangedFrame]:
+        """Stop following tracks: frames that have passed are not kept."""
+        self.end(track_ids)
+        return []
 
     def reset(self) -> None:
         """Forget everything, to begin another video."""

@@ -1,6 +1,6 @@
 """What the network has computed of one frame: its features, and what it says of each track."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -149,18 +149,3 @@ class TrackOutput:
         """Return the track's mask, as the only one that is offered."""
         logits = self.logits[None].float().cpu().numpy()
         return OfferedMasks(logits=logits, quality=np.array([self.quality], np.float32))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastFrame:
-    """A frame that a track may still be followed back into."""
-
-    frame_index: int
-    features: FrameFeatures
-    outputs: dict[int, TrackOutput]
-
-    def may_take(self, track_id: int, revised_since: Mapping[int, int]) -> bool:
-        """Return whether a track is followed back into it, see `Sam2Tracker.back_fill`."""
-        if track_id in revised_since:
-            return self.frame_index >= revised_since[track_id]
-        return track_id not in self.outputs

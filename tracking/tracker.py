@@ -5,7 +5,6 @@ Built on the `sam2` package's `SAM2Base` network (Ravi et al., arXiv 2408.00714)
 other and replaces a track's memory when it is prompted again.
 """
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import partial
@@ -18,17 +17,18 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from pipeline.devices import Precision, computing
-from pipeline.records import FrameBatch, Prompt, TrackedMasks
+from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
-from tracking.frame_features import FrameFeatures, PastFrame, PictureEncoder, TrackOutput
+from tracking.frame_features import FrameFeatures, PictureEncoder, TrackOutput
 from tracking.mask_choice import MaskChoice, likely_masks, surest_masks
 from tracking.mask_heads import follow_heads, given_masks
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
+from tracking.past_frames import PastFrame, PastFrames
 from tracking.place_heads import FirstMasks, place_heads, without_memory
 from tracking.prompt_views import Views, as_masks
-from tracking.tracked_masks import areas_of, masks_of_outputs
+from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
     Arrays,
     bank_arrays,
@@ -39,10 +39,6 @@ from tracking.tracker_state import (
 
 # An object that is prompted was mostly there a moment before: one second at 25 frames/s.
 _LOOK_BACK_FRAMES = 25
-# Followed back beyond where it came in, an object shrinks to a speck, which then settles
-# elsewhere. On six scenes that no figure is reported on, to stop at a tenth of what was prompted
-# leaves out 147 of 176 such masks, and 12 of 455 that were right.
-_LEAST_SHARE_BACK = 0.1
 
 
 class Sam2Tracker:
@@ -98,7 +94,7 @@ class Sam2Tracker:
         self._features: FrameFeatures | None = None
         self._encoded_ahead: dict[int, FrameFeatures] = {}
         self._outputs: dict[int, TrackOutput] = {}
-        self._past: deque[PastFrame] = deque(maxlen=look_back)
+        self._past = PastFrames(look_back)
         self._reader = MemoryReader(self._network, device, self._memory_rule.in_detail)
 
     @property
@@ -124,7 +120,7 @@ class Sam2Tracker:
     def beside(self) -> "Sam2Tracker":
         """Return a tracker of the same networks that knows nothing yet, for another video."""
         other = copy(self)
-        other._bank, other._past = MemoryBank(), deque(maxlen=self.look_back)
+        other._bank, other._past = MemoryBank(), PastFrames(self.look_back)
         other.reset()
         return other
 
@@ -169,7 +165,10 @@ class Sam2Tracker:
         if self._features is not None:
             self._past.append(
                 PastFrame(
-                    frame_index=self._frame_index, features=self._features, outputs=self._outputs
+                    frame_index=self._frame_index,
+                    features=self._features,
+                    outputs=self._outputs,
+                    size=self._frame_size,
                 )
             )
         self._frame_index = frame_index
@@ -203,7 +202,7 @@ class Sam2Tracker:
     @torch.inference_mode()
     def back_fill(
         self, track_ids: Sequence[int], revised_since: Mapping[int, int]
-    ) -> list[tuple[int, TrackedMasks]]:
+    ) -> list[ChangedFrame]:
         """Follow tracks that were prompted on the current frame back through the frames before.
 
         A track is followed for as long as it is visible and no mere speck of what was prompted.
@@ -216,32 +215,19 @@ class Sam2Tracker:
                 of each that may change.
 
         Returns:
-            (frame index, masks of all tracks) of each frame that changed, the latest first.
+            The frames that changed, the latest first.
         """
         following = [*track_ids, *revised_since]
-        prompted = areas_of(self.result())
         scratch = self._bank.last_prompts(following)
-        changed = []
-        before: Mapping[int, TrackOutput] = self._outputs
-        for past in reversed(self._past):
-            following = [number for number in following if past.may_take(number, revised_since)]
-            if not following:
-                break
+
+        def follow(
+            past: PastFrame, following: list[int], before: Mapping[int, TrackOutput]
+        ) -> dict[int, TrackOutput]:
             # Time runs mirrored: a frame before the prompt is as old as one after it.
             mirrored_index = 2 * self._frame_index - past.frame_index
-            before = self._follow(past.features, scratch, following, mirrored_index, before)
-            seen = {number: before[number] for number in following if before[number].is_visible}
-            shown = masks_of_outputs(past.outputs | seen, self._frame_size)
-            areas = areas_of(shown)
-            following = [
-                number for number in seen if areas[number] >= _LEAST_SHARE_BACK * prompted[number]
-            ]
-            past.outputs.update({number: seen[number] for number in following})
-            if len(following) < len(seen):
-                shown = masks_of_outputs(past.outputs, self._frame_size)
-            if following:
-                changed.append((past.frame_index, shown))
-        return changed
+            return self._follow(past.features, scratch, following, mirrored_index, before)
+
+        return self._past.follow_back(following, revised_since, self._outputs, follow)
 
     @torch.inference_mode()
     def appearances(self, masks: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -258,10 +244,19 @@ class Sam2Tracker:
         self._features = None
 
     def end(self, track_ids: Sequence[int]) -> None:
-        """Stop following tracks and forget them."""
+        """Stop following tracks and forget them; they stay in the frames before."""
         for track_id in track_ids:
             self._bank.end(track_id)
             self._outputs.pop(track_id, None)
+
+    def withdraw(self, track_ids: Sequence[int]) -> list[ChangedFrame]:
+        """Stop following tracks that were none, and take them out of the frames before.
+
+        Returns:
+            The frames that changed, the oldest first.
+        """
+        self.end(track_ids)
+        return self._past.withdraw(track_ids)
 
     def reset(self) -> None:
         """Forget everything, to begin another video."""
