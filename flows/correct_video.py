@@ -13,9 +13,9 @@ from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.correct import correct
-from pipeline.correction_plan import plan_corrections
-from pipeline.corrections import Corrections, fingerprint, open_corrections
+from pipeline.correct import Plans, correct
+from pipeline.correction_plan import deletions_after, plan_corrections
+from pipeline.corrections import deletions_of, open_corrections, settings_after
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.frames import VideoInfo, VideoSource, numbered_frames, open_video
 from pipeline.manifest import Manifest
@@ -81,12 +81,17 @@ def correct_job(
             f"{job.video} is not the video that {corrected.path} annotates; give that one"
         )
     tracker_name = job.tracker or _tracker_of(corrected)
-    manifest = _manifest(video.info, corrections, tracker_name)
+    deletions = deletions_of(corrected)
+    tracker = open_tracker(tracker_name, choose_device(job.device), mask_choice=surest_masks)
+    plans = plan_corrections(
+        corrected.frames(), corrections.changes.frames(), tracker.look_back, deletions
+    )
+    settings = settings_after(corrections, deletions_after(deletions, plans))
+    manifest = _manifest(video.info, corrected, tracker_name, settings)
     finished = _finished_set(job, manifest)
     if finished is not None:
         return finished
-    tracker = open_tracker(tracker_name, choose_device(job.device), mask_choice=surest_masks)
-    frames = _frames(video, corrections, tracker)
+    frames = _frames(video, corrected, plans, tracker)
     count = corrected.manifest.counts.frames
     with AnnotationSetWriter(job.set_path, manifest) as writer, closing(frames):
         for done, frame in enumerate(frames, start=1):
@@ -97,14 +102,13 @@ def correct_job(
 
 
 def _frames(
-    video: VideoSource, corrections: Corrections, tracker: Tracker
+    video: VideoSource, corrected: AnnotationSet, plans: Plans, tracker: Tracker
 ) -> Generator[FrameAnnotation, None, None]:
-    corrected, changes = corrections.corrected, corrections.changes
     known = max((prompt.prompt_id for _, prompt in corrected.prompts()), default=-1)
     return correct(
         corrected.frames(),
         numbered_frames(video, corrected.manifest.counts.frames),
-        plans=plan_corrections(corrected.frames(), changes.frames(), tracker.look_back),
+        plans=plans,
         tracker=tracker,
         first_prompt_id=known + 1,
     )
@@ -114,19 +118,13 @@ def _tracker_of(corrected: AnnotationSet) -> str:
     return corrected.manifest.models.get("tracker", {}).get("name", _SHIPPED_TRACKER)
 
 
-def _manifest(info: VideoInfo, corrections: Corrections, tracker_name: str) -> Manifest:
-    """Return the corrected set's manifest with these corrections added to those before."""
-    known = corrections.corrected.manifest
-    entry = {
-        "set": fingerprint(corrections.corrected),
-        "corrections": fingerprint(corrections.changes),
-    }
-    settings: dict[str, Any] = dict(known.settings)
-    settings["corrected"] = [*settings.get("corrected", []), entry]
+def _manifest(
+    info: VideoInfo, corrected: AnnotationSet, tracker_name: str, settings: dict[str, Any]
+) -> Manifest:
     return new_manifest(
         info,
-        corrections.corrected.label_set,
-        models={**known.models, "tracker": describe_tracker(tracker_name)},
+        corrected.label_set,
+        models={**corrected.manifest.models, "tracker": describe_tracker(tracker_name)},
         settings=settings,
         software={name: version(name) for name in _SOFTWARE},
     )

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from pipeline.masks import RLE, rle_area, same_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+# By track id and by the frame on which a human deleted the track: where that holds.
+Deletions = Mapping[int, Mapping[int, range]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +19,7 @@ class TrackPlan:
         track_id: the track.
         class_id: its class from now on, in all frames.
         drawn: the masks that a human drew, by frame index; the tracker is prompted with them.
-        absent: where it is not, as a human said.
+        absent: where it is not, by the frame on which a human said so, now or before.
         followed: where it is tracked anew, each from a drawn mask on.
         before: where it may be followed back, each up to a drawn mask.
     """
@@ -23,7 +27,7 @@ class TrackPlan:
     track_id: int
     class_id: int
     drawn: Mapping[int, RLE] = field(default_factory=dict)
-    absent: tuple[range, ...] = ()
+    absent: Mapping[int, range] = field(default_factory=dict)
     followed: tuple[range, ...] = ()
     before: tuple[range, ...] = ()
 
@@ -33,7 +37,7 @@ class TrackPlan:
 
     def is_absent(self, frame_index: int) -> bool:
         """Return whether a human said that the track is not in a frame."""
-        return any(frame_index in span for span in self.absent)
+        return any(frame_index in span for span in self.absent.values())
 
     def span_before(self, frame_index: int) -> range:
         """Return the frames that a mask drawn on a frame may be followed back to."""
@@ -42,7 +46,10 @@ class TrackPlan:
 
 
 def plan_corrections(
-    corrected: Iterable[FrameAnnotation], changes: Iterable[FrameAnnotation], look_back: int
+    corrected: Iterable[FrameAnnotation],
+    changes: Iterable[FrameAnnotation],
+    look_back: int,
+    deletions: Deletions = MappingProxyType({}),
 ) -> dict[int, TrackPlan]:
     """Say what corrections can change.
 
@@ -50,13 +57,14 @@ def plan_corrections(
     track is absent, to its end in the corrected set, or to a cut; and back to the same, but only
     half-way to a mask of a human, and not further than the tracker looks back. Where a track was
     drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
-    next frame that the human saw and left the track in. A new class is the track's in all
-    frames; the last one counts.
+    next frame that the human saw and left the track in, or for which a human drew it (now or
+    before). A new class is the track's in all frames; the last one counts.
 
     Args:
         corrected: the frames of the corrected set.
         changes: the frames of the set of corrections.
         look_back: frames that the tracker can follow a track back.
+        deletions: those of earlier corrections, which hold but for what is drawn now.
 
     Returns:
         A plan for each track that was changed.
@@ -65,7 +73,10 @@ def plan_corrections(
     histories: dict[int, _History] = {}
     for index, tracks in seen.items():
         for track in tracks:
-            histories.setdefault(track.track_id, _History(track.track_id)).change(index, track)
+            number = track.track_id
+            if number not in histories:
+                histories[number] = _History(number, deletions.get(number, {}))
+            histories[number].change(index, track)
     cuts, count = [], 0
     for frame in corrected:
         count = frame.index + 1
@@ -80,13 +91,20 @@ def plan_corrections(
     }
 
 
+def deletions_after(deletions: Deletions, plans: Mapping[int, TrackPlan]) -> Deletions:
+    """Return the deletions that hold when corrections have been taken over."""
+    changed = {track_id: plan.absent for track_id, plan in plans.items()}
+    return {track_id: spans for track_id, spans in {**deletions, **changed}.items() if spans}
+
+
 class _History:
     """What is known of one corrected track."""
 
-    def __init__(self, track_id: int) -> None:
+    def __init__(self, track_id: int, deletions: Mapping[int, range]) -> None:
         self._track_id = track_id
         self._class_id = -1
         self._drawn: dict[int, RLE] = {}
+        self._deleted_before = deletions
         self._deleted: list[int] = []
         self._left: list[int] = []
         self._human: list[int] = []
@@ -118,10 +136,10 @@ class _History:
 
     def plan(self, scenes: list[int], look_back: int) -> TrackPlan:
         """Return the plan; `scenes` are the first frames of the scenes, and the video's end."""
-        absent = tuple(self._absent_around(index, scenes[-1]) for index in self._deleted)
-        stops = [*scenes, *self._drawn, *self._human, *(span.start for span in absent)]
+        absent = self._absent(scenes[-1])
+        stops = [*scenes, *self._drawn, *self._human, *(span.start for span in absent.values())]
         followed = tuple(self._followed_from(index, stops) for index in self._drawn)
-        starts = [*scenes, *(span.stop for span in (*absent, *followed))]
+        starts = [*scenes, *(span.stop for span in (*absent.values(), *followed))]
         before = tuple(self._before(index, starts, look_back) for index in self._drawn)
         return TrackPlan(
             track_id=self._track_id,
@@ -132,13 +150,15 @@ class _History:
             before=before,
         )
 
-    def _absent_around(self, deleted: int, count: int) -> range:
-        there = sorted([*self._drawn, *self._left])
-        earlier = [index for index in there if index < deleted]
-        later = [index for index in there if index > deleted]
-        start = (earlier[-1] + deleted + 1) // 2 if earlier else 0
-        stop = (deleted + later[0] + 1) // 2 if later else count
-        return range(start, stop)
+    def _absent(self, count: int) -> dict[int, range]:
+        """Return where each deletion holds, the earlier ones not beyond where they held before."""
+        held = {**self._deleted_before, **dict.fromkeys(self._deleted, range(count))}
+        there = sorted([*self._drawn, *self._left, *self._human])
+        return {
+            deleted: _half_way(deleted, span, there)
+            for deleted, span in sorted(held.items())
+            if deleted not in self._drawn
+        }
 
     def _followed_from(self, drawn: int, stops: list[int]) -> range:
         stop = min(frame_index for frame_index in stops if frame_index > drawn)
@@ -150,3 +170,12 @@ class _History:
         human = [(index + drawn + 1) // 2 for index in self._human if index < drawn]
         start = max([start, drawn - look_back, *human])
         return range(max(start, self._first) if drawn >= self._first else start, drawn)
+
+
+def _half_way(deleted: int, held: range, there: list[int]) -> range:
+    """Return the part of a span around a deletion that is nearer to it than to where a track is."""
+    earlier = [index for index in there if index < deleted]
+    later = [index for index in there if index > deleted]
+    start = (earlier[-1] + deleted + 1) // 2 if earlier else held.start
+    stop = (deleted + later[0] + 1) // 2 if later else held.stop
+    return range(max(start, held.start), min(stop, held.stop))

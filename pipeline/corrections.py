@@ -4,14 +4,28 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.correction_plan import Deletions
 from pipeline.errors import InputError
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
 
-_KEY = "corrects"
+# In the settings of a set of corrections, and in those of a set that has taken some over.
+_KEY, _KEY_DONE = "corrects", "corrected"
+
+
+class _TakenOver(BaseModel):
+    """Corrections that a set has taken over; where tracks were deleted is of all until then."""
+
+    deleted: dict[int, dict[int, tuple[int, int]]] = Field(default_factory=dict)
+
+
+_ALL_TAKEN_OVER = TypeAdapter(list[_TakenOver])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +100,45 @@ def open_corrections(path: Path) -> Corrections:
             "it again"
         )
     return Corrections(changes=changes, corrected=corrected)
+
+
+def deletions_of(annotated: AnnotationSet) -> Deletions:
+    """Return where tracks are not in a set, since a human deleted them there.
+
+    Raises:
+        InputError: the manifest says it in no readable way.
+    """
+    try:
+        taken_over = _ALL_TAKEN_OVER.validate_python(annotated.manifest.settings.get(_KEY_DONE, []))
+    except ValidationError as error:
+        raise InputError(
+            f"{annotated.path}/manifest.json has no readable list of deletions; correct the set "
+            "that it was made from"
+        ) from error
+    return {
+        track_id: {frame: range(*span) for frame, span in of_track.items()}
+        for entry in taken_over[-1:]
+        for track_id, of_track in entry.deleted.items()
+    }
+
+
+def settings_after(corrections: Corrections, deletions: Deletions) -> dict[str, Any]:
+    """Return the corrected set's settings, with these corrections added to those before.
+
+    Args:
+        corrections: what is taken over.
+        deletions: those that hold from now on.
+    """
+    settings = dict(corrections.corrected.manifest.settings)
+    entry = {
+        "set": fingerprint(corrections.corrected),
+        "corrections": fingerprint(corrections.changes),
+        "deleted": {
+            str(track_id): {str(frame): [span.start, span.stop] for frame, span in spans.items()}
+            for track_id, spans in deletions.items()
+        },
+    }
+    return settings | {_KEY_DONE: [*settings.get(_KEY_DONE, []), entry]}
 
 
 def fingerprint(annotation_set: AnnotationSet) -> str:

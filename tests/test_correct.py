@@ -79,7 +79,7 @@ def corrected_by_hand(tracker):
         track_id=1,
         class_id=3,
         drawn={12: encode_mask(DRAWN)},
-        absent=(range(30, 35),),
+        absent={32: range(30, 35)},
         followed=(range(12, 20),),
         before=(range(8, 12),),
     )
@@ -219,6 +219,7 @@ def tracked(frame, spoilt):
 
 def correct_in_coco(scopeline, folder, tmp_path, change):
     """Export, let a human change the file, and import it."""
+    tmp_path.mkdir(exist_ok=True)
     code, _, err = scopeline(
         "export", folder / "video.annset", "--format", "coco", "--images", "none",
         "--out", tmp_path / "coco",
@@ -265,6 +266,37 @@ def test_a_correction_mends_the_frames_after_it(scopeline, scene, tmp_path):
     written = (tmp_path / "out" / "video.annset" / "manifest.json").stat().st_mtime_ns
     assert scopeline(*arguments)[0] == 0
     assert (tmp_path / "out" / "video.annset" / "manifest.json").stat().st_mtime_ns == written
+
+
+def test_what_was_deleted_stays_so_in_later_corrections(scopeline, scene, tmp_path):
+    folder, track_id = scene
+
+    def delete(document):
+        document["annotations"] = [
+            entry
+            for entry in document["annotations"]
+            if entry["track_id"] != track_id or entry["image_id"] not in range(8, 11)
+        ]
+
+    def draw(document):
+        for entry in document["annotations"]:
+            if (entry["image_id"], entry["track_id"]) == (6, track_id):
+                rle = coco_mask.encode(np.asfortranarray(square(60), np.uint8))
+                entry["segmentation"]["counts"] = rle["counts"].decode()
+
+    for name, change in (("first", delete), ("second", draw)):
+        fixed = correct_in_coco(scopeline, folder, tmp_path / name, change)
+        code, _, err = scopeline(
+            "annotate", scene[0] / "video.mp4", "--corrections", fixed, "--out", tmp_path / name,
+            "--device", "cpu",
+        )  # fmt: skip
+        assert code == 0, err
+        folder = tmp_path / name
+        frames = list(AnnotationSet(folder / "video.annset").frames())
+        shown = [frame.index for frame in frames if track_id in masks_of(frame)]
+        assert set(range(8, 11)).isdisjoint(shown), name
+        assert {6, 11, 13} <= set(shown), name
+    assert next(t for t in frames[6].tracks if t.track_id == track_id).origin is Origin.HUMAN
 
 
 def test_without_changes_the_new_set_is_the_old_one(scopeline, scene, tmp_path):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.correction_plan import plan_corrections
+from pipeline.correction_plan import deletions_after, plan_corrections
 from pipeline.records import Origin
 from tests.conftest import annotated_frame, rectangle
 
@@ -31,8 +31,8 @@ def changes(seen=range(100), **by_frame):
         yield annotated_frame(index, **({} if change is None else {f"t7_c{class_id}": mask}))
 
 
-def plan(found, drawn):
-    (track_plan,) = plan_corrections(found, drawn, look_back=25).values()
+def plan(found, drawn, **deletions):
+    (track_plan,) = plan_corrections(found, drawn, look_back=25, **deletions).values()
     return track_plan
 
 
@@ -41,7 +41,7 @@ def test_a_mask_is_followed_to_the_end_and_back_as_far_as_the_tracker_looks():
     assert set(found.drawn) == {40}
     assert found.followed == (range(40, 81),)
     assert found.before == (range(15, 40),)
-    assert found.absent == ()
+    assert found.absent == {}
 
 
 def test_the_next_mask_of_a_human_ends_it():
@@ -87,7 +87,7 @@ def test_a_deletion_on_frames_that_were_all_seen_is_of_those_frames():
 
 def test_a_deletion_holds_half_way_to_the_next_frame_that_was_seen():
     found = plan(corrected(), changes(seen=range(0, 100, 20), f40=NOTHING))
-    assert found.absent == (range(30, 50),)
+    assert found.absent == {40: range(30, 50)}
 
 
 def test_a_track_that_was_deleted_wherever_it_was_seen_is_gone():
@@ -99,6 +99,38 @@ def test_a_mask_is_not_followed_into_a_deletion():
     found = plan(corrected(), changes(f40=DRAWN, f50=NOTHING, f30=NOTHING))
     assert found.followed == (range(40, 50),)
     assert found.before == (range(31, 40),)
+
+
+def test_a_deletion_leaves_what_a_human_drew_before():
+    found = plan(corrected(human=(20, 60)), changes(seen=(40,), f40=NOTHING))
+    assert found.absent == {40: range(30, 50)}
+
+
+def test_a_mask_is_not_followed_into_a_deletion_of_before():
+    before = {7: {50: range(45, 60)}}
+    found = plan(corrected(), changes(seen=(), f40=DRAWN, f70=DRAWN), deletions=before)
+    assert found.absent == before[7]
+    assert found.followed == (range(40, 45), range(70, 81))
+    assert found.before == (range(15, 40), range(60, 70))
+
+
+def test_a_deletion_gives_way_to_what_is_drawn_later():
+    before = {7: {50: range(45, 60)}}
+    near = plan(corrected(), changes(seen=(), f54=DRAWN), deletions=before)
+    assert near.absent == {50: range(45, 52)}
+    there = plan(corrected(), changes(seen=(), f50=DRAWN), deletions=before)
+    assert there.absent == {}
+    assert there.followed == (range(50, 81),)
+
+
+def test_the_deletions_that_hold_afterwards_are_of_all_corrections():
+    before = {7: {50: range(45, 60)}, 8: {3: range(2, 4)}}
+    changed = plan_corrections(
+        corrected(), changes(f50=DRAWN, f70=NOTHING), look_back=25, deletions=before
+    )
+    assert deletions_after(before, changed) == {7: {70: range(70, 71)}, 8: {3: range(2, 4)}}
+    gone = plan_corrections(corrected(), changes(f50=DRAWN), look_back=25, deletions=before)
+    assert deletions_after(before, gone) == {8: {3: range(2, 4)}}
 
 
 def test_a_new_class_alone_is_nothing_to_track():
