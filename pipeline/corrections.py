@@ -17,6 +17,7 @@ from pipeline.records import FrameAnnotation
 
 # In the settings of a set of corrections, and in those of a set that has taken some over.
 _KEY, _KEY_DONE = "corrects", "corrected"
+_DELETED = "deleted"
 
 
 class _TakenOver(BaseModel):
@@ -125,6 +126,8 @@ def deletions_of(annotated: AnnotationSet) -> Deletions:
 def settings_after(corrections: Corrections, deletions: Deletions) -> dict[str, Any]:
     """Return the corrected set's settings, with these corrections added to those before.
 
+    Only the last entry says where tracks were deleted.
+
     Args:
         corrections: what is taken over.
         deletions: those that hold from now on.
@@ -133,12 +136,16 @@ def settings_after(corrections: Corrections, deletions: Deletions) -> dict[str, 
     entry = {
         "set": fingerprint(corrections.corrected),
         "corrections": fingerprint(corrections.changes),
-        "deleted": {
+        _DELETED: {
             str(track_id): {str(frame): [span.start, span.stop] for frame, span in spans.items()}
             for track_id, spans in deletions.items()
         },
     }
-    return settings | {_KEY_DONE: [*settings.get(_KEY_DONE, []), entry]}
+    earlier = [
+        {name: value for name, value in taken_over.items() if name != _DELETED}
+        for taken_over in settings.get(_KEY_DONE, [])
+    ]
+    return settings | {_KEY_DONE: [*earlier, entry]}
 
 
 def fingerprint(annotation_set: AnnotationSet) -> str:

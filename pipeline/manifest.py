@@ -65,9 +65,12 @@ class Manifest(_Strict):
 def settings_in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a manifest that say something, for people to read.
 
-    How prompts are taken says nothing where none were given.
+    How prompts are taken says nothing where none were given. Of the corrections that were taken
+    over, people want to know how many there were.
     """
     said = {name: value for name, value in settings.items() if value not in (None, [], {})}
+    if isinstance(corrected := said.get("corrected"), list):
+        said["corrected"] = f"{len(corrected)} times" if len(corrected) > 1 else "once"
     if "prompts" in said:
         return said
     return {name: value for name, value in said.items() if not name.startswith("prompt_")}

@@ -297,6 +297,9 @@ def test_what_was_deleted_stays_so_in_later_corrections(scopeline, scene, tmp_pa
         assert set(range(8, 11)).isdisjoint(shown), name
         assert {6, 11, 13} <= set(shown), name
     assert next(t for t in frames[6].tracks if t.track_id == track_id).origin is Origin.HUMAN
+    code, out, _ = scopeline("info", folder / "video.annset")
+    assert code == 0
+    assert "corrected 2 times" in " ".join(out.split())
 
 
 def test_without_changes_the_new_set_is_the_old_one(scopeline, scene, tmp_path):
