@@ -11,9 +11,9 @@ from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
 from flows.settings import BATCH_FRAMES
 from flows.stopping import busy, passing_signals_on
-from flows.video_job import VideoJob, annotate_job, existing_set, manifest_of
+from flows.video_job import VideoJob, annotate_job, manifest_of, set_to_keep
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.annotation_set_writer import AnnotationSetWriter, remove_set
 from pipeline.errors import UsageError
 from pipeline.frames import VideoSource, numbered_frames, open_video
 from pipeline.scene_changes import SceneWatch
@@ -80,7 +80,7 @@ def annotate_in_segments(
     video = open_video(job.video, job.whole.settings.on_bad_frame)
     # Where they are follows from their count; to look for cuts is left to who needs them.
     manifest = manifest_of(video.info, job.whole.settings, {"segments": job.count})
-    existing = existing_set(job.whole, manifest)
+    existing = set_to_keep(job.set_path, manifest, resume=job.whole.resume)
     folder = job.whole.out / f".{job.set_path.stem}.segments"
     if existing is not None and existing.is_complete:
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,6 +94,8 @@ def annotate_in_segments(
     paths = annotate_segments.with_options(task_runner=runner)(parts, job.video.name)
     joiner = SegmentJoiner(segments)
     total = segments[-1].stop
+    if not job.whole.resume:
+        remove_set(job.set_path)
     with AnnotationSetWriter(job.set_path, manifest) as writer:
         for frame in joiner.join([AnnotationSet(path).frames() for path in paths]):
             writer.add(frame)

@@ -12,11 +12,11 @@ from flows.models import choose_device, open_tracker
 from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest, remove_set
 from pipeline.correct import Plans, correct
 from pipeline.correction_plan import deletions_after, plan_corrections
 from pipeline.corrections import deletions_of, open_corrections, settings_after
-from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.frames import VideoInfo, VideoSource, numbered_frames, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
@@ -75,7 +75,7 @@ def correct_job(
     corrected = corrections.corrected
     if job.set_path.resolve() == corrected.path.resolve():
         raise UsageError(f"{job.set_path} is the set that is corrected; choose another --out")
-    video = open_video(job.video)
+    video = open_video(job.video, corrected.manifest.settings.get("on_bad_frame", "stop"))
     if video.info.sha256 != corrected.manifest.video.sha256:
         raise InputError(
             f"{job.video} is not the video that {corrected.path} annotates; give that one"
@@ -88,11 +88,13 @@ def correct_job(
     )
     settings = settings_after(corrections, deletions_after(deletions, plans))
     manifest = _manifest(video.info, corrected, tracker_name, settings)
-    finished = _finished_set(job, manifest)
-    if finished is not None:
-        return finished
+    existing = set_to_keep(job.set_path, manifest, resume=job.resume)
+    if existing is not None and existing.is_complete:
+        return existing
     frames = _frames(video, corrected, plans, tracker)
     count = corrected.manifest.counts.frames
+    if not job.resume:
+        remove_set(job.set_path)
     with AnnotationSetWriter(job.set_path, manifest) as writer, closing(frames):
         for done, frame in enumerate(frames, start=1):
             writer.add(frame)
@@ -127,24 +129,4 @@ def _manifest(
         models={**corrected.manifest.models, "tracker": describe_tracker(tracker_name)},
         settings=settings,
         software={name: version(name) for name in _SOFTWARE},
-    )
-
-
-def _finished_set(job: CorrectionJob, manifest: Manifest) -> AnnotationSet | None:
-    """Return the finished set of the very same job, if there is one.
-
-    Raises:
-        OutputError: there is a finished set of another job.
-    """
-    existing = set_to_keep(job.set_path, resume=job.resume)
-    if existing is None or not existing.is_complete:
-        return None
-    if (existing.manifest.settings, existing.manifest.models) == (
-        manifest.settings,
-        manifest.models,
-    ):
-        return existing
-    raise OutputError(
-        f"{job.set_path} is a finished set of another job; choose another --out, or --no-resume "
-        "to replace it"
     )

@@ -1,7 +1,6 @@
 """`make demo`: annotate the checked-in clip through the Prefect flow, and say where it is."""
 
 import os
-import shutil
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -26,15 +25,16 @@ def main() -> None:
 def remove_outdated(video: Path, out: Path) -> None:
     """Remove the demo that other models or settings have made, such as an earlier version's."""
     from flows.settings import AnnotateSettings
-    from flows.video_job import VideoJob, existing_set, manifest_of
+    from flows.video_job import VideoJob, manifest_of, set_to_keep
+    from pipeline.annotation_set_writer import remove_set
     from pipeline.errors import OutputError
     from pipeline.frames import open_video
 
     job = VideoJob(video=video, out=out, settings=AnnotateSettings())
     try:
-        existing_set(job, manifest_of(open_video(video).info, job.settings))
+        set_to_keep(job.set_path, manifest_of(open_video(video).info, job.settings), resume=True)
     except OutputError:
-        shutil.rmtree(job.set_path)
+        remove_set(job.set_path)
 
 
 if __name__ == "__main__":

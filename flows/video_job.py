@@ -1,6 +1,5 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
-import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,6 +16,8 @@ from pipeline.annotation_set_writer import (
     AnnotationSetWriter,
     AnnotationStoppedError,
     new_manifest,
+    remove_set,
+    require_replaceable,
     resumable_state,
     tidy,
 )
@@ -60,19 +61,33 @@ def set_path_of(video: Path, out: Path) -> Path:
     return out / f"{name}{SUFFIX}"
 
 
-def set_to_keep(path: Path, *, resume: bool) -> AnnotationSet | None:
-    """Return the set in a place; without `resume` it is removed, to begin anew.
+def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSet | None:
+    """Return the set of the very same job in a place, finished or not.
+
+    Args:
+        path: where the set is.
+        manifest: of the job.
+        resume: whether the set is kept at all; otherwise one that is there is to be replaced.
 
     Raises:
-        InputError: what is there is no set.
+        InputError: what is there cannot be read.
+        OutputError: there is a set of another job, which is to be kept, or no set.
     """
+    if not resume:
+        require_replaceable(path)
+        return None
     if not path.exists():
         return None
     existing = AnnotationSet(path)
-    if not resume:
-        shutil.rmtree(path)
-        return None
-    return existing
+    known = existing.manifest
+    same_video = known.video.sha256 == manifest.video.sha256
+    if same_video and (known.settings, known.models) == (manifest.settings, manifest.models):
+        return existing
+    kind = "a finished" if existing.is_complete else "an unfinished"
+    difference = "with other settings or models" if same_video else "of another video"
+    raise OutputError(
+        f"{path} is {kind} set {difference}; choose another --out, or --no-resume to replace it"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +141,7 @@ def annotating(
     video = open_video(job.video, job.settings.on_bad_frame)
     part = {} if job.segment is None else {"segment": asdict(job.segment)}
     manifest = manifest_of(video.info, job.settings, part)
-    existing = existing_set(job, manifest)
+    existing = set_to_keep(job.set_path, manifest, resume=job.resume)
     if existing is not None and existing.is_complete:
         tidy(existing)
         return
@@ -147,6 +162,9 @@ def annotating(
             on_frame(start + done, min(end, video.info.frame_count))
 
     stop = should_stop or (lambda: False)
+    if not job.resume:
+        # Only now that nothing else can be wrong with the job.
+        remove_set(job.set_path)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         for batch in _write(loop, batches, writer, stop, report, counters or StageCounters()):
             yield Upcoming(tracker=tracker, batch=batch)
@@ -225,24 +243,3 @@ def manifest_of(
     identity["settings"] |= parts or {}
     software = {name: version(name) for name in _SOFTWARE}
     return new_manifest(info, labels_of(settings), software=software, **identity)
-
-
-def existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
-    """Return the set of the very same job, if there is one, finished or not.
-
-    Raises:
-        OutputError: there is a set of another job.
-    """
-    existing = set_to_keep(job.set_path, resume=job.resume)
-    if existing is None:
-        return None
-    known = existing.manifest
-    same_video = known.video.sha256 == manifest.video.sha256
-    if same_video and (known.settings, known.models) == (manifest.settings, manifest.models):
-        return existing
-    kind = "a finished" if existing.is_complete else "an unfinished"
-    difference = "with other settings or models" if same_video else "of another video"
-    raise OutputError(
-        f"{job.set_path} is {kind} set {difference}; choose another --out, or --no-resume "
-        "to replace it"
-    )

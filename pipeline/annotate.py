@@ -282,11 +282,15 @@ class PromptedTracking:
             self._change_earlier(self._tracker.withdraw(track_ids))
 
     def _change_earlier(self, changed: Sequence[ChangedFrame]) -> None:
-        """Take over what the tracker has changed in the waiting frames."""
+        """Take over what the tracker has changed in the waiting frames.
+
+        It keeps no undecodable frames, so it may reach further back than they do.
+        """
         drafts = {draft.index: draft for draft in self._waiting}
         for frame in changed:
-            origins = dict.fromkeys(frame.followed, Origin.BACK_FILLED)
-            drafts[frame.frame_index].take(frame.tracked, origins, self._journal.last)
+            if frame.frame_index in drafts:
+                origins = dict.fromkeys(frame.followed, Origin.BACK_FILLED)
+                drafts[frame.frame_index].take(frame.tracked, origins, self._journal.last)
 
 
 def _flags(signs: FrameSigns, decision: Decision) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ _COMPRESSION_LEVEL = 19
 _PART_FRAMES = 100
 # Of each track, the first and the last part that hold it under each class.
 WrittenClasses = dict[int, dict[int, tuple[int, int]]]
-_RESUME = "resume"
+_RESUME, _MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
 
 
 def new_manifest(
@@ -114,32 +114,33 @@ class AnnotationSetWriter:
             raise _unwritable(path, error) from error
 
     def _begin(self) -> None:
-        self.path.mkdir(parents=True)
+        """Make the folder under another name first: without a manifest it would be no set."""
+        draft = self.path.with_name(f".{self.path.name}.begun")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
         for table in SCHEMAS:
-            (self.path / table).mkdir()
-        self._write_manifest(self._manifest)
+            (draft / table).mkdir()
+        _write_manifest(draft, self._manifest)
+        draft.rename(self.path)
 
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
-        self._written = {
-            int(track_id): {
-                int(class_id): (first, last) for class_id, (first, last) in known.items()
-            }
-            for track_id, known in saved.written["classes"].items()
-        }
         self._manifest = self._manifest.model_copy(
             update={
                 "parts": saved.part_count,
                 "counts": Counts(**saved.written["counts"]),
             }
         )
-        self._write_manifest(self._manifest)
+        _write_manifest(self.path, self._manifest)
         for table in SCHEMAS:
             kept = {part_name(part) for part in range(saved.part_count)}
             for file in (self.path / table).iterdir():
                 if file.name not in kept:
                     file.unlink()
         remove_states(self.path / _RESUME, but=saved.part_count)
+        # Not as it was at that time: a set that failed later has settled the classes since.
+        for part in range(saved.part_count):
+            self._note_classes(part, self._read_masks(part, ["track_id", "class_id"]))
 
     def __enter__(self) -> "AnnotationSetWriter":
         """Begin writing."""
@@ -231,7 +232,7 @@ class AnnotationSetWriter:
             for table, schema in SCHEMAS.items():
                 path = self.path / table / part_name(self._manifest.parts)
                 _write_table(pa.Table.from_pylist(rows[table], schema), path)
-            self._note_classes(rows["masks"])
+            self._note_classes(self._manifest.parts, rows["masks"])
             before = self._manifest.counts
             counts = Counts(
                 frames=before.frames + len(rows["frames"]),
@@ -241,17 +242,23 @@ class AnnotationSetWriter:
             )
             parts = self._manifest.parts + 1
             if state is not None:
-                written = {"counts": counts.model_dump(), "classes": self._written}
-                save_state(state, self.path / _RESUME, parts, written)
+                save_state(state, self.path / _RESUME, parts, {"counts": counts.model_dump()})
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._update(parts=parts, counts=counts)
         if state is not None:
             remove_states(self.path / _RESUME, but=parts)
 
-    def _note_classes(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Remember which parts hold a track under which class."""
-        part = self._manifest.parts
+    def _read_masks(self, part: int, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a part's masks, whole if no columns are given."""
+        path = self.path / "masks" / part_name(part)
+        rows: list[dict[str, Any]] = pq.read_table(
+            path, schema=SCHEMAS["masks"], columns=columns
+        ).to_pylist()
+        return rows
+
+    def _note_classes(self, part: int, rows: Sequence[dict[str, Any]]) -> None:
+        """Remember which tracks a part holds under which class."""
         for row in rows:
             known = self._written.setdefault(row["track_id"], {})
             first, _ = known.get(row["class_id"], (part, part))
@@ -272,11 +279,11 @@ class AnnotationSetWriter:
         self._commit_all()
         try:
             for part in self._stale_parts(class_of):
-                path = self.path / "masks" / part_name(part)
-                rows = pq.read_table(path, schema=SCHEMAS["masks"]).to_pylist()
+                rows = self._read_masks(part)
                 for row in rows:
                     settled = class_of(row["track_id"])
                     row["class_id"] = row["class_id"] if settled is None else settled
+                path = self.path / "masks" / part_name(part)
                 _write_table(pa.Table.from_pylist(rows, SCHEMAS["masks"]), path)
         except OSError as error:
             raise _unwritable(self.path, error) from error
@@ -294,19 +301,51 @@ class AnnotationSetWriter:
     def _update(self, **changes: Any) -> None:
         changed = self._manifest.model_copy(update=changes)
         try:
-            self._write_manifest(changed)
+            _write_manifest(self.path, changed)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._manifest = changed
 
-    def _write_manifest(self, manifest: Manifest) -> None:
-        text = json.dumps(manifest.model_dump(), indent=2) + "\n"
-        draft = self.path / ".manifest.json.tmp"
-        with draft.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path / "manifest.json")
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to write a set in place of what holds anything else than a set does.
+
+    Raises:
+        OutputError: something else than a set, whole or damaged, is there.
+    """
+    own = {"manifest.json", _MANIFEST_DRAFT, _RESUME, *SCHEMAS}
+    if path.exists() and not (path.is_dir() and own.issuperset(p.name for p in path.iterdir())):
+        raise OutputError(
+            f"{path} exists and is not an annotation set; move it away or choose another --out"
+        )
+
+
+def remove_set(path: Path) -> None:
+    """Remove an annotation set, if there is one; a part of it never looks like a set.
+
+    Raises:
+        OutputError: it cannot be removed, or something else is there.
+    """
+    require_replaceable(path)
+    removed = path.with_name(f".{path.name}.removed")
+    try:
+        if removed.exists():
+            shutil.rmtree(removed)
+        if path.exists():
+            path.rename(removed)
+            shutil.rmtree(removed)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(manifest.model_dump(), indent=2) + "\n"
+    draft = folder / _MANIFEST_DRAFT
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder / "manifest.json")
 
 
 def _make_room(path: Path) -> None:
@@ -322,10 +361,7 @@ def _make_room(path: Path) -> None:
         raise OutputError(
             f"{path} is already complete; remove it or choose another --out to annotate again"
         )
-    try:
-        shutil.rmtree(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    remove_set(path)
 
 
 def _write_table(table: pa.Table, path: Path) -> None:

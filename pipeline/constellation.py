@@ -1,6 +1,7 @@
 """The constellation policy: a set of rules that decide when the overseer re-prompts the tracker."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,7 @@ class Constellation:
     schedule: LookSchedule = field(default_factory=Adaptive)
     _tracks: dict[int, FollowedTrack] = field(default_factory=dict)
     _classes: dict[int, int] = field(default_factory=dict)
+    _reserved: frozenset[int] = frozenset()
     _candidates: Candidates = field(init=False)
     _twins: dict[tuple[int, int], int] = field(default_factory=dict)
     _left: LeftTracks = field(init=False)
@@ -62,8 +64,13 @@ class Constellation:
         """Return the class of a track."""
         return self._classes[track_id]
 
+    def reserve(self, track_ids: Collection[int]) -> None:
+        """Leave ids to tracks that somebody else is going to start."""
+        self._reserved = frozenset(track_ids)
+
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track that somebody else started, and whose class is certain."""
+        self._left.forget(track_id)
         self._follow(track_id, class_id, frame_index, score=math.inf)
         self._tracks[track_id].seen_again = True
 
@@ -298,7 +305,10 @@ class Constellation:
         track_id = self._returned(frame_index, detections, number)
         reason = PromptReason.RETURNED
         if track_id is None:
-            reason, track_id = PromptReason.ENTERED, next_track_id(self._classes)
+            reason, track_id = (
+                PromptReason.ENTERED,
+                next_track_id({*self._classes, *self._reserved}),
+            )
         self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
         return prompt_from(detections, number, frame_index, track_id, reason)
 

@@ -58,7 +58,10 @@ def correct(
         waiting.append(_Revision(frame))
         if frame.index in active:
             image = next(image for index, image in pictures if index == frame.index)
-            run.step(waiting, image)
+            if "undecodable" in frame.flags:
+                run.pass_over(waiting[-1])
+            else:
+                run.step(waiting, image)
         if len(waiting) > tracker.look_back:
             yield waiting.popleft().finish(plans)
     yield from (revision.finish(plans) for revision in waiting)
@@ -68,7 +71,7 @@ def _active_frames(plans: Plans) -> set[int]:
     return {
         frame_index
         for plan in plans.values()
-        for span in (*plan.followed, *plan.before)
+        for span in (*plan.followed, *plan.before, plan.drawn)
         for frame_index in span
     }
 
@@ -102,16 +105,29 @@ class _Run:
         if back:
             self._follow_back(back, index, waiting)
 
+    def pass_over(self, revision: "_Revision") -> None:
+        """Take a frame without a picture: what was drawn on it is kept, and nobody tracks into it.
+
+        Those after it follow on those before it, as when the video was annotated.
+        """
+        self._note_drawn(revision)
+        self._last_index = revision.frame.index
+
     def _prompt(self, revision: "_Revision") -> list[int]:
         """Prompt with the masks that were drawn on a frame; returns their tracks."""
-        index = revision.frame.index
-        plans = [plan for plan in self._plans.values() if index in plan.drawn]
+        plans = self._note_drawn(revision)
+        for plan, prompt in zip(plans, revision.prompts, strict=True):
+            self._last_prompt[plan.track_id] = prompt.prompt_id
+        self._tracker.prompt([_prompt(plan, revision.frame.index) for plan in plans])
+        return [plan.track_id for plan in plans]
+
+    def _note_drawn(self, revision: "_Revision") -> list[TrackPlan]:
+        """Note the masks that were drawn on a frame; returns the plans of their tracks."""
+        plans = [plan for plan in self._plans.values() if revision.frame.index in plan.drawn]
         for plan in plans:
-            self._last_prompt[plan.track_id] = self._next_prompt_id
             revision.prompts.append(_record(plan, self._next_prompt_id))
             self._next_prompt_id += 1
-        self._tracker.prompt([_prompt(plan, index) for plan in plans])
-        return [plan.track_id for plan in plans]
+        return plans
 
     def _follow_back(self, track_ids: list[int], index: int, waiting: "deque[_Revision]") -> None:
         revisions = {revision.frame.index: revision for revision in waiting}

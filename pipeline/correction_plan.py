@@ -1,6 +1,7 @@
 """Which frames of which tracks corrections can change."""
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -58,7 +59,8 @@ def plan_corrections(
     half-way to a mask of a human, and not further than the tracker looks back. Where a track was
     drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
     next frame that the human saw and left the track in, or for which a human drew it (now or
-    before). A new class is the track's in all frames; the last one counts.
+    before). A new class is the track's in all frames; the last one counts. What was drawn on a
+    frame without a picture is kept there, and not followed.
 
     Args:
         corrected: the frames of the corrected set.
@@ -77,16 +79,18 @@ def plan_corrections(
             if number not in histories:
                 histories[number] = _History(number, deletions.get(number, {}))
             histories[number].change(index, track)
-    cuts, count = [], 0
+    cuts, undecodable, count = [], set(), 0
     for frame in corrected:
         count = frame.index + 1
         if "cut" in frame.flags:
             cuts.append(frame.index)
+        if "undecodable" in frame.flags:
+            undecodable.add(frame.index)
         for track in frame.tracks:
             if track.track_id in histories:
                 histories[track.track_id].meet(frame.index, track, shown=frame.index in seen)
     return {
-        track_id: history.plan([0, *cuts, count], look_back)
+        track_id: history.plan([0, *cuts, count], undecodable, look_back)
         for track_id, history in sorted(histories.items())
     }
 
@@ -134,13 +138,16 @@ class _History:
         if track.origin is Origin.HUMAN:
             self._human.append(frame_index)
 
-    def plan(self, scenes: list[int], look_back: int) -> TrackPlan:
+    def plan(self, scenes: list[int], undecodable: AbstractSet[int], look_back: int) -> TrackPlan:
         """Return the plan; `scenes` are the first frames of the scenes, and the video's end."""
+        prompted = [index for index in self._drawn if index not in undecodable]
         absent = self._absent(scenes[-1])
         stops = [*scenes, *self._drawn, *self._human, *(span.start for span in absent.values())]
-        followed = tuple(self._followed_from(index, stops) for index in self._drawn)
-        starts = [*scenes, *(span.stop for span in (*absent.values(), *followed))]
-        before = tuple(self._before(index, starts, look_back) for index in self._drawn)
+        followed = tuple(self._followed_from(index, stops) for index in prompted)
+        # The way from one drawn mask to the next is halved between them, see `_before`.
+        ends = {span.stop for span in followed} - self._drawn.keys()
+        starts = [*scenes, *ends, *(span.stop for span in absent.values())]
+        before = tuple(self._before(index, starts, look_back) for index in prompted)
         return TrackPlan(
             track_id=self._track_id,
             class_id=self._class_id,
@@ -167,7 +174,8 @@ class _History:
     def _before(self, drawn: int, starts: list[int], look_back: int) -> range:
         start = max(frame_index for frame_index in starts if frame_index <= drawn)
         # What was tracked on from an earlier mask of a human is better near that one.
-        human = [(index + drawn + 1) // 2 for index in self._human if index < drawn]
+        earlier = [index for index in (*self._human, *self._drawn) if index < drawn]
+        human = [(index + drawn + 1) // 2 for index in earlier]
         start = max([start, drawn - look_back, *human])
         return range(max(start, self._first) if drawn >= self._first else start, drawn)
 

@@ -44,8 +44,16 @@ def save_state(state: LoopState, folder: Path, part_count: int, written: dict[st
     folder.mkdir(exist_ok=True)
     path = folder / f"state-{part_count:06d}"
     contents = {"next_frame": state.next_frame, "values": state.values, "written": written}
-    _write(path.with_suffix(_ARRAYS), lambda draft: save_file(state.arrays, draft))
+    _write(path.with_suffix(_ARRAYS), lambda draft: _save_arrays(state.arrays, draft))
     _write(path.with_suffix(_VALUES), lambda draft: draft.write_text(json.dumps(contents)))
+
+
+def _save_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    try:
+        save_file(arrays, path)
+    except SafetensorError as error:
+        # It says so of a full disk as well.
+        raise OSError(str(error)) from error
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:

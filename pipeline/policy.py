@@ -67,6 +67,9 @@ class Policy(Protocol):
 class AdoptingPolicy(Policy, Protocol):
     """A policy that can take over tracks that somebody else started."""
 
+    def reserve(self, track_ids: Collection[int]) -> None:
+        """Leave ids to tracks that somebody else is going to start."""
+
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track."""
 
@@ -79,6 +82,7 @@ class FirstFrame:
         self._explain_iou = explain_iou
         self._started = False
         self._classes: dict[int, int] = {}
+        self._reserved: frozenset[int] = frozenset()
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return True until the tracks have started."""
@@ -110,13 +114,17 @@ class FirstFrame:
         for number in np.flatnonzero(
             (detections.scores >= self._score) & (overlap < self._explain_iou)
         ):
-            track_id = next_track_id(self._classes)
+            track_id = next_track_id({*self._classes, *self._reserved})
             self.adopt(track_id, int(detections.class_ids[number]), frame_index)
             prompts.append(
                 prompt_from(detections, int(number), frame_index, track_id, PromptReason.ENTERED)
             )
         self._started = bool(prompts)
         return Decision(prompts=tuple(prompts))
+
+    def reserve(self, track_ids: Collection[int]) -> None:
+        """Leave ids to tracks that somebody else is going to start."""
+        self._reserved = frozenset(track_ids)
 
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track that somebody else started."""
@@ -159,6 +167,11 @@ class Given:
             for prompts in prompts_by_frame.values()
             for prompt in prompts
         }
+
+    @property
+    def track_ids(self) -> Collection[int]:
+        """The tracks that are known to be given, now or later."""
+        return self._classes.keys()
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return False: the overseer is not needed."""
@@ -231,6 +244,7 @@ class GivenParts(Given):
     ) -> None:
         super().__init__(parts_by_frame, whole_frames)
         self._classes = {}
+        self._highest_id = 0
 
     def decide(
         self,
@@ -240,15 +254,17 @@ class GivenParts(Given):
         signs: FrameSigns = NO_SIGNS,
     ) -> Decision:
         """Return the prompts that were given for the frame, with the ids of their tracks."""
+        self._highest_id = max(self._highest_id, *tracked.track_ids.tolist(), *self._classes, 0)
         if frame_index not in self._prompts:
             return Decision()
         parts = self._prompts[frame_index]
         rows = self._match(parts, tracked)
         prompts = []
         for number, part in enumerate(parts):
-            taken = {*self._classes, *tracked.track_ids.tolist()}
-            known = number in rows
-            track_id = int(tracked.track_ids[rows[number]]) if known else max(taken, default=0) + 1
+            if number in rows:
+                track_id = int(tracked.track_ids[rows[number]])
+            else:
+                track_id = self._highest_id = self._highest_id + 1
             self._classes[track_id] = part.class_id
             prompts.append(replace(part, track_id=track_id))
         kept = {prompt.track_id for prompt in prompts}
@@ -260,6 +276,15 @@ class GivenParts(Given):
             ended=ended,
             revised_since=self._revised_since(frame_index, prompts),
         )
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers, as JSON can hold it."""
+        return {**super().state(), "highest id": self._highest_id}
+
+    def restore(self, values: dict[str, Any]) -> None:
+        """Go on from a state."""
+        super().restore(values)
+        self._highest_id = values["highest id"]
 
     def _match(self, parts: Sequence[Prompt], tracked: TrackedMasks) -> dict[int, int]:
         """Return the row in `tracked` of each part that overlaps a track, the best pair first."""
@@ -287,6 +312,7 @@ class WithGivenPrompts:
     def __init__(self, policy: AdoptingPolicy, given: Given) -> None:
         self._policy = policy
         self._given = given
+        policy.reserve(given.track_ids)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return whether the overseer should look at a frame."""
@@ -325,7 +351,7 @@ class WithGivenPrompts:
         self._given.restore(values["given"])
 
 
-def next_track_id(known: Mapping[int, int]) -> int:
+def next_track_id(known: Collection[int]) -> int:
     """Return an id above all known ones, which may have been given from outside."""
     return max(known, default=0) + 1
 

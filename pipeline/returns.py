@@ -64,6 +64,10 @@ class LeftTracks:
         """Remember a track that left."""
         self._left[track.track_id] = track
 
+    def forget(self, track_id: int) -> None:
+        """Forget that a track left, since it is there again."""
+        self._left.pop(track_id, None)
+
     def state(self) -> list[dict[str, Any]]:
         """Return what JSON can hold of them."""
         values: list[dict[str, Any]] = _LEFT.dump_python(list(self._left.values()), mode="json")

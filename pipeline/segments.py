@@ -69,7 +69,8 @@ def plan_segments(
         place = (low + high) // 2
         near = [cut for cut in known if low <= cut < high]
         own_from = min(near, key=lambda cut: abs(cut - place)) if near else place
-        earlier = 0 if near else OVERLAP_FRAMES
+        # That it is a cut shows beside the frame before.
+        earlier = 1 if near else OVERLAP_FRAMES
         starts.append((own_from - earlier) // batch_frames * batch_frames)
         owners.append(own_from)
         stops.append(own_from + OVERLAP_FRAMES)
@@ -209,13 +210,14 @@ class _Renaming:
         prompts = [self._renamed_prompt(prompt) for prompt in frame.prompts]
         tracks = []
         for track in frame.tracks:
-            if track.prompt_id not in self._prompts:
+            is_prompted = track.prompt_id >= 0
+            if is_prompted and track.prompt_id not in self._prompts:
                 prompts += self._missing_prompt(track)
             tracks.append(
                 replace(
                     track,
                     track_id=self._track(track.track_id),
-                    prompt_id=self._prompts[track.prompt_id],
+                    prompt_id=self._prompts[track.prompt_id] if is_prompted else track.prompt_id,
                 )
             )
         return replace(frame, tracks=tuple(tracks), prompts=tuple(prompts))

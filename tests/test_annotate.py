@@ -1,5 +1,6 @@
 """The loop, with a tiny real tracker and an overseer that sees what the truth says."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -243,6 +244,17 @@ def test_what_is_followed_back_through_a_blank_frame_is_not_shown_in_it(theatre,
     }
     frames = annotated_as_told(theatre, trained, decisions)
     assert [bool(frame.tracks) for frame in frames[:8]] == [True] * 4 + [False] + [True] * 3
+
+
+def test_a_track_may_be_followed_back_over_frames_that_do_not_decode(theatre, trained):
+    tracker = Sam2Tracker(trained, torch.device("cpu"), look_back=4)
+    mask = theatre.frame(8).track_map == 1
+    policy = Scripted({8: Decision(prompts=(entered(8, 1, mask),), back_filled=(1,))})
+    loop = PromptedTracking(overseer=None, tracker=tracker, policy=policy)
+    damaged = (replace(batch, undecodable=frozenset({6})) for batch in batches(theatre))
+    frames = list(run(loop, damaged))
+    # The tracker looks back to frame 3, which was given out already.
+    assert [frame.index for frame in frames if frame.tracks] == [4, 5, *range(7, 12)]
 
 
 def human_prompt(frame_index):

@@ -1,16 +1,24 @@
 """The set on disk: written, read back, and read by public tools alone."""
 
 import json
+from shutil import rmtree
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco_mask
+from safetensors import SafetensorError
 
-from pipeline import annotation_set_writer
+from pipeline import annotation_set_writer, loop_state
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.annotation_set_writer import (
+    AnnotationSetWriter,
+    new_manifest,
+    remove_set,
+    resumable_state,
+)
 from pipeline.errors import InputError, OutputError
+from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle
 
@@ -146,6 +154,40 @@ def test_a_foreign_folder_is_never_removed(tmp_path, clip_info, labels):
     assert (path / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("lost", ["manifest.json", "masks"])
+def test_a_damaged_set_can_be_removed_and_a_foreign_folder_cannot(
+    tmp_path, clip_info, labels, lost
+):
+    path = tmp_path / "clip.annset"
+    write(path, clip_info, labels, 3)
+    if lost == "masks":
+        rmtree(path / lost)
+    else:
+        (path / lost).unlink()
+    remove_set(path)
+    assert not list(tmp_path.glob("*"))
+    path.mkdir()
+    (path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not an annotation set"):
+        remove_set(path)
+    assert (path / "thesis.txt").exists()
+
+
+def test_a_set_is_there_only_once_it_has_a_manifest(tmp_path, clip_info, labels, monkeypatch):
+    path = tmp_path / "clip.annset"
+
+    def killed(folder, manifest):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(annotation_set_writer, "_write_manifest", killed)
+        with pytest.raises(KeyboardInterrupt):
+            AnnotationSetWriter(path, new_manifest(clip_info, labels))
+    assert not path.exists()
+    write(path, clip_info, labels, 3)
+    assert [found.name for found in tmp_path.iterdir()] == ["clip.annset"]
+
+
 def test_an_unwritable_place_is_named(tmp_path, clip_info, labels):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
@@ -210,3 +252,47 @@ def test_a_track_has_one_class_from_its_first_frame_to_its_last(tmp_path, clip_i
     assert classes == {1: {2}, 2: {1}}
     assert found.manifest.counts.masks == 500
     assert (path / "masks" / "part-000001.parquet").read_bytes() != before
+
+
+def test_classes_settled_when_a_set_failed_are_settled_anew_when_it_goes_on(
+    tmp_path, clip_info, labels
+):
+    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
+    mask = rectangle(2, 2, 9, 9)
+
+    def batch(start, stop):
+        return [annotated_frame(index, t1_c1=mask) for index in range(start, stop)]
+
+    with (
+        pytest.raises(InputError),
+        AnnotationSetWriter(path, manifest) as writer,
+    ):
+        writer.add_batch(batch(0, 100), lambda: LoopState(next_frame=100))
+        writer.settle_classes(lambda track_id: 2)
+        raise InputError("the network share is away")
+    saved = resumable_state(AnnotationSet(path), manifest)
+    assert saved is not None
+    with AnnotationSetWriter(path, manifest, saved) as writer:
+        writer.add_batch(batch(100, 250), lambda: LoopState(next_frame=250))
+        writer.settle_classes(lambda track_id: 1)
+    found = AnnotationSet(path)
+    assert {track.class_id for frame in found.frames() for track in frame.tracks} == {1}
+
+
+def test_a_disk_that_is_full_of_a_state_stops_the_set_and_loses_nothing(
+    tmp_path, clip_info, labels, monkeypatch
+):
+    def full(arrays, path):
+        raise SafetensorError("Error while serializing: no space left")
+
+    monkeypatch.setattr(loop_state, "save_file", full)
+    path = tmp_path / "clip.annset"
+    with (
+        pytest.raises(OutputError, match="no space left"),
+        AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer,
+    ):
+        for first in range(0, 1000, 100):
+            batch = [annotated_frame(index) for index in range(first, first + 100)]
+            writer.add_batch(batch, lambda: LoopState(next_frame=0))
+    found = [frame.index for frame in AnnotationSet(path).frames()]
+    assert found == list(range(len(found)))

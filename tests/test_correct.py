@@ -184,6 +184,25 @@ def test_nothing_is_tracked_across_a_gap_or_a_cut(tracker):
     assert found[20].tracks[0].origin is Origin.BACK_FILLED
 
 
+def test_a_frame_without_a_picture_is_passed_over_and_keeps_what_was_drawn_on_it(tracker):
+    frames = [annotated_frame(index, t2_c2=OTHER) for index in range(COUNT)]
+    frames[8] = replace(frames[8], tracks=(), flags=("undecodable",))
+    plan = TrackPlan(
+        track_id=1,
+        class_id=1,
+        drawn={5: encode_mask(square(15)), 8: encode_mask(DRAWN), 12: encode_mask(square(22))},
+        followed=(range(5, 8), range(12, 20)),
+        before=(range(10, 12),),
+    )
+    found = run(frames, tracker, plan)
+    assert [frame.index for frame in found if 1 in masks_of(frame)] == [5, 6, 7, 8, *range(10, 20)]
+    assert np.array_equal(masks_of(found[8])[1], DRAWN)
+    (prompt,) = found[8].prompts
+    assert found[8].tracks[0].prompt_id == prompt.prompt_id == 51
+    for index in (6, 7, 11, 13):
+        assert iou(masks_of(found[index])[1], square(10 + index)) > 0.6, index
+
+
 # Through the command line
 
 
@@ -320,6 +339,8 @@ def test_corrections_that_do_not_fit_are_refused(scopeline, scene, tmp_path):
     before = sorted((folder / "video.annset").rglob("*"))
     other = tmp_path / "other"
     render(seed=8, frame_count=2, width=160, height=96, folder=other)
+    whole = AnnotationSet(folder / "video.annset")
+    AnnotationSetWriter(tmp_path / "begun" / "video.annset", begun(whole.manifest))
     for arguments, code, problem in (
         ((video, "--corrections", folder / "video.annset", "--out", tmp_path), 1, "scopeline import"),
         ((video, "--corrections", fixed, "--out", folder), 2, "another --out"),
@@ -327,6 +348,7 @@ def test_corrections_that_do_not_fit_are_refused(scopeline, scene, tmp_path):
         ((other / "video.mp4", "--corrections", fixed, "--out", tmp_path), 1, "not the video"),
         ((video, video.with_name("x.mp4"), "--corrections", fixed, "--out", tmp_path), 2, "one video"),
         ((video, "--corrections", fixed, "--out", tmp_path, "--policy", "sasvi"), 2, "--policy"),
+        ((video, "--corrections", fixed, "--out", tmp_path / "begun"), 1, "an unfinished set with"),
     ):  # fmt: skip
         found, _, err = scopeline("annotate", *arguments)
         assert found == code, err

@@ -47,7 +47,7 @@ def test_a_mask_is_followed_to_the_end_and_back_as_far_as_the_tracker_looks():
 def test_the_next_mask_of_a_human_ends_it():
     found = plan(corrected(human=(60,)), changes(f20=DRAWN, f40=DRAWN))
     assert found.followed == (range(20, 40), range(40, 60))
-    assert [list(span) for span in found.before] == [list(range(10, 20)), []]
+    assert found.before == (range(10, 20), range(30, 40))
 
 
 def test_a_mask_is_followed_back_half_way_to_one_of_an_earlier_correction():
@@ -131,6 +131,16 @@ def test_the_deletions_that_hold_afterwards_are_of_all_corrections():
     assert deletions_after(before, changed) == {7: {70: range(70, 71)}, 8: {3: range(2, 4)}}
     gone = plan_corrections(corrected(), changes(f50=DRAWN), look_back=25, deletions=before)
     assert deletions_after(before, gone) == {8: {3: range(2, 4)}}
+
+
+def test_what_was_drawn_on_a_frame_without_a_picture_is_not_followed():
+    frames = (
+        replace(frame, flags=("undecodable",)) if frame.index == 40 else frame
+        for frame in corrected()
+    )
+    found = plan(frames, changes(f20=DRAWN, f40=DRAWN))
+    assert set(found.drawn) == {20, 40}
+    assert (found.followed, found.before) == ((range(20, 40),), (range(10, 20),))
 
 
 def test_a_new_class_alone_is_nothing_to_track():

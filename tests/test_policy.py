@@ -1,6 +1,9 @@
 """The simple policies, on hand-made detections and tracks."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from pipeline.constellation import Constellation
 from pipeline.looks import EveryNth
@@ -120,3 +123,37 @@ def test_beside_another_policy_parts_end_only_their_own_tracks(labels):
     assert liver.track_id == 2
     decision = both.decide(30, None, followed((1, LEFT, 1.0), (2, RIGHT, 1.0)))
     assert decision.ended == (1,)
+
+
+@pytest.mark.parametrize("name", ["first-frame", "constellation"])
+def test_ids_that_are_given_later_are_left_to_them(labels, name):
+    policy = FirstFrame() if name == "first-frame" else Constellation(labels, schedule=EveryNth(1))
+    both = WithGivenPrompts(policy, Given({30: given(30, 1)}))
+    (grasper,) = both.decide(0, seen((GRASPER, LEFT, 0.9)), followed()).prompts
+    assert grasper.track_id == 2
+    assert [prompt.track_id for prompt in both.decide(30, None, followed()).prompts] == [1]
+    assert (both.class_of(1), both.class_of(2)) == (LIVER, GRASPER)
+
+
+def test_a_part_never_gets_the_id_of_a_track_that_has_ended(labels):
+    policy = GivenParts({0: (part(LEFT),), 30: (part(RIGHT),)})
+    policy.decide(0, None, followed())
+    policy.decide(5, None, followed((1, LEFT, 1.0), (7, MIDDLE, 1.0)))
+    again = GivenParts({30: (part(RIGHT),)})
+    again.restore(policy.state())
+    for resumed in (policy, again):
+        (prompt,) = resumed.decide(30, None, followed((1, LEFT, 1.0))).prompts
+        assert prompt.track_id == 8
+
+
+def test_a_track_that_is_given_again_has_not_left(labels):
+    policy = Constellation(labels, schedule=EveryNth(1))
+    grasper = {at: (replace(given(at, 3)[0], class_id=GRASPER),) for at in (0, 30)}
+    both = WithGivenPrompts(policy, Given(grasper))
+    both.decide(0, None, followed())
+    for frame in range(1, 6):
+        both.decide(frame, seen(), followed())
+    both.decide(30, None, followed())
+    detections = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
+    (other,) = both.decide(31, detections, followed((3, LEFT, 1.0))).prompts
+    assert other.track_id == 4

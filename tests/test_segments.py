@@ -39,6 +39,9 @@ def test_a_video_is_divided_at_a_cut_that_is_near():
     near, far = 1100, 1400
     (_, second) = plan_segments(2000, 2, [near, far], 8)
     assert second == Segment(start=near // 8 * 8, own_from=near, stop=2000)
+    # That a segment begins with a cut shows beside the frame before.
+    (_, second) = plan_segments(2000, 2, [1104], 8)
+    assert second == Segment(start=1096, own_from=1104, stop=2000)
     (_, second) = plan_segments(2000, 2, [1900], 8)
     assert second == Segment(start=(1000 - OVERLAP_FRAMES) // 8 * 8, own_from=1000, stop=2000)
 
@@ -151,3 +154,13 @@ def test_an_object_is_the_same_where_its_masks_overlap_by_half(shift):
     moved = rectangle(2 + shift, 4, 12 + shift, 20)
     _, found = joined(frames(0, 12, t1_c1=LEFT), frames(4, 20, t3_c1=moved))
     assert {track.track_id for frame in found for track in frame.tracks} == {1}
+
+
+def test_masks_of_no_prompt_have_none_in_the_joined_video():
+    def unprompted(start, stop):
+        for frame in frames(start, stop, t1_c1=LEFT):
+            yield replace(frame, tracks=(replace(frame.tracks[0], prompt_id=-1),))
+
+    _, found = joined(unprompted(0, 12), unprompted(4, 20))
+    assert {track.prompt_id for frame in found for track in frame.tracks} == {-1}
+    assert not any(frame.prompts for frame in found)

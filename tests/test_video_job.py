@@ -9,7 +9,9 @@ import pytest
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
+from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.errors import ScopelineError
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
 from tests.small_data import draw_video
@@ -105,3 +107,21 @@ def test_a_finished_set_is_found_without_loading_networks(tmp_path):
     annotate_job(VideoJob(video=video, out=tmp_path, settings=settings))
     command = [sys.executable, "-c", FIND_AGAIN, video, tmp_path]
     assert subprocess.check_output(command, text=True).split() == ["True", "False"]
+
+
+def test_a_set_is_replaced_only_when_nothing_is_wrong_with_the_job(tmp_path):
+    video = tmp_path / "video.mp4"
+    draw_video(video, 2)
+    settings = AnnotateSettings(policy="framewise", max_frames=1)
+    found = annotate_job(VideoJob(video=video, out=tmp_path, settings=settings))
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "model.json").write_text("{}")
+    for wrong in ({"overseer": str(damaged)}, {"prompts": tmp_path / "none.annset"}):
+        other = AnnotateSettings(**{"policy": "constellation", "max_frames": 2, **wrong})
+        with pytest.raises(ScopelineError):
+            annotate_job(VideoJob(video=video, out=tmp_path, settings=other, resume=False))
+        assert AnnotationSet(found.path).is_complete
+    settings = AnnotateSettings(policy="framewise", max_frames=2)
+    job = VideoJob(video=video, out=tmp_path, settings=settings, resume=False)
+    assert annotate_job(job).manifest.counts.frames == 2
