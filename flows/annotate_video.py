@@ -54,17 +54,18 @@ def write_annotations(job: VideoJob) -> Path:
 
 @task(name="export overlay", retries=1, retry_condition_fn=may_pass)
 def export_overlay(set_path: Path) -> Path:
-    """Write the overlay video beside a set; returns its path."""
-    path = set_path.with_suffix(".mp4")
+    """Write the overlay video beside a set, in place of that of a run before; returns its path."""
+    # `NAME.mp4` may be the video itself.
+    path = set_path.with_suffix(".overlay.mp4")
+    path.unlink(missing_ok=True)
     export(Selection(annotation_set=AnnotationSet(set_path)), "mp4", path)
     return path
 
 
 @task(name="write report", retries=1, retry_condition_fn=may_pass)
 def report_findings(set_path: Path) -> Path:
-    """Write the report beside a set, and link it to the flow run; returns its path."""
+    """Write the report beside a set, likewise, and link it to the flow run; returns its path."""
     path = set_path.with_suffix(".html")
-    # The flow's own, of a run before: like the set and the overlay it is made to be found here.
     path.unlink(missing_ok=True)
     write_report(AnnotationSet(set_path), path, "keep")
     create_link_artifact(link=path.resolve().as_uri(), link_text=f"report of {set_path.stem}")
@@ -99,7 +100,7 @@ def annotate_video(
 
     Args:
         video: file or folder of frames.
-        out: folder that receives `NAME.annset`, `NAME.mp4` and `NAME.html`.
+        out: folder that receives `NAME.annset`, `NAME.overlay.mp4` and `NAME.html`.
         settings: how to annotate; defaults and `SCOPELINE_*` variables without it.
         timeout_s: an attempt to annotate ends after so many seconds; the next goes on from
             what it committed.

@@ -74,7 +74,7 @@ app.command(rich_help_panel=_USE, epilog="Example: `scopeline report op.annset -
 app.command(
     name="export",
     rich_help_panel=_USE,
-    epilog="Example: `scopeline export op.annset --format mp4 --out op.mp4`  \n"
+    epilog="Example: `scopeline export op.annset --format mp4 --out overlay.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
 )(set_commands.export_set)
 app.command(

@@ -11,7 +11,7 @@ from flows.annotation_loops import open_models
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.class_regions import comparable_frames
+from pipeline.class_regions import comparable_frames, true_frames
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import numbered_frames, open_video
@@ -117,9 +117,10 @@ def _compare_with_truth(
 ) -> dict[str, Any]:
     frames = list(annotated.frames())
     judged = list(comparable_frames(frames, source))
+    true, classes = true_frames(truth, source.label_set, annotated.label_set)
     return {
-        **evaluate(judged, truth, annotated.label_set).to_json(),
-        **identity_scores(judged, truth).to_json(),
+        **evaluate(judged, true, classes).to_json(),
+        **identity_scores(judged, true).to_json(),
         "overseer_calls": sum(frame.overseer_ran for frame in frames),
     }
 

@@ -153,6 +153,7 @@ def rendered(folder: Path, seed: int, frame_count: int, scenery: Scenery) -> Pat
     """Draw a scene into a folder, unless it is there; returns the folder."""
     if not (folder / "truth.annset").exists():
         width, height = SIZE
+        (folder / "video.mp4").unlink(missing_ok=True)
         render(
             seed=seed,
             frame_count=frame_count,

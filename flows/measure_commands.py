@@ -39,14 +39,15 @@ def evaluate(
 ) -> None:
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.class_regions import comparable_frames
+    from pipeline.class_regions import comparable_frames, true_frames
     from pipeline.mask_folder import open_masks
     from pipeline.metrics import evaluate as compare_with
 
     judged = AnnotationSet(annotation_set)
     right = open_masks(truth, judged.label_set)
     found = comparable_frames(judged.frames(), right)
-    result = compare_with(found, right.frames(), judged.label_set).to_json()
+    true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
+    result = compare_with(found, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return

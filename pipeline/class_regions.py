@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.labels import LabelSet
 from pipeline.mask_folder import MaskFolder
 from pipeline.masks import RLE, decode_mask, encode_mask
 from pipeline.records import FrameAnnotation, TrackAnnotation
@@ -24,6 +25,42 @@ def comparable_frames(
     if not isinstance(truth, MaskFolder):
         return iter(frames)
     return without_regions(merge_by_class(frames), truth.ignored_region)
+
+
+def true_frames(
+    frames: Iterable[FrameAnnotation], truth: LabelSet, judged: LabelSet
+) -> tuple[list[FrameAnnotation], LabelSet]:
+    """Give true masks the class ids of what they judge, since ids say nothing beyond their set.
+
+    Args:
+        frames: the true masks.
+        truth: their classes.
+        judged: the classes of what is judged.
+
+    Returns:
+        The true masks, whose classes are those of the same name, and the judged classes with
+        those that only the truth has, under ids of their own.
+    """
+    ids = {label.name: label.id for label in judged.classes}
+    values = [max(label.id, label.value) for label in (*judged.classes, *truth.classes)]
+    missing = [label for label in truth.classes if label.name not in ids]
+    added = [
+        replace(label, id=number, value=number)
+        for number, label in enumerate(missing, start=max(values, default=0) + 1)
+    ]
+    ids |= {label.name: label.id for label in added}
+    renamed = {label.id: ids[label.name] for label in truth.classes}
+    mapped = [
+        replace(
+            frame,
+            tracks=tuple(
+                replace(track, class_id=renamed.get(track.class_id, track.class_id))
+                for track in frame.tracks
+            ),
+        )
+        for frame in frames
+    ]
+    return mapped, replace(judged, classes=(*judged.classes, *added))
 
 
 def without_regions(

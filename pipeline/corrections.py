@@ -77,6 +77,11 @@ def write_corrections(
     return AnnotationSet(path)
 
 
+def is_of_corrections(annotated: AnnotationSet) -> bool:
+    """Return whether a set holds corrections of another one, and nothing else."""
+    return _KEY in annotated.manifest.settings
+
+
 def open_corrections(path: Path) -> Corrections:
     """Open a set of corrections, and the set that its manifest says it corrects.
 

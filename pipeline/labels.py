@@ -139,7 +139,7 @@ def load_label_set(path: Path) -> LabelSet:
         InputError: the file is missing, is not JSON or does not describe a label set.
     """
     try:
-        document = json.loads(path.read_text())
+        document = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of a label set") from None
     except (OSError, ValueError) as error:

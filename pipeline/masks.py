@@ -139,9 +139,13 @@ def points_in_mask(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
 
 
 def connected_parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Return the connected parts of a plain mask bool[H, W], without its specks."""
-    least_area = _LEAST_PART_SHARE * mask.size
+    """Return the connected parts of a plain mask bool[H, W], without specks beside them.
+
+    Where all are small, the largest one is the object.
+    """
     count, numbers, measures, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = measures[1:, cv2.CC_STAT_AREA].max(initial=0)
+    least_area = min(_LEAST_PART_SHARE * mask.size, largest)
     return [
         np.asarray(numbers == number)
         for number in range(1, count)

@@ -16,7 +16,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the folder exists already or cannot be written.
     """
-    _refuse_existing(path)
+    refuse_existing(path)
     with _draft_of(path, "--out") as draft:
         draft.mkdir(parents=True)
         yield draft
@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file exists already or cannot be written.
     """
-    _refuse_existing(path)
+    refuse_existing(path)
     with replaced_file(path) as draft:
         yield draft
 
@@ -52,7 +52,12 @@ def replaced_file(path: Path, option: str = "--out") -> Iterator[Path]:
         draft.replace(path)
 
 
-def _refuse_existing(path: Path) -> None:
+def refuse_existing(path: Path) -> None:
+    """Refuse to write where something is.
+
+    Raises:
+        OutputError: the file or folder exists already.
+    """
     if path.exists():
         raise OutputError(f"{path} exists already; remove it or choose another --out")
 

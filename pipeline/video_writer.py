@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
+from pipeline.output import refuse_existing
 
 
 class VideoWriter:
@@ -23,12 +24,13 @@ class VideoWriter:
         quality: x264's constant rate factor, 0 (lossless) .. 51.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the file exists already, or the folder cannot be written.
     """
 
     def __init__(
         self, path: Path, *, rate: float, width: int, height: int, quality: int = 21
     ) -> None:
+        refuse_existing(path)
         self._path = path
         self._draft = path.with_name(f".{path.stem}-{os.getpid()}.tmp.mp4")
         try:

@@ -23,19 +23,22 @@ def prefect_server(tmp_path_factory):
 def test_the_flow_annotates_and_exports(prefect_server, tmp_path):
     render(seed=5, frame_count=6, width=160, height=96, folder=tmp_path)
     settings = AnnotateSettings(policy="first-frame", device="cpu")
-    result = annotate_video(tmp_path / "video.mp4", tmp_path / "out", settings)
-    assert AnnotationSet(tmp_path / "out" / "video.annset").is_complete
-    assert result["set"] == str(tmp_path / "out" / "video.annset")
+    # Beside the video itself, which stays as it is.
+    out, video = tmp_path, (tmp_path / "video.mp4").read_bytes()
+    result = annotate_video(tmp_path / "video.mp4", out, settings)
+    assert (tmp_path / "video.mp4").read_bytes() == video
+    assert AnnotationSet(out / "video.annset").is_complete
+    assert result["set"] == str(out / "video.annset")
     with av.open(result["overlay"]) as container:
         assert sum(1 for _ in container.decode(video=0)) == 6
-    assert "<html" in (tmp_path / "out" / "video.html").read_text()
+    assert "<html" in (out / "video.html").read_text()
     with get_client(sync_client=True) as client:
         artifacts = client.read_artifacts()
     assert [found.data for found in artifacts if found.type == "progress"] == [100.0]
-    report = (tmp_path / "out" / "video.html").as_uri()
+    report = (out / "video.html").as_uri()
     assert any(report in str(found.data) for found in artifacts)
     # The same run again finds all of it there, and is no error.
-    assert annotate_video(tmp_path / "video.mp4", tmp_path / "out", settings) == result
+    assert annotate_video(tmp_path / "video.mp4", out, settings) == result
 
 
 def test_a_bad_video_fails_the_flow_with_its_sentence(prefect_server, tmp_path):

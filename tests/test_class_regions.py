@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from pipeline.class_regions import merge_by_class, without_regions
+from pipeline.class_regions import merge_by_class, true_frames, without_regions
+from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import decode_mask
 from tests.conftest import annotated_frame, rectangle
 
@@ -30,3 +31,18 @@ def test_what_lies_in_a_region_is_taken_out_and_the_rest_stays():
     (track,) = cut.tracks
     assert track.track_id == 8
     assert np.array_equal(decode_mask(track.rle), RIGHT & ~region)
+
+
+def test_true_masks_get_the_ids_that_their_classes_have_in_what_they_judge():
+    truth = LabelSet(
+        name="truth", classes=(numbered_class(1, "Liver"), numbered_class(2, "Grasper"))
+    )
+    judged = LabelSet(name="judged", classes=(numbered_class(1, "Grasper"),))
+    frames, classes = true_frames([annotated_frame(0, t7_c1=LEFT, t8_c2=RIGHT)], truth, judged)
+    (liver, grasper) = frames[0].tracks
+    assert (grasper.track_id, grasper.class_id) == (8, 1)
+    assert classes[1].name == "Grasper"
+    assert classes[liver.class_id].name == "Liver"
+    assert liver.class_id != 1
+    same = [annotated_frame(0, t7_c1=LEFT)]
+    assert true_frames(same, judged, judged) == (same, judged)

@@ -93,3 +93,46 @@ def test_coco_videos_have_their_names(tmp_path):
     assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("4",)
     coco(tmp_path, annotations, images=[image], videos=[{"id": 4, "name": "hernia"}])
     assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("hernia",)
+
+
+@pytest.mark.parametrize(
+    ("names", "videos"),
+    [
+        (("op1_00.png", "op2_07.png"), ("op1", "op2")),
+        (("00.png", "01.png"), ("data", "data")),
+        (("op1/00.png", "op2/00.png"), ("op1", "op2")),
+        (("train/op1_00.png", "val/op1_07.png"), ("op1", "op1")),
+        (("a/frame_00.png", "b/frame_00.png"), ("a/frame", "b/frame")),
+    ],
+)
+def test_frames_of_a_video_stay_together_whatever_their_pictures_are_called(
+    tmp_path, names, videos
+):
+    images = [
+        {"id": number, "file_name": name, "height": 40, "width": 60}
+        for number, name in enumerate(names, start=1)
+    ]
+    annotations = [
+        {"id": image["id"], "image_id": image["id"], "category_id": 3, "segmentation": RUNS}
+        for image in images
+    ]
+    coco(tmp_path / "data", annotations, images=images)
+    for name in names:
+        save(tmp_path / "data" / "images" / name, picture())
+    assert read_labelled_frames(tmp_path / "data", "coco", None, 400).videos == videos
+
+
+def test_the_frames_of_an_exported_set_are_of_one_video(tmp_path, labels):
+    from pipeline.exports import export
+    from tests.test_yolo import annotate
+
+    export(annotate(tmp_path, "op.1", 40, labels), "coco", tmp_path / "coco")
+    frames = read_labelled_frames(tmp_path / "coco", "coco", labels, 400)
+    assert set(frames.videos) == {"op.1"}
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
+    coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}])
+    path = tmp_path / "annotations.json"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_labelled_frames(tmp_path, "coco", None, 400).clips) == 1

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from overseer.datasets import read_labelled_frames
+from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.corrections import write_corrections
 from pipeline.errors import InputError, UsageError
 from pipeline.labels import CHOLECSEG8K
+from pipeline.manifest import Counts
 from tests.conftest import SHARED_DATA, assert_left_out
 from tests.small_data import ignored_pixels, picture, save, two_graspers_on_liver
 
@@ -110,6 +113,42 @@ def test_annotation_sets_are_read_with_their_videos(tmp_path, labels):
     frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
     assert set(frames.videos) == {"op2"}
     assert "op1.mp4" in frames.problems[0]
+
+
+def test_corrections_alone_and_frames_without_a_picture_are_not_learned_from(tmp_path, labels):
+    from tests.test_yolo import annotate
+
+    annotated = annotate(tmp_path / "sets", "op1", 40, labels).annotation_set
+    frames = list(annotated.frames())
+    corrections = tmp_path / "sets" / "corrections.annset"
+    write_corrections(corrections, frames[:1], annotated, tmp_path / "corrected.xml")
+    settings = {"on_bad_frame": "skip"}
+    manifest = annotated.manifest.model_copy(
+        update={"settings": settings, "state": "running", "parts": 0, "counts": Counts()}
+    )
+    with AnnotationSetWriter(tmp_path / "sets" / "skipped.annset", manifest) as writer:
+        writer.add(frames[0])
+        writer.add(replace(frames[1], tracks=(), flags=("undecodable",)))
+        writer.add(frames[2])
+    found = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
+    assert [path.stem for path in found.paths] == ["op1"] * 3 + ["skipped"] * 2
+    (problem,) = found.problems
+    assert "corrections.annset holds corrections alone" in problem
+
+
+def test_a_small_object_is_an_instance_and_a_speck_beside_a_large_one_is_not(tmp_path, labels):
+    values = np.zeros((400, 600), np.uint8)
+    value = labels[1].value
+    values[10:18, 10:18] = value
+    for name, more in (("small", ()), ("large", (slice(100, 200), slice(100, 200)))):
+        mask = values.copy()
+        if more:
+            mask[more] = value
+        save(tmp_path / f"images/{name}.png", picture((400, 600)))
+        save(tmp_path / f"masks/{name}.png", mask)
+    large, small = read_labelled_frames(tmp_path, "masks", labels, 600).clips
+    assert [int(mask.sum()) for _, mask in small.masks(0)] == [64]
+    assert [int(mask.sum()) for _, mask in large.masks(0)] == [10000]
 
 
 def test_a_folder_without_sets_is_refused(tmp_path, labels):

@@ -17,6 +17,7 @@ from pycocotools.coco import COCO
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.corrections import write_corrections
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.exports import Selection
 from pipeline.exports import export as export_selection
@@ -121,6 +122,7 @@ def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, la
     (tmp_path / "taken").mkdir()
     with pytest.raises(OutputError, match="exists already"):
         export(annotated, "davis", tmp_path / "taken")
+    small_video.unlink()
     with VideoWriter(small_video, rate=25, width=96, height=64) as writer:
         writer.add(np.zeros((64, 96, 3), np.uint8))
     with pytest.raises(InputError, match="not the video"):
@@ -159,6 +161,7 @@ def test_a_damaged_set_is_one_sentence_and_leaves_nothing(scopeline, annotated, 
         "davis",
         "dicom-seg",
         "label-studio",
+        "mp4",
         "nnunet",
         "parquet",
         "sasvi",
@@ -188,6 +191,15 @@ def test_of_a_set_that_is_still_written_the_committed_frames_are_exported(
     assert not running.is_complete
     export(running, "csv", tmp_path / "running.csv")
     assert len((tmp_path / "running.csv").read_text().splitlines()) == 1 + 100
+
+
+def test_a_set_of_few_frames_is_exported_with_all_of_their_pictures(annotated, tmp_path):
+    frames = list(annotated.frames())
+    path = tmp_path / "corrections.annset"
+    corrections = write_corrections(path, [frames[2], frames[9]], annotated, tmp_path / "x.xml")
+    export(corrections, "coco", tmp_path / "coco")
+    pictures = sorted(file.name for file in (tmp_path / "coco" / "images").iterdir())
+    assert pictures == ["00002.jpg", "00009.jpg"]
 
 
 def load_coco(path):

@@ -65,6 +65,7 @@ def test_the_hash_follows_the_content(tmp_path, small_video):
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(small_video.read_bytes())
     assert open_video(copy).info.sha256 == first
+    copy.unlink()
     with VideoWriter(copy, rate=25, width=96, height=64) as writer:
         writer.add(np.zeros((64, 96, 3), np.uint8))
     assert open_video(copy).info.sha256 != first

@@ -1,5 +1,7 @@
 """Corrections read back from folders of DAVIS, whose pictures were painted over."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -77,3 +79,13 @@ def test_bad_davis_folders_are_refused(annotated, tmp_path, spoil, problem):
     spoil(path)
     with pytest.raises(InputError, match=problem):
         read(path, "davis", annotated)
+
+
+def test_names_of_classes_may_have_quotes_and_commas(annotated, tmp_path):
+    document = json.loads((annotated.path / "manifest.json").read_text())
+    for label in document["labels"]["classes"]:
+        label["name"] = f'{label["name"]} "5 mm", left'
+    (annotated.path / "manifest.json").write_text(json.dumps(document))
+    named = AnnotationSet(annotated.path)
+    export(Selection(annotation_set=named), "davis", tmp_path / "davis")
+    assert read(tmp_path / "davis", "davis", named) == {}

@@ -46,6 +46,17 @@ def test_tasks_without_annotation_were_not_looked_at(tasks, annotated):
     assert read(tasks, "label-studio", annotated) == {}
 
 
+def test_tasks_of_other_videos_are_left_out(tasks, annotated):
+    def change(regions, index):
+        return [*regions, painted(NEW, "Grasper")] if index == 5 else regions
+
+    other = json.loads(submit(tasks, change).read_text())
+    for task in other:
+        task["data"]["video"] = "another operation"
+    tasks.write_text(json.dumps(other))
+    assert read(tasks, "label-studio", annotated) == {}
+
+
 def test_corrections_come_from_label_studio(tasks, annotated):
     def change(regions, index):
         liver, *rest = regions

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 
 import cv2
@@ -13,6 +14,7 @@ from pycocotools.coco import COCO
 from pipeline.errors import UsageError
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.imports import read_changes
+from pipeline.labels import LabelSet
 from tests.test_yolo import RING, TWO_PARTS, annotate
 
 SHARES = Splits((0.6, 0.2, 0.2))
@@ -43,6 +45,27 @@ def test_sets_that_do_not_go_together_are_refused(sets, tmp_path, format_name):
     with pytest.raises(UsageError, match="csv divides no videos"):
         export_several(sets[:1], "csv", tmp_path / "out", Splits())
     assert not (tmp_path / "out").exists()
+
+
+def test_sets_with_other_ids_of_the_same_classes_have_common_categories(sets, tmp_path, labels):
+    turned = LabelSet(
+        name="turned",
+        classes=tuple(replace(label, id=label.id + 3) for label in labels.classes),
+    )
+    other = annotate(tmp_path, "turned", 90, turned, class_ids=(4, 5))
+    export_several([*sets, other], "coco", tmp_path / "out", SHARES)
+    documents = [
+        json.loads(path.read_text()) for path in (tmp_path / "out" / "annotations").iterdir()
+    ]
+    assert len(documents) == 3
+    assert all(document["categories"] == documents[0]["categories"] for document in documents)
+
+
+def test_videos_with_dots_in_their_names_go_together(tmp_path, labels):
+    dotted = [annotate(tmp_path, f"case.{n}", 20 * n, labels) for n in (1, 2)]
+    export_several(dotted, "coco", tmp_path / "out", Splits())
+    pictures = [path.name for path in (tmp_path / "out" / "images").rglob("*.jpg")]
+    assert {name.rpartition("_")[0] for name in pictures} == {"case.1", "case.2"}
 
 
 def read_coco(path):

@@ -22,12 +22,14 @@ RING = rectangle(50, 10, 80, 60, SIZE) & ~rectangle(60, 20, 70, 30, SIZE)
 TWO_PARTS = rectangle(4, 4, 14, 30, SIZE) | rectangle(20, 40, 40, 60, SIZE)
 
 
-def annotate(folder, name, brightness, labels, frames=3):
+def annotate(folder, name, brightness, labels, frames=3, class_ids=(1, 2)):
     folder.mkdir(exist_ok=True)
+    first, second = class_ids
     with VideoWriter(folder / f"{name}.mp4", rate=25, width=96, height=64) as writer:
         for index in range(frames):
             writer.add(np.full((64, 96, 3), brightness + index, np.uint8))
-    annotated = [annotated_frame(0, t1_c1=TWO_PARTS, t2_c2=RING)]
+    masks = {f"t1_c{first}": TWO_PARTS, f"t2_c{second}": RING}
+    annotated = [annotated_frame(0, **masks)]
     annotated += [annotated_frame(index) for index in range(1, frames)]
     path = write_set(folder / f"{name}.annset", folder / f"{name}.mp4", labels, annotated)
     return Selection(annotation_set=AnnotationSet(path))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
 from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.corrections import is_of_corrections
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.labelled_clip import LabelledClip
@@ -40,6 +41,11 @@ def read_annotation_sets(
     for path in find_sets(folder):
         try:
             annotated = AnnotationSet(path)
+            if is_of_corrections(annotated):
+                raise InputError(
+                    f"{path} holds corrections alone; take them over by `scopeline annotate "
+                    "--corrections` and learn from the set that it writes"
+                )
             classes = _same_classes(classes, annotated)
             name = annotated.manifest.video.name
             clips += [(path, name, clip) for clip in _clips(annotated, longest_side)]
@@ -73,7 +79,7 @@ def find_sets(path: Path) -> list[Path]:
 def spaced_frames(
     annotated: AnnotationSet,
 ) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8]]]:
-    """Yield frames in the body with their pictures, at most 200 of a set, evenly spaced.
+    """Yield frames in the body with pictures of their own, at most 200 of a set, evenly spaced.
 
     Raises:
         InputError: the set's video is not there, or a part is damaged.
@@ -81,7 +87,7 @@ def spaced_frames(
     every = max(1, -(-annotated.manifest.counts.frames // _FRAMES_OF_A_SET))
     selection = Selection(annotation_set=annotated, every=every)
     for frame, image in selection.frames_with_pictures():
-        if "out_of_body" not in frame.flags:
+        if not {"out_of_body", "undecodable"} & set(frame.flags):
             yield frame, image
 
 

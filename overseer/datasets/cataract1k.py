@@ -45,7 +45,7 @@ def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int)
 
 def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:
     try:
-        document = json.loads(file.read_text())
+        document = json.loads(file.read_bytes())
         declared = (int(document["size"]["height"]), int(document["size"]["width"]))
         objects = [_object(entry) for entry in document["objects"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

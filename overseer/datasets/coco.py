@@ -2,7 +2,7 @@
 
 import json
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,28 @@ from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
 
+# These divide a data set, and are no videos.
+_FOLDERS_OF_ALL = {
+    "..",
+    ".",
+    "/",
+    "images",
+    "train",
+    "training",
+    "val",
+    "valid",
+    "validation",
+    "test",
+}
+
 
 def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
     """Read COCO files with polygons or run-length masks.
 
     The files are all `*.json` in the folder and in `annotations/` that have `images` and
     `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
-    the file's name. An image's `video_id`, or the part of its name before the last `_`, is its
-    video. What is marked `iscrowd` is ignored.
+    the file's name. An image's video is its `video_id` or `video`, else the part of its name
+    before the last `_` with its folders, else the data set. What is marked `iscrowd` is ignored.
 
     Args:
         folder: the data set.
@@ -57,7 +71,7 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
 def _read(file: Path) -> dict[str, Any] | None:
     """Return a COCO document, or None where a file is something else."""
     try:
-        document = json.loads(file.read_text())
+        document = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read as JSON ({error}); repair or remove it") from error
     keys = ("images", "annotations", "categories")
@@ -104,7 +118,7 @@ def _pictures(
     return [
         LabelledPicture(
             path=_find(folder, file, str(image["file_name"])),
-            video=_video(image, videos),
+            video=_video(image, videos) or folder.resolve().name,
             read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
         )
         for image in document["images"]
@@ -124,10 +138,15 @@ def _find(folder: Path, file: Path, name: str) -> Path:
 
 
 def _video(image: dict[str, Any], videos: dict[Any, str]) -> str:
+    """Return what an image says of its video; nothing where that is only a number."""
     if "video_id" in image:
         return videos.get(image["video_id"], str(image["video_id"]))
-    stem = Path(str(image["file_name"])).stem
-    return stem.rpartition("_")[0] or stem
+    if "video" in image:
+        return str(image["video"])
+    name = PurePosixPath(str(image["file_name"]))
+    folders = [part for part in name.parts[:-1] if part not in _FOLDERS_OF_ALL]
+    begin = name.stem.rpartition("_")[0]
+    return "/".join([*folders, begin] if begin else folders)
 
 
 def _instances(

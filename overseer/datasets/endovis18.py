@@ -54,7 +54,7 @@ def _shipped_labels(folder: Path) -> LabelSet:
     if not files:
         return _label_set(_ROWS)
     try:
-        entries: list[dict[str, Any]] = json.loads(files[0].read_text())
+        entries: list[dict[str, Any]] = json.loads(files[0].read_bytes())
         ordered = sorted(entries, key=lambda entry: int(entry["classid"]))
         rows = [(str(entry["name"]), _color(entry["color"])) for entry in ordered]
         return _label_set(tuple(rows))

@@ -94,7 +94,7 @@ def _found_labels(files: list[Path]) -> LabelSet:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_text())
+        document = json.loads(file.read_bytes())
         if not all({"label", "points"} <= shape.keys() for shape in document["shapes"]):
             raise ValueError("a shape has no label or no points")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -18,7 +18,7 @@ def export_coco(selection: Selection, path: Path) -> None:
     """Write `annotations.json` and `images/`.
 
     Category ids are the class ids. An annotation has the extra fields `track_id` and `score`
-    (the tracker's quality); its id counts from 1.
+    (the tracker's quality); its id counts from 1. An image has the extra field `video`.
 
     Raises:
         InputError: pictures are wanted, but the annotated video is gone or has changed.
@@ -31,8 +31,8 @@ def export_coco(selection: Selection, path: Path) -> None:
 def export_coco_splits(selections: Sequence[Selection], path: Path, splits: Splits) -> None:
     """Write `annotations/instances_PART.json` and `images/PART/VIDEO_00000.jpg`.
 
-    The names of the pictures begin with `PART/`, so that `images/` is the folder of all of them;
-    an image has the extra field `video`. The rest is as `export_coco` writes it.
+    The names of the pictures begin with `PART/`, so that `images/` is the folder of all of them.
+    Category ids are those of the first set. The rest is as `export_coco` writes it.
 
     Raises:
         UsageError: two videos have the same name, or the sets have different classes.
@@ -45,18 +45,23 @@ def export_coco_splits(selections: Sequence[Selection], path: Path, splits: Spli
         for part, chosen in splits.divide(selections).items():
             if chosen:
                 file = draft / "annotations" / f"instances_{part}.json"
-                _write_document(chosen, file, draft / "images", part)
+                _write_document(chosen, file, draft / "images", part, selections[0].labels)
 
 
 def _write_document(
-    selections: Sequence[Selection], path: Path, pictures: Path, part: str | None = None
+    selections: Sequence[Selection],
+    path: Path,
+    pictures: Path,
+    part: str | None = None,
+    labels: Sequence[LabelClass] = (),
 ) -> None:
+    labels = labels or selections[0].labels
     images: list[dict[str, Any]] = []
     with path.open("w") as file:
         file.write('{"categories": ')
-        json.dump([category(label) for label in selections[0].labels], file)
+        json.dump([category(label) for label in labels], file)
         file.write(', "annotations": ')
-        write_list(_annotations(selections, images, pictures, part), file)
+        write_list(_annotations(selections, images, pictures, part, labels), file)
         file.write(', "images": ')
         json.dump(images, file)
         file.write("}\n")
@@ -87,9 +92,10 @@ def _annotations(
     images: list[dict[str, Any]],
     pictures: Path,
     part: str | None,
+    labels: Sequence[LabelClass],
 ) -> Iterator[dict[str, Any]]:
     """Yield the annotations, and collect the much smaller entries of the pictures."""
-    category_ids = {label.name: label.id for label in selections[0].labels}
+    category_ids = {label.name: label.id for label in labels}
     first_image = count = 0
     for selection in selections:
         classes = {label.id: category_ids[label.name] for label in selection.labels}
@@ -97,7 +103,7 @@ def _annotations(
         prefix = "" if part is None else f"{video_stem(selection)}_"
         for frame, name in frames_with_written_pictures(selection, folder, prefix):
             image = _image(frame, first_image, name, selection)
-            images.append(image if part is None else _of_part(image, part, selection))
+            images.append(image if part is None else _of_part(image, part))
             for track in frame.tracks:
                 count += 1
                 yield _annotation(count, image["id"], classes[track.class_id], track)
@@ -111,6 +117,7 @@ def _image(
     return {
         "id": first_image + frame.index,
         "file_name": name,
+        "video": selection.annotation_set.manifest.video.name,
         "width": width,
         "height": height,
         "frame_index": frame.index,
@@ -118,9 +125,8 @@ def _image(
     }
 
 
-def _of_part(image: dict[str, Any], part: str, selection: Selection) -> dict[str, Any]:
-    name = f"{part}/{image['file_name']}"
-    return image | {"file_name": name, "video": selection.annotation_set.manifest.video.name}
+def _of_part(image: dict[str, Any], part: str) -> dict[str, Any]:
+    return image | {"file_name": f"{part}/{image['file_name']}"}
 
 
 def _annotation(

@@ -1,5 +1,6 @@
 """Export indexed PNGs as DAVIS has them: one picture a frame, the pixel value is the object."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,8 @@ def _picture(
 def _write_objects(
     annotation_set: AnnotationSet, numbers: dict[tuple[int, int], int], path: Path
 ) -> None:
-    lines = ["value,track_id,class_id,class"]
-    for (track_id, class_id), number in numbers.items():
-        name = annotation_set.label_set[class_id].name
-        lines.append(f'{number},{track_id},{class_id},"{name}"')
-    path.write_text("\n".join(lines) + "\n")
+    with path.open("w", newline="") as file:
+        file.write("value,track_id,class_id,class\n")
+        writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        for (track_id, class_id), number in numbers.items():
+            writer.writerow([number, track_id, class_id, annotation_set.label_set[class_id].name])

@@ -12,7 +12,7 @@ def export_mp4(selection: Selection, path: Path) -> None:
 
     Raises:
         InputError: the annotated video is gone or has changed.
-        OutputError: the file cannot be written.
+        OutputError: the file exists already or cannot be written.
     """
     entry = selection.annotation_set.manifest.video
     painter = OverlayPainter(selection.annotation_set.label_set, entry.height)

@@ -23,6 +23,8 @@ def frames_with_written_pictures(
 ) -> Iterator[tuple[FrameAnnotation, str]]:
     """Write each exported frame's picture into a folder, if pictures are wanted.
 
+    Undecodable frames are left out: they have no picture, so nothing can be learned from them.
+
     Args:
         selection: the frames.
         folder: receives the pictures.
@@ -37,13 +39,15 @@ def frames_with_written_pictures(
     """
     if selection.images == "none":
         for frame in selection.frames():
-            yield frame, frame_name(selection, frame.index, prefix)
+            if "undecodable" not in frame.flags:
+                yield frame, frame_name(selection, frame.index, prefix)
         return
     folder.mkdir(parents=True, exist_ok=True)
     for frame, image in selection.frames_with_pictures():
-        name = frame_name(selection, frame.index, prefix)
-        _write(folder / name, image)
-        yield frame, name
+        if "undecodable" not in frame.flags:
+            name = frame_name(selection, frame.index, prefix)
+            _write(folder / name, image)
+            yield frame, name
 
 
 def encoded_picture(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:

@@ -1,6 +1,7 @@
 """What of a set is exported, and the frames' pictures."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -99,10 +100,15 @@ class Selection:
             )
         frames = self.frames()
         frame = next(frames, None)
-        for index, image in numbered_frames(video, manifest.counts.frames):
-            if frame is not None and frame.index == index:
-                yield frame, self._shown(frame, image)
-                frame = next(frames, None)
+        if frame is None:
+            return
+        with closing(numbered_frames(video)) as pictures:
+            for index, image in pictures:
+                if frame.index == index:
+                    yield frame, self._shown(frame, image)
+                    frame = next(frames, None)
+                    if frame is None:
+                        return
 
     def _shown(self, frame: FrameAnnotation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         blank = self.out_of_body == "blank" and "out_of_body" in frame.flags

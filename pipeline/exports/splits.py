@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.exports.selection import Selection
@@ -86,8 +85,8 @@ def check_together(selections: Sequence[Selection]) -> None:
 
 
 def video_stem(selection: Selection) -> str:
-    """Return the name of a video without its suffix."""
-    return Path(selection.annotation_set.manifest.video.name).stem
+    """Return the name of a video, which sets have without its suffix."""
+    return selection.annotation_set.manifest.video.name
 
 
 def class_names(selection: Selection) -> list[str]:

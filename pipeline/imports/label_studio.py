@@ -28,6 +28,8 @@ _UNREADABLE = ("rectanglelabels", "ellipselabels", "keypointlabels", "rectangle"
 def read_label_studio(path: Path, selection: Selection) -> Drawing:
     """Read the last annotation of each task; tasks without one were not looked at.
 
+    A project may have tasks of several videos; those of others are left out.
+
     A frame is told by the task's `frame_index`, or by the number at the end of its picture's
     name; a track by the region's id or note, as the export wrote them.
 
@@ -39,9 +41,12 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
         InputError: it is no such file, or has regions or classes that cannot be taken over.
     """
     classes = Classes(selection, path)
+    video = selection.annotation_set.manifest.video.name
     objects = {}
     try:
         for task in json.loads(path.read_bytes()):
+            if task["data"].get("video", video) != video:
+                continue
             regions = _last_annotation(task)
             if regions is not None:
                 frame_index = _frame_index(task["data"], path)

@@ -39,7 +39,7 @@ def render(
         on_frame: is called after each frame.
 
     Raises:
-        OutputError: the folder cannot be written, or holds a truth set already.
+        OutputError: the folder cannot be written, or holds a video or a truth set already.
         ValueError: the theatre cannot draw that size.
     """
     theatre = Theatre.of(scenery, seed=seed, width=width, height=height, frame_count=frame_count)
