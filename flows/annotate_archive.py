@@ -1,5 +1,6 @@
 """Annotate an archive: whatever is not done yet, in parallel, whatever fails on the way."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -9,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 import fsspec
 from prefect import flow, get_run_logger, task
@@ -39,6 +39,7 @@ _TELL_EVERY_S = 2.0
 _LOG_EVERY_S = 60.0
 _POLL_S = 0.5
 _FETCHED = "fetched"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
 _MOST_DEATHS = 3
 
@@ -170,7 +171,7 @@ def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
     if "://" not in entry.address:
         yield Path(entry.address)
         return
-    folder = out / FOLDER / _FETCHED / quote(entry.name, safe="")
+    folder = out / FOLDER / _FETCHED / _copy_name(entry)
     path = folder / PurePosixPath(entry.address).name
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -178,6 +179,11 @@ def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(folder)
+
+
+def _copy_name(entry: Entry) -> str:
+    """Return what the folder of a fetched copy is called; names in a store may be of any length."""
+    return hashlib.sha256(entry.name.encode()).hexdigest()[:32]
 
 
 def _fetch(address: str, path: Path) -> None:
@@ -188,12 +194,16 @@ def _fetch(address: str, path: Path) -> None:
         raise InputError(f"{address} is gone; look at the archive again") from error
     # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror}); free space or choose another --out"
+            ) from error
         raise UnreachableError(str(unreachable(address, error))) from error
 
 
 def _remove_left_copies(out: Path, entries: Sequence[Entry]) -> None:
     """Remove what processes that were killed had fetched."""
-    held = {quote(entry.name, safe="") for entry in entries if entry.is_held}
+    held = {_copy_name(entry) for entry in entries if entry.is_held}
     folder = out / FOLDER / _FETCHED
     if folder.exists():
         for copy in folder.iterdir():

@@ -213,7 +213,7 @@ def annotate(
         "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    _refuse_equal_names(videos)
+    _refuse_equal_names(videos, out)
     if together > 1 and (segments > 1 or corrections is not None):
         raise UsageError("--together goes with whole videos, without --segments or --corrections")
     if corrections is None:
@@ -380,11 +380,13 @@ def _look_schedule(text: str) -> int | str:
     return int(text)
 
 
-def _refuse_equal_names(videos: list[Path]) -> None:
-    names = [video.stem for video in videos]
-    for name in names:
-        if names.count(name) > 1:
+def _refuse_equal_names(videos: list[Path], out: Path) -> None:
+    from flows.video_job import set_path_of
+
+    paths = [set_path_of(video, out) for video in videos]
+    for path in paths:
+        if paths.count(path) > 1:
             raise UsageError(
-                f"two videos are named {name}, their sets would overwrite each other; annotate "
-                "them into different --out folders"
+                f"two videos are named {path.stem}, their sets would overwrite each other; "
+                "annotate them into different --out folders"
             )

@@ -15,7 +15,7 @@ from fsspec.utils import get_protocol
 from natsort import natsorted
 
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES
+from pipeline.frames import VIDEO_SUFFIXES, printable
 
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"
@@ -76,8 +76,7 @@ def find_videos(source: str) -> list[FoundVideo]:
 def _in_folder(folder: Path) -> Iterator[FoundVideo]:
     for path in folder.rglob("*"):
         relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if not hidden and _is_video(path):
+        if _is_video(path) and not _is_hidden(relative):
             yield _local(path, relative.with_suffix("").as_posix())
 
 
@@ -85,8 +84,13 @@ def _by_pattern(pattern: Path) -> Iterator[FoundVideo]:
     fixed = list(takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     folder = Path(*fixed)
     for path in folder.glob(str(pattern.relative_to(folder))):
-        if _is_video(path):
+        if _is_video(path) and not _is_hidden(path.relative_to(folder)):
             yield _local(path, path.relative_to(folder).with_suffix("").as_posix())
+
+
+def _is_hidden(relative: PurePosixPath | Path) -> bool:
+    """Return whether a path is of a hidden file or folder, such as an upload that goes on."""
+    return any(part.startswith(".") for part in relative.parts if part != "..")
 
 
 def _is_video(path: Path) -> bool:
@@ -96,8 +100,8 @@ def _is_video(path: Path) -> bool:
 def _local(path: Path, name: str) -> FoundVideo:
     status = path.stat()
     return FoundVideo(
-        name=name,
-        address=str(path.resolve()),
+        name=printable(name),
+        address=printable(str(path.resolve())),
         size=status.st_size,
         modified=str(status.st_mtime_ns),
     )
@@ -162,6 +166,8 @@ def _in_store(address: str) -> Iterator[FoundVideo]:
                     f"{store.unstrip_protocol(path)} has a name that leads out of the archive; "
                     "rename it"
                 )
+            if _is_hidden(inside):
+                continue
             yield FoundVideo(
                 name=inside.with_suffix("").as_posix(),
                 address=store.unstrip_protocol(path),

@@ -1,13 +1,18 @@
 """What determines an annotation set but the video: settings and models, none of them loaded."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from flows.given_prompts import open_given
 from flows.settings import AnnotateSettings
 from overseer.model_folders import find_overseer, overseer_labels, published_checkpoint
+from pipeline.annotation_set import AnnotationSet
+from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
+from pipeline.frames import list_images
 from pipeline.labels import LabelSet
+from pipeline.mask_folder import open_masks
 from pipeline.model_folder import WEIGHTS, sha256_of
 from tracking.model_folders import describe_base, find_first_mask
 
@@ -17,13 +22,34 @@ def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
 
     Raises:
         ModelError: a model is unknown or is not on this machine.
+        InputError: given masks are missing.
     """
     models = {}
     if settings.policy != "given":
         models["overseer"] = describe_overseer(settings.overseer, settings.overseer_weights)
     if settings.policy != "framewise":
         models["tracker"] = describe_tracker(settings.tracker)
-    return {"models": models, "settings": settings.identity()}
+    return {"models": models, "settings": {**settings.identity(), **_given_contents(settings)}}
+
+
+def _given_contents(settings: AnnotateSettings) -> dict[str, str]:
+    """Return the hashes of given masks and their labels: under the same paths they may change."""
+    if settings.prompts is None:
+        return {}
+    contents = {"prompts_sha256": _content_of(settings.prompts)}
+    if settings.labels is not None and settings.labels.is_file():
+        contents["labels_sha256"] = sha256_of(settings.labels)
+    return contents
+
+
+def _content_of(masks: Path) -> str:
+    given = open_masks(masks)
+    if isinstance(given, AnnotationSet):
+        return fingerprint(given)
+    digest = hashlib.sha256()
+    for file in list_images(masks):
+        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def labels_of(settings: AnnotateSettings) -> LabelSet:

@@ -221,15 +221,21 @@ def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterat
         used = set()
     else:
         clips, videos = material.clips, material.videos
-    for name in dict.fromkeys(videos):
-        numbers = [number for number, video in enumerate(videos) if video == name]
+    # Pictures of another size are another video, as every video has one size.
+    kinds = [(video, clip.images.shape) for video, clip in zip(videos, clips, strict=True)]
+    places: set[Path] = set()
+    for position, kind in enumerate(dict.fromkeys(kinds)):
+        numbers = [number for number, other in enumerate(kinds) if other == kind]
         truth = tuple(
             clips[number].annotation(0, index)
             for index, number in enumerate(numbers)
             if number not in used
         )
         if truth:
-            place = folder / name.replace("/", "-")
+            place = folder / kind[0].replace("/", "-")
+            if place in places:
+                place = folder / f"{place.name}-{position}"
+            places.add(place)
             own = [clips[number] for number in numbers]
             _write_pictures(own, place)
             yield _MeasuredVideo(folder=place, truth=truth, ignored=_open_regions(own))

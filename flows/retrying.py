@@ -3,10 +3,16 @@
 from typing import Any
 
 from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import InputError, ModelError, UsageError
+from pipeline.errors import InputError, ModelError, SetOfAnotherJobError, UsageError
 
 RETRY_DELAYS_S = [2.0, 10.0]
-_FOR_GOOD = (InputError, ModelError, UsageError, AnnotationStoppedError)
+_FOR_GOOD = (
+    InputError,
+    ModelError,
+    UsageError,
+    SetOfAnotherJobError,
+    AnnotationStoppedError,
+)
 
 
 def is_for_good(error: object) -> bool:

@@ -1,6 +1,8 @@
 """What to train a model on, and how long."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
 from pipeline.errors import UsageError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan
 from samples.theatre.looks import Scenery
 
@@ -17,7 +21,7 @@ CLIP_FRAMES = 24
 FIRST_VALIDATION_SEED = 90_000
 CURVES = "training.svg"
 REPORT = "report.html"
-_IDENTITY = "job.json"
+_IDENTITY, _MATERIAL = "job.json", "material.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,35 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "plan": asdict(job.plan),
         **options,
     }
-    path = run_folder(job) / _IDENTITY
+    _claim(job, _IDENTITY, identity)
+
+
+def claim_material(
+    job: TrainingJob, label_set: LabelSet, names: Sequence[str], clips: Sequence[LabelledClip]
+) -> None:
+    """Note what the unfinished run learns from, or see that it is the same as before.
+
+    Args:
+        job: what is trained.
+        label_set: what the class ids mean.
+        names: of the frames.
+        clips: the frames, read from a data set.
+
+    Raises:
+        UsageError: the run has begun with other frames or classes.
+    """
+    digest = hashlib.sha256()
+    for name, clip in zip(names, clips, strict=True):
+        classes = sorted(clip.class_of_track.items())
+        digest.update(f"{name} {clip.images.shape} {classes}".encode())
+        digest.update(clip.images.tobytes())
+        digest.update(clip.track_maps.tobytes())
+    material = {"list of classes": label_set.to_json(), "content of the data": digest.hexdigest()}
+    _claim(job, _MATERIAL, material)
+
+
+def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
+    path = run_folder(job) / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.tmp")

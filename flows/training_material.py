@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.progress import Progress
 
 from flows.command_options import screen
-from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob
+from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob, claim_material
 from overseer.datasets import LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import refuse_shared_videos, split_by_video
 from pipeline.labelled_clip import LabelledClip
@@ -67,7 +67,7 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
 
     Raises:
         InputError: the data set holds nothing to learn from.
-        UsageError: both parts hold frames of one video.
+        UsageError: both parts hold frames of one video, or the run has begun with other frames.
     """
     label_set = None if job.labels is None else load_label_set(job.labels)
     folder = Path(job.data)
@@ -84,6 +84,13 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
             "frames are learned from",
             soft_wrap=True,
         )
+    sides = (frames,) if others is None else (frames, others)
+    claim_material(
+        job,
+        frames.label_set,
+        [str(path) for side in sides for path in side.paths],
+        [clip for side in sides for clip in side.clips],
+    )
     return Material(
         label_set=frames.label_set,
         clips=frames.clips,

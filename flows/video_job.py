@@ -21,7 +21,7 @@ from pipeline.annotation_set_writer import (
     resumable_state,
     tidy,
 )
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameBatch
@@ -71,7 +71,8 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
 
     Raises:
         InputError: what is there cannot be read.
-        OutputError: there is a set of another job, which is to be kept, or no set.
+        SetOfAnotherJobError: there is a set of another job, which is to be kept.
+        OutputError: there is something else, which is no set.
     """
     if not resume:
         require_replaceable(path)
@@ -85,8 +86,9 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
         return existing
     kind = "a finished" if existing.is_complete else "an unfinished"
     difference = "with other settings or models" if same_video else "of another video"
-    raise OutputError(
-        f"{path} is {kind} set {difference}; choose another --out, or --no-resume to replace it"
+    raise SetOfAnotherJobError(
+        f"{path} is {kind} set {difference}; choose another --out, or remove it, as --no-resume "
+        "does, to annotate anew"
     )
 
 

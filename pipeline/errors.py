@@ -23,3 +23,7 @@ class UsageError(ScopelineError):
 
 class UnreachableError(ScopelineError):
     """A store or a server does not answer now; it may later."""
+
+
+class SetOfAnotherJobError(OutputError):
+    """In the place of a set is one of another job, which no further try will change."""

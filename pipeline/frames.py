@@ -1,6 +1,7 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
+import os
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from copy import copy
@@ -30,6 +31,8 @@ VIDEO_SUFFIXES = (
     ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".asf", ".dv", ".3gp", ".flv", ".ogv",
 )  # fmt: skip
 _FOLDER_RATE = 25.0
+# What stands for characters of a name that are not UTF-8, which no set or ledger can hold.
+_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _DECODED_TOGETHER = 8
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
@@ -93,6 +96,8 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     Raises:
         InputError: it is missing, empty, not a video, or damaged.
     """
+    if _UNKNOWN in (name := printable(str(path))):
+        raise InputError(f"{name} has a name that is not UTF-8; rename it")
     if not path.exists():
         raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
     if path.is_dir():
@@ -100,6 +105,11 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
     return VideoFile(path, on_bad_frame)
+
+
+def printable(name: str) -> str:
+    """Return the name of a file, in which what is not UTF-8 is marked."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 def numbered_frames(
@@ -359,7 +369,9 @@ def list_images(folder: Path) -> list[Path]:
     files = [
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.is_dir()
     ]
     return list(natsorted(files, key=lambda file: file.name))
 
@@ -383,7 +395,12 @@ def _limit(frame_count: int, max_frames: int | None) -> int:
 def _hash_files(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        with file.open("rb") as content:
-            while chunk := content.read(1 << 20):
-                digest.update(chunk)
+        try:
+            with file.open("rb") as content:
+                while chunk := content.read(1 << 20):
+                    digest.update(chunk)
+        except OSError as error:
+            raise InputError(
+                f"{file} cannot be read ({error.strerror}); replace or remove it"
+            ) from error
     return digest.hexdigest()

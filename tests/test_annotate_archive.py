@@ -218,10 +218,13 @@ def test_a_video_in_a_store_is_fetched_and_the_copy_removed(tmp_path, environmen
     }
     store = S3FileSystem(key="key", secret="secret", endpoint_url=environment["AWS_ENDPOINT_URL"])
     store.mkdir("recordings")
-    store.put(str(tmp_path / "op.mp4"), "recordings/2026/op.mp4")
+    long_name = "手術" * 40
+    for name in ("op", long_name):
+        store.put(str(tmp_path / "op.mp4"), f"recordings/2026/{name}.mp4")
     out = tmp_path / "out"
     ended = run(environment, "archive", "s3://recordings", "--out", out, *SETTINGS)
     server.stop()
     assert ended.returncode == 0, ended.stderr
-    assert AnnotationSet(out / "2026" / "op.annset").manifest.counts.frames == 12
+    for name in ("op", long_name):
+        assert AnnotationSet(out / "2026" / f"{name}.annset").manifest.counts.frames == 12
     assert list((out / ".scopeline" / "fetched").iterdir()) == []

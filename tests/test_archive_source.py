@@ -1,11 +1,15 @@
 """Finding the videos of an archive, also in a real S3 server on loopback."""
 
+import os
+from pathlib import Path
+
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
 from flows.archive_source import find_videos
 from pipeline.errors import InputError
+from pipeline.frames import open_video
 
 
 def touch(path, content=b"video"):
@@ -28,10 +32,22 @@ def test_a_folder_is_searched_with_its_subfolders(tmp_path):
 
 
 def test_a_pattern_keeps_the_folders_below_its_fixed_part(tmp_path):
-    for name in ("2025/op1.mp4", "2026/op1.mp4", "2026/op2.mp4"):
+    for name in ("2025/op1.mp4", "2026/op1.mp4", "2026/op2.mp4", "2026/._op2.mp4", ".x/op2.mp4"):
         touch(tmp_path / name)
     assert names(tmp_path / "20*" / "op1.mp4") == ["2025/op1", "2026/op1"]
     assert names(tmp_path / "**" / "*2.mp4") == ["2026/op2"]
+
+
+def test_a_name_that_is_not_utf8_is_one_that_nothing_can_be_opened_by(tmp_path):
+    touch(tmp_path / "op1.mp4")
+    touch(tmp_path / os.fsdecode(b"op\xe9.mp4"))
+    whole, other = find_videos(str(tmp_path))
+    assert whole.name == "op1"
+    other.name.encode()
+    for path in (Path(other.address), tmp_path / os.fsdecode(b"op\xe9.mp4")):
+        with pytest.raises(InputError, match="has a name that is not UTF-8; rename it") as refused:
+            open_video(path)
+        str(refused.value).encode()
 
 
 def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
@@ -87,6 +103,7 @@ def test_an_object_store_is_an_archive(bucket):
     store, address = bucket
     store.pipe("theatre/2026/op1.mp4", b"video")
     store.pipe("theatre/2026/notes.txt", b"text")
+    store.pipe("theatre/2026/._op1.mp4", b"of a file system")
     (found,) = find_videos(f"{address}/2026")
     assert (found.name, found.address, found.size) == ("op1", "s3://theatre/2026/op1.mp4", 5)
     assert found.is_remote

@@ -373,3 +373,13 @@ def test_pictures_are_shrunk_as_they_are_decoded(tmp_path, kind):
     # What the video says of itself stays, and so does the source that it was made from.
     assert shrunk.info == video.info
     assert next(iter(video.batches(8))).images.shape[1:] == (120, 160, 3)
+
+
+def test_a_broken_link_among_frames_is_named_and_folders_are_no_frames(tmp_path):
+    for index in range(2):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 96, 3), np.uint8))
+    (tmp_path / "thumbs.png").mkdir()
+    assert open_video(tmp_path).info.frame_count == 2
+    (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(InputError, match=r"2\.png cannot be read .*; replace or remove it"):
+        open_video(tmp_path)

@@ -61,6 +61,20 @@ def test_the_curve_of_a_data_set(data, scopeline):
 
 
 @pytest.mark.timeout(300)
+def test_pictures_of_several_sizes_are_measured_as_videos_of_one_size_each(data, scopeline):
+    for name in ("images", "masks"):
+        path = data / name / "5.png"
+        with Image.open(path) as picture:
+            picture.resize((120, 80), Image.Resampling.NEAREST).save(path)
+    code, _, err = train(scopeline, data, "2", "--start-from", "scopeline")
+    assert code == 0, err
+    sizes = []
+    for folder in sorted((data.parent / "curve" / "videos").iterdir()):
+        sizes.append({Image.open(path).size for path in folder.glob("*.png")})
+    assert [len(of_video) for of_video in sizes] == [1] * len(sizes)
+
+
+@pytest.mark.timeout(300)
 def test_the_tracker_learns_from_the_same_frames(data, scopeline, monkeypatch):
     monkeypatch.setattr("flows.label_budget._TRACKER_STEPS", 2)
     code, _, err = train(scopeline, data, "3", "--start-from", "scopeline", "--adapt", "lora")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from flows.retrying import is_for_good
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
@@ -226,5 +227,6 @@ def test_an_unfinished_set_of_another_job_is_not_replaced(scene, tmp_path):
     with pytest.raises(AnnotationStoppedError):
         annotate_job(job, should_stop=lambda: True)
     other = VideoJob(video=scene, out=tmp_path, settings=AnnotateSettings(max_frames=10))
-    with pytest.raises(OutputError, match=r"unfinished set with other settings"):
+    with pytest.raises(OutputError, match=r"unfinished set with other settings") as refused:
         annotate_job(other)
+    assert is_for_good(refused.value)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
 from tracking.training_batches import Stage, sample_batch
 
@@ -91,3 +92,11 @@ def test_most_views_from_near_are_squares_as_those_of_the_tracker():
     # As high as the picture, where a square would be higher; else 40 pixels, the least.
     squares = sum(height > 42 for _, height, _, _ in pictures.seen)
     assert 10 < squares < 28
+
+
+def test_clips_without_an_object_to_follow_are_refused_instead_of_drawn_for_ever():
+    clip = moving_square()
+    empty = replace(clip, track_maps=np.zeros_like(clip.track_maps))
+    stage = Stage(until=1.0, clips=2, frames=2, tracks=1)
+    with pytest.raises(InputError, match="0 have an object that is large enough to follow"):
+        sample_batch(np.random.default_rng(0), [empty], ZeroFeatures(), stage, 64)

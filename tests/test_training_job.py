@@ -87,7 +87,7 @@ TINY = OverseerConfig(channels=16, image_size=128)
 
 def write_data_set(folder, frames, brightness=0):
     for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for number in range(frames):
         values = np.zeros((64, 96), np.uint8)
         values[10:40, 10 + number : 50 + number] = 255
@@ -193,6 +193,21 @@ def test_a_folder_with_another_training_is_refused(job, tmp_path):
         train_overseer_job(job, config=TINY, batch_size=2)
     with pytest.raises(UsageError, match="another kind"):
         train_tracker_job(job)
+
+
+def test_a_training_does_not_go_on_with_other_frames_or_classes(data_job, tmp_path):
+    train_overseer_job(data_job, config=TINY, batch_size=1)
+    weights = (data_job.out / "weights.safetensors").read_bytes()
+    write_data_set(tmp_path / "data", 4)
+    with pytest.raises(UsageError, match="another content of the data; choose another --out"):
+        train_overseer_job(data_job, config=TINY, batch_size=1)
+    write_data_set(tmp_path / "data", 3)
+    (tmp_path / "data/images/3.png").unlink()
+    (tmp_path / "data/masks/3.png").unlink()
+    data_job.labels.write_text(LABELS.replace("Tool", "Hook"))
+    with pytest.raises(UsageError, match="another list of classes"):
+        train_overseer_job(data_job, config=TINY, batch_size=1)
+    assert (data_job.out / "weights.safetensors").read_bytes() == weights
 
 
 def test_a_device_that_is_not_there_is_refused_before_anything_is_drawn(job, monkeypatch):

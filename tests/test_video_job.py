@@ -5,13 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import ScopelineError
+from pipeline.errors import ScopelineError, SetOfAnotherJobError
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
 from tests.small_data import draw_video
@@ -125,3 +126,20 @@ def test_a_set_is_replaced_only_when_nothing_is_wrong_with_the_job(tmp_path):
     settings = AnnotateSettings(policy="framewise", max_frames=2)
     job = VideoJob(video=video, out=tmp_path, settings=settings, resume=False)
     assert annotate_job(job).manifest.counts.frames == 2
+
+
+def test_given_masks_that_have_changed_are_another_job(tmp_path):
+    video, masks = tmp_path / "video.mp4", tmp_path / "masks"
+    draw_video(video, 2)
+    masks.mkdir()
+    for left, again in ((10, 10), (10, 10), (50, None)):
+        values = np.zeros((64, 96), np.uint8)
+        values[10:40, left : left + 30] = 1
+        Image.fromarray(values).save(masks / "0.png")
+        settings = AnnotateSettings(policy="given", prompts=masks, device="cpu")
+        job = VideoJob(video=video, out=tmp_path, settings=settings)
+        if again is None:
+            with pytest.raises(SetOfAnotherJobError, match="with other settings"):
+                annotate_job(job)
+        else:
+            assert annotate_job(job).is_complete

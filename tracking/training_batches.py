@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip, masks_of_map
 from pipeline.masks import boxes_of_masks
 from tracking.regions import Region, region_around
@@ -19,6 +20,8 @@ from tracking.trunk_features import TrunkFeatures
 EVERY_KIND: Mapping[str, float] = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
 MASKS_ALONE: Mapping[str, float] = {"mask": 0.5, "rough-mask": 0.5}
 _MIN_AREA_SHARE = 0.0008
+# For each clip of a batch; where objects are, one frame in some has a large one.
+_MOST_DRAWS = 1000
 # Sides of a view from near, in sides of the box around a track: about those of the views in which
 # the tracker looks at a box or points.
 _NEAR_MARGINS = (1.3, 3.0)
@@ -88,10 +91,20 @@ def sample_batch(
         stage: how many clips, frames and tracks.
         image_size: side of the targets in pixels.
         group_share: how often a target is two of a clip's tracks at once, 0..1.
+
+    Raises:
+        InputError: hardly any clip has a track that is large enough.
     """
     features: list[list[Tensor]] = []
     targets = []
+    draws = 0
     while len(features) < stage.clips:
+        draws += 1
+        if draws > _MOST_DRAWS * stage.clips:
+            raise InputError(
+                f"of {draws} frames that were drawn to learn from, {len(features)} have an object "
+                "that is large enough to follow; label more or larger objects"
+            )
         number = int(random.integers(len(clips)))
         clip = clips[number]
         frames = _draw_frames(random, len(clip), stage.frames)
