@@ -156,7 +156,7 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owne
     with busy() as should_stop, _local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
         annotated = annotate_job(
-            VideoJob(video=video, out=target.parent, settings=job.settings),
+            VideoJob(video=video, out=target.parent, settings=job.settings, address=entry.address),
             on_frame=tell,
             should_stop=should_stop,
             counters=counters,

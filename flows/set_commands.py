@@ -1,5 +1,6 @@
 """The command line's part about sets: `scopeline export` and `scopeline report`."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command_options import screen
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     from pipeline.annotation_set import AnnotationSet
@@ -66,6 +68,12 @@ def export_set(
         bool,
         typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
     ] = False,
+    videos: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--video", help="Where a set's video is now; once for each set, in their order."
+        ),
+    ] = None,
     splits: Annotated[
         str | None,
         typer.Option(
@@ -78,6 +86,9 @@ def export_set(
     from pipeline.annotation_set import AnnotationSet
     from pipeline.exports import Selection, Splits, export_several
 
+    places: Sequence[Path | None] = videos or [None] * len(annotation_sets)
+    if len(places) != len(annotation_sets):
+        raise UsageError("--video is given once for each set, in the order of the sets")
     selections = [
         Selection(
             annotation_set=annotated,
@@ -87,8 +98,9 @@ def export_set(
             min_area=min_area,
             images=images.value,
             out_of_body="blank" if redact_out_of_body else "keep",
+            video=video,
         )
-        for annotated in map(AnnotationSet, annotation_sets)
+        for annotated, video in zip(map(AnnotationSet, annotation_sets), places, strict=True)
     ]
     export_several(
         selections, format_name.value, out, None if splits is None else Splits.parse(splits)
@@ -120,6 +132,7 @@ def report(
         bool,
         typer.Option("--redact-out-of-body", help="Blank the pictures outside the body."),
     ] = False,
+    video: Annotated[Path | None, typer.Option(help="Where the annotated video is now.")] = None,
 ) -> None:
     """Write one HTML page: time line, prompts, doubtful frames, classes, settings."""
     from pipeline.annotation_set import AnnotationSet
@@ -127,5 +140,5 @@ def report(
 
     annotated = AnnotationSet(annotation_set)
     path = out or annotated.path.with_suffix(".html")
-    write_report(annotated, path, "blank" if redact_out_of_body else "keep")
+    write_report(annotated, path, "blank" if redact_out_of_body else "keep", video)
     screen.print(str(path), soft_wrap=True)

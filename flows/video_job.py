@@ -41,6 +41,7 @@ class VideoJob:
         resume: keep a finished set of the same job, and go on with an unfinished one; otherwise
             begin anew.
         segment: the part of the video that is annotated, if it is not the whole.
+        address: where the video is for good, if `video` is a copy that goes again.
     """
 
     video: Path
@@ -48,6 +49,7 @@ class VideoJob:
     settings: AnnotateSettings
     resume: bool = True
     segment: Segment | None = None
+    address: str | None = None
 
     @property
     def set_path(self) -> Path:
@@ -143,6 +145,9 @@ def annotating(
     video = open_video(job.video, job.settings.on_bad_frame)
     part = {} if job.segment is None else {"segment": asdict(job.segment)}
     manifest = manifest_of(video.info, job.settings, part)
+    if job.address is not None:
+        place = manifest.video.model_copy(update={"path": job.address})
+        manifest = manifest.model_copy(update={"video": place})
     existing = set_to_keep(job.set_path, manifest, resume=job.resume)
     if existing is not None and existing.is_complete:
         tidy(existing)

@@ -35,13 +35,19 @@ class _Pictures:
     missing: str | None = None
 
 
-def write_report(annotated: AnnotationSet, path: Path, out_of_body: OutOfBody = "keep") -> None:
+def write_report(
+    annotated: AnnotationSet,
+    path: Path,
+    out_of_body: OutOfBody = "keep",
+    video: Path | None = None,
+) -> None:
     """Write the report of a set; of one that is still being written, of what is committed.
 
     Args:
         annotated: the set.
         path: HTML file; it is there when it is complete, and not before.
         out_of_body: whether pictures from outside the body are kept or blanked.
+        video: where the annotated video is now; where it was annotated if it is None.
 
     Raises:
         InputError: the set is damaged.
@@ -53,7 +59,8 @@ def write_report(annotated: AnnotationSet, path: Path, out_of_body: OutOfBody = 
         moments = _moments(summary)
         wanted = _even_frames(annotated) | moments.keys()
         wanted |= {doubt.frame_index for doubt in doubts}
-        pictures = _pictures(annotated, wanted, out_of_body)
+        selection = Selection(annotation_set=annotated, out_of_body=out_of_body, video=video)
+        pictures = _pictures(selection, wanted)
         page = _render(annotated, summary, doubts, moments, pictures, out_of_body)
         draft.write_text(page, "utf-8")
 
@@ -73,8 +80,8 @@ def _moments(summary: SetSummary) -> dict[int, str]:
     return {frame: ", ".join(found[frame]) for frame in sorted(found)[:_MOMENTS]}
 
 
-def _pictures(annotated: AnnotationSet, wanted: set[int], out_of_body: OutOfBody) -> _Pictures:
-    selection = Selection(annotation_set=annotated, out_of_body=out_of_body)
+def _pictures(selection: Selection, wanted: set[int]) -> _Pictures:
+    annotated = selection.annotation_set
     painter = OverlayPainter(annotated.label_set, annotated.manifest.video.height)
     try:
         return _Pictures(

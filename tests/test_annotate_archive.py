@@ -226,5 +226,7 @@ def test_a_video_in_a_store_is_fetched_and_the_copy_removed(tmp_path, environmen
     server.stop()
     assert ended.returncode == 0, ended.stderr
     for name in ("op", long_name):
-        assert AnnotationSet(out / "2026" / f"{name}.annset").manifest.counts.frames == 12
+        manifest = AnnotationSet(out / "2026" / f"{name}.annset").manifest
+        assert manifest.counts.frames == 12
+        assert manifest.video.path == f"s3://recordings/2026/{name}.mp4"
     assert list((out / ".scopeline" / "fetched").iterdir()) == []

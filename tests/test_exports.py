@@ -202,6 +202,23 @@ def test_a_set_of_few_frames_is_exported_with_all_of_their_pictures(annotated, t
     assert pictures == ["00002.jpg", "00009.jpg"]
 
 
+def test_a_video_that_is_elsewhere_now_is_given(scopeline, annotated, small_video, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "video.mp4"
+    elsewhere.parent.mkdir()
+    small_video.rename(elsewhere)
+    export_it = ("export", annotated.path, "--format", "mp4", "--out", tmp_path / "overlay.mp4")
+    code, _, err = scopeline(*export_it)
+    assert code == 1
+    assert "which is not on this machine; put the video there, or say where it is by --video" in err
+    code, _, err = scopeline(*export_it, "--video", elsewhere)
+    assert code == 0, err
+    assert open_video(tmp_path / "overlay.mp4").info.frame_count == 12
+    page = tmp_path / "report.html"
+    assert scopeline("report", annotated.path, "--out", page, "--video", elsewhere)[0] == 0
+    assert "data:image/jpeg" in page.read_text()
+    assert scopeline(*export_it, "--video", elsewhere, "--video", elsewhere)[0] == 2
+
+
 def load_coco(path):
     with redirect_stdout(io.StringIO()):
         return COCO(str(path))

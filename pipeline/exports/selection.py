@@ -35,6 +35,7 @@ class Selection:
         images: pictures that go with formats that refer to pictures.
         out_of_body: what becomes of pictures outside the body, which may show people in the
             operating room: they are kept, or blanked.
+        video: where the annotated video is now; where it was annotated if it is None.
 
     Raises:
         UsageError: a class is not in the set's label set.
@@ -47,6 +48,7 @@ class Selection:
     min_area: int = 1
     images: ImageKind = "jpeg"
     out_of_body: OutOfBody = "keep"
+    video: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the names of the classes."""
@@ -92,11 +94,11 @@ class Selection:
         manifest = self.annotation_set.manifest
         entry = manifest.video
         skips = manifest.settings.get("on_bad_frame") == "skip"
-        video = open_video(Path(entry.path), "skip" if skips else "stop")
+        video = open_video(self._video_path(), "skip" if skips else "stop")
         if video.info.sha256 != entry.sha256:
             raise InputError(
-                f"{entry.path} is not the video that {self.annotation_set.path} annotates; put "
-                "the original back"
+                f"{video.info.path} is not the video that {self.annotation_set.path} annotates; "
+                "put the original back, or say where it is by --video"
             )
         frames = self.frames()
         frame = next(frames, None)
@@ -109,6 +111,15 @@ class Selection:
                     frame = next(frames, None)
                     if frame is None:
                         return
+
+    def _video_path(self) -> Path:
+        entry = self.annotation_set.manifest.video
+        if self.video is None and ("://" in entry.path or not Path(entry.path).exists()):
+            raise InputError(
+                f"{self.annotation_set.path} annotates {entry.path}, which is not on this machine; "
+                "put the video there, or say where it is by --video"
+            )
+        return self.video or Path(entry.path)
 
     def _shown(self, frame: FrameAnnotation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         blank = self.out_of_body == "blank" and "out_of_body" in frame.flags
