@@ -49,7 +49,7 @@ def find_videos(source: str) -> list[FoundVideo]:
     """Find the videos of an archive, in natural order.
 
     Args:
-        source: a folder, which is searched with all its subfolders; a pattern such as
+        source: a folder, which is searched with all its subfolders; one video; a pattern such as
             `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths or
             addresses; or an address of fsspec, such as `s3://bucket/operations`.
 
@@ -59,10 +59,12 @@ def find_videos(source: str) -> list[FoundVideo]:
     """
     if "://" in source:
         found = _in_store(source)
-    elif Path(source).suffix.lower() in _MANIFEST_SUFFIXES:
-        found = _in_manifest(Path(source))
     elif Path(source).is_dir():
         found = _in_folder(Path(source))
+    elif Path(source).suffix.lower() in _MANIFEST_SUFFIXES:
+        found = _in_manifest(Path(source))
+    elif _is_video(Path(source)):
+        found = iter([_local(Path(source), Path(source).stem)])
     elif glob.has_magic(source):
         found = _by_pattern(Path(source))
     else:
@@ -83,7 +85,11 @@ def _in_folder(folder: Path) -> Iterator[FoundVideo]:
 def _by_pattern(pattern: Path) -> Iterator[FoundVideo]:
     fixed = list(takewhile(lambda part: not glob.has_magic(part), pattern.parts))
     folder = Path(*fixed)
-    for path in folder.glob(str(pattern.relative_to(folder))):
+    try:
+        matching = list(folder.glob(str(pattern.relative_to(folder))))
+    except ValueError as error:
+        raise InputError(f"{pattern} is no pattern ({error}); write it as ops/**/*.mp4") from error
+    for path in matching:
         if _is_video(path) and not _is_hidden(path.relative_to(folder)):
             yield _local(path, path.relative_to(folder).with_suffix("").as_posix())
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.command_options import DeviceOption, screen
+from pipeline.errors import UsageError
 
 train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
 
@@ -269,6 +270,11 @@ def train_overseer(
         )
         screen.print(show_budgets(points))
         return
+    if adapt is not None:
+        raise UsageError(
+            "--adapt goes with --label-budget; `scopeline train tracker --adapt` fine-tunes a "
+            "tracker by itself"
+        )
     screen.print(str(train_overseer_job(job, config=config, batch_size=batch_size)))
 
 

@@ -171,12 +171,13 @@ def check_job(job: TrainingJob) -> None:
         raise UsageError(
             "--patience needs frames to measure on; give --validation-split or --validation-data"
         )
+    if job.data == THEATRE and (job.validation_split or job.validation_data):
+        raise UsageError(
+            "--validation-split and --validation-data go with a data set; the theatre has "
+            "--validation-clips"
+        )
     if job.validation_split is None:
         return
-    if job.data == THEATRE:
-        raise UsageError(
-            "--validation-split divides a data set; the theatre has --validation-clips"
-        )
     if job.validation_data is not None:
         raise UsageError("give one of --validation-data and --validation-split, not both")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan
@@ -131,7 +131,12 @@ def claim_material(
 def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
     path = run_folder(job) / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{job.out} cannot be written ({error.strerror}); choose another --out"
+            ) from error
         draft = path.with_name(f".{path.name}.tmp")
         draft.write_text(json.dumps(identity, indent=2) + "\n")
         draft.replace(path)

@@ -122,9 +122,7 @@ def _render(
         moments=moments,
         pictures=pictures,
         picture_frames=json.dumps(sorted(pictures.urls)),
-        redacted=sum(last - first + 1 for first, last in summary.bands["out_of_body"])
-        if out_of_body == "blank"
-        else None,
+        redacted=summary.out_of_body_frames if out_of_body == "blank" else None,
         settings=settings_in_effect(manifest.settings),
     )
 

@@ -55,6 +55,7 @@ class SetSummary:
         tracks: by track id.
         cuts: frames at which another picture begins.
         bands: first and last frame of each stretch with a flag, by flag.
+        out_of_body_frames: number of frames that are flagged as outside the body.
         qualities: mean predicted IoU in each of equal stretches of the video, None without masks.
         overseer_looks: number of frames that the overseer looked at.
     """
@@ -62,6 +63,7 @@ class SetSummary:
     tracks: dict[int, TrackSummary] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     bands: dict[str, list[Run]] = field(default_factory=lambda: {name: [] for name in _BANDS})
+    out_of_body_frames: int = 0
     qualities: list[float | None] = field(default_factory=list)
     overseer_looks: int = 0
 
@@ -77,6 +79,7 @@ def summarize(annotated: AnnotationSet) -> SetSummary:
         summary.overseer_looks += frame.overseer_ran
         if "cut" in frame.flags:
             summary.cuts.append(frame.index)
+        summary.out_of_body_frames += "out_of_body" in frame.flags
         for name in _BANDS:
             if name in frame.flags:
                 _extend(summary.bands[name], frame.index, gap)

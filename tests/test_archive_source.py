@@ -78,7 +78,15 @@ def test_two_videos_that_would_share_a_set_are_named(tmp_path):
         find_videos(str(tmp_path))
 
 
+def test_one_video_and_a_folder_of_any_name_are_archives(tmp_path):
+    video = touch(tmp_path / "lists.csv" / "op1.mp4")
+    assert names(video) == ["op1"]
+    assert names(video.parent) == ["op1"]
+
+
 def test_what_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"\*\*\.mp4 is no pattern"):
+        find_videos(str(tmp_path / "**.mp4"))
     with pytest.raises(InputError, match="nowhere does not exist"):
         find_videos(str(tmp_path / "nowhere"))
 

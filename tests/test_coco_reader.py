@@ -136,3 +136,20 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "annotations.json"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert len(read_labelled_frames(tmp_path, "coco", None, 400).clips) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"images": [{"id": "a", "file_name": "op1_00.png"}]}, "ids that are no numbers"),
+        ({"images": [{"file_name": "op1_00.png"}]}, "entries without an id"),
+        (
+            {"categories": [{"id": 3, "name": "tool"}, {"id": 5, "name": "tool"}]},
+            "two classes with name tool; give --labels",
+        ),
+    ],
+)
+def test_a_coco_file_of_another_make_is_refused_in_a_sentence(tmp_path, more, said):
+    coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}], **more)
+    with pytest.raises(InputError, match=said):
+        read_labelled_frames(tmp_path, "coco", None, 400)

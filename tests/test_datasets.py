@@ -57,8 +57,12 @@ def test_what_is_not_sound_is_left_out_and_named(tmp_path, labels):
 def test_without_labels_each_value_is_a_class(tmp_path):
     save(tmp_path / "images/a.png", picture())
     save(tmp_path / "masks/a.png", two_graspers_on_liver())
+    save(tmp_path / "images/b.png", picture())
+    (tmp_path / "masks/b.png").write_bytes(b"damaged")
     frames = read_labelled_frames(tmp_path, "masks", None, 400)
     assert [label.id for label in frames.label_set.classes] == [90, 255]
+    assert [path.name for path in frames.paths] == ["a.png"]
+    assert "b.png is not a readable mask PNG" in frames.problems[0]
 
 
 def test_a_folder_without_frames_is_refused(tmp_path, labels):

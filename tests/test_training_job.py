@@ -22,7 +22,7 @@ from overseer.model_folders import overseer_labels
 from overseer.networks import build_network
 from overseer.train import FrameTrainer
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import ModelError, UsageError
+from pipeline.errors import ModelError, OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import INSTRUMENTS
 from pipeline.training import TrainingPlan
@@ -264,6 +264,18 @@ def test_patience_without_measurements_is_wrong_use(job, tmp_path):
     job = replace(job, data=str(tmp_path / "data"), plan=replace(job.plan, patience=2))
     with pytest.raises(UsageError, match="--patience needs frames to measure on"):
         train_overseer_job(job, config=TINY, batch_size=1)
+
+
+def test_what_would_be_ignored_is_wrong_use(job, tmp_path, scopeline):
+    with pytest.raises(UsageError, match="go with a data set"):
+        train_overseer_job(replace(job, validation_data=tmp_path), config=TINY, batch_size=1)
+    command = ("train", "overseer", "--data", tmp_path, "--out", tmp_path / "model")
+    code, _, err = scopeline(*command, "--adapt", "lora")
+    assert code == 2
+    assert "--adapt goes with --label-budget" in err
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="file cannot be written"):
+        train_overseer_job(replace(job, out=tmp_path / "file"), config=TINY, batch_size=1)
 
 
 def test_a_split_that_cannot_be_is_wrong_use(job, tmp_path):

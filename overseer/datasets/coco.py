@@ -77,6 +77,14 @@ def _read(file: Path) -> dict[str, Any] | None:
     keys = ("images", "annotations", "categories")
     if not isinstance(document, dict) or any(key not in document for key in keys):
         return None
+    try:
+        numbers = [entry["id"] for entry in (*document["images"], *document["categories"])]
+    except (TypeError, KeyError) as error:
+        raise InputError(
+            f"{file} has entries without an id ({error}); repair or remove it"
+        ) from error
+    if any(not isinstance(number, int) for number in numbers):
+        raise InputError(f"{file} has ids that are no numbers; number them, as COCO does")
     return document
 
 
@@ -90,17 +98,18 @@ def _categories(documents: list[tuple[Path, dict[str, Any]]]) -> LabelSet:
                     f"{file} calls category {category['id']} {category['name']!r}, another file "
                     f"{known['name']!r}; make them equal"
                 )
-    return LabelSet(
-        name="coco",
-        classes=tuple(
-            numbered_class(
-                number,
-                str(category["name"]),
-                "stuff" if category.get("supercategory") == "stuff" else "thing",
-            )
-            for number, category in sorted(categories.items())
-        ),
+    classes = tuple(
+        numbered_class(
+            number,
+            str(category["name"]),
+            "stuff" if category.get("supercategory") == "stuff" else "thing",
+        )
+        for number, category in sorted(categories.items())
     )
+    try:
+        return LabelSet(name="coco", classes=classes)
+    except ValueError as error:
+        raise InputError(f"{documents[0][0].parent}: {error}; give --labels") from error
 
 
 def _pictures(
@@ -156,7 +165,7 @@ def _instances(
     classes: dict[int, int | None],
     size: tuple[int, int],
 ) -> list[Instance]:
-    declared = (int(image.get("height", size[0])), int(image.get("width", size[1])))
+    declared = (int(image.get("height") or size[0]), int(image.get("width") or size[1]))
     check_size(file, declared, size)
     instances: list[Instance] = []
     for annotation in annotations:

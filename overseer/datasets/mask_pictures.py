@@ -1,5 +1,6 @@
 """Layouts whose labels are pictures: `masks`, and CholecSeg8k's own."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from overseer.datasets.labelled_frames import (
 from pipeline.errors import InputError
 from pipeline.frames import list_images
 from pipeline.labels import CHOLECSEG8K, LabelSet, unnamed_label_set
-from pipeline.mask_folder import MaskFolder, read_mask_values
+from pipeline.mask_folder import read_mask_values
 
 _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png"
 
@@ -59,8 +60,12 @@ def _videos(folder: Path) -> dict[str, Path]:
 
 
 def _found_values(folders: list[Path]) -> LabelSet:
-    label_sets = [MaskFolder(folder).label_set for folder in folders]
-    return unnamed_label_set([label.value for found in label_sets for label in found.classes])
+    values: set[int] = set()
+    for file in (file for folder in folders for file in sorted(folder.glob("*.png"))):
+        # A damaged mask leaves its picture out, and is named with it.
+        with suppress(InputError):
+            values |= {int(value) for value in np.unique(read_mask_values(file))}
+    return unnamed_label_set(sorted(values))
 
 
 def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
