@@ -15,7 +15,8 @@ from fsspec.utils import get_protocol
 from natsort import natsorted
 
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES, printable
+from pipeline.file_names import printable
+from pipeline.frames import VIDEO_SUFFIXES
 
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"

@@ -1,7 +1,6 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
-import os
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from copy import copy
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
+from pipeline.file_names import require_printable
 from pipeline.packet_times import is_before, shown_times, tell_frames_apart
 from pipeline.records import FrameBatch
 
@@ -31,8 +31,6 @@ VIDEO_SUFFIXES = (
     ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".asf", ".dv", ".3gp", ".flv", ".ogv",
 )  # fmt: skip
 _FOLDER_RATE = 25.0
-# What stands for characters of a name that are not UTF-8, which no set or ledger can hold.
-_UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 _DECODED_TOGETHER = 8
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
@@ -96,8 +94,7 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     Raises:
         InputError: it is missing, empty, not a video, or damaged.
     """
-    if _UNKNOWN in (name := printable(str(path))):
-        raise InputError(f"{name} has a name that is not UTF-8; rename it")
+    require_printable(path)
     if not path.exists():
         raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
     if path.is_dir():
@@ -105,11 +102,6 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
     return VideoFile(path, on_bad_frame)
-
-
-def printable(name: str) -> str:
-    """Return the name of a file, in which what is not UTF-8 is marked."""
-    return os.fsencode(name).decode(errors="replace")
 
 
 def numbered_frames(

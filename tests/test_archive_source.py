@@ -1,15 +1,11 @@
 """Finding the videos of an archive, also in a real S3 server on loopback."""
 
-import os
-from pathlib import Path
-
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
 from flows.archive_source import find_videos
 from pipeline.errors import InputError
-from pipeline.frames import open_video
 
 
 def touch(path, content=b"video"):
@@ -36,18 +32,6 @@ def test_a_pattern_keeps_the_folders_below_its_fixed_part(tmp_path):
         touch(tmp_path / name)
     assert names(tmp_path / "20*" / "op1.mp4") == ["2025/op1", "2026/op1"]
     assert names(tmp_path / "**" / "*2.mp4") == ["2026/op2"]
-
-
-def test_a_name_that_is_not_utf8_is_one_that_nothing_can_be_opened_by(tmp_path):
-    touch(tmp_path / "op1.mp4")
-    touch(tmp_path / os.fsdecode(b"op\xe9.mp4"))
-    whole, other = find_videos(str(tmp_path))
-    assert whole.name == "op1"
-    other.name.encode()
-    for path in (Path(other.address), tmp_path / os.fsdecode(b"op\xe9.mp4")):
-        with pytest.raises(InputError, match="has a name that is not UTF-8; rename it") as refused:
-            open_video(path)
-        str(refused.value).encode()
 
 
 def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
