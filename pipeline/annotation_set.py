@@ -73,7 +73,7 @@ class AnnotationSet:
             InputError: a part is missing or damaged.
         """
         for part in range(self.manifest.parts):
-            tables = {name: self._read(name, part) for name in SCHEMAS}
+            tables = {name: self.rows(name, part) for name in SCHEMAS}
             masks = _by_frame(tables["masks"])
             prompts = _by_frame(tables["prompts"])
             for row in tables["frames"]:
@@ -94,7 +94,7 @@ class AnnotationSet:
             InputError: a part is missing or damaged.
         """
         for part in range(self.manifest.parts):
-            for row in self._read("prompts", part):
+            for row in self.rows("prompts", part):
                 yield row["frame_index"], prompt_of_row(row)
 
     def track_spans(self) -> list[TrackSpan]:
@@ -105,7 +105,7 @@ class AnnotationSet:
         """
         spans: dict[int, TrackSpan] = {}
         for part in range(self.manifest.parts):
-            for row in self._read("masks", part, _SPAN_COLUMNS):
+            for row in self.rows("masks", part, _SPAN_COLUMNS):
                 if row["area"]:
                     before = spans.get(row["track_id"])
                     spans[row["track_id"]] = TrackSpan(
@@ -117,9 +117,12 @@ class AnnotationSet:
                     )
         return [spans[track_id] for track_id in sorted(spans)]
 
-    def _read(
-        self, table: str, part: int, columns: list[str] | None = None
-    ) -> list[dict[str, Any]]:
+    def rows(self, table: str, part: int, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of a part of a table, with all columns if none are given.
+
+        Raises:
+            InputError: the part is missing or damaged.
+        """
         path = self.path / table / part_name(part)
         try:
             rows: list[dict[str, Any]] = pq.read_table(

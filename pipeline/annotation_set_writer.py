@@ -139,8 +139,9 @@ class AnnotationSetWriter:
                     file.unlink()
         remove_states(self.path / _RESUME, but=saved.part_count)
         # Not as it was at that time: a set that failed later has settled the classes since.
+        written = AnnotationSet(self.path)
         for part in range(saved.part_count):
-            self._note_classes(part, self._read_masks(part, ["track_id", "class_id"]))
+            self._note_classes(part, written.rows("masks", part, ["track_id", "class_id"]))
 
     def __enter__(self) -> "AnnotationSetWriter":
         """Begin writing."""
@@ -249,14 +250,6 @@ class AnnotationSetWriter:
         if state is not None:
             remove_states(self.path / _RESUME, but=parts)
 
-    def _read_masks(self, part: int, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the rows of a part's masks, whole if no columns are given."""
-        path = self.path / "masks" / part_name(part)
-        rows: list[dict[str, Any]] = pq.read_table(
-            path, schema=SCHEMAS["masks"], columns=columns
-        ).to_pylist()
-        return rows
-
     def _note_classes(self, part: int, rows: Sequence[dict[str, Any]]) -> None:
         """Remember which tracks a part holds under which class."""
         for row in rows:
@@ -279,7 +272,7 @@ class AnnotationSetWriter:
         self._commit_all()
         try:
             for part in self._stale_parts(class_of):
-                rows = self._read_masks(part)
+                rows = AnnotationSet(self.path).rows("masks", part)
                 for row in rows:
                     settled = class_of(row["track_id"])
                     row["class_id"] = row["class_id"] if settled is None else settled
@@ -313,11 +306,24 @@ def require_replaceable(path: Path) -> None:
     Raises:
         OutputError: something else than a set, whole or damaged, is there.
     """
-    own = {"manifest.json", _MANIFEST_DRAFT, _RESUME, *SCHEMAS}
-    if path.exists() and not (path.is_dir() and own.issuperset(p.name for p in path.iterdir())):
+    if path.exists() and not (_is_set(path) or _holds_nothing_else(path)):
         raise OutputError(
             f"{path} exists and is not an annotation set; move it away or choose another --out"
         )
+
+
+def _is_set(path: Path) -> bool:
+    try:
+        AnnotationSet(path)
+    except InputError:
+        return False
+    return True
+
+
+def _holds_nothing_else(path: Path) -> bool:
+    """Return whether all that a folder holds may be what is left of a set."""
+    own = {"manifest.json", _MANIFEST_DRAFT, _RESUME, *SCHEMAS}
+    return path.is_dir() and own.issuperset(file.name for file in path.iterdir())
 
 
 def remove_set(path: Path) -> None:

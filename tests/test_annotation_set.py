@@ -166,6 +166,9 @@ def test_a_damaged_set_can_be_removed_and_a_foreign_folder_cannot(
         (path / lost).unlink()
     remove_set(path)
     assert not list(tmp_path.glob("*"))
+    write(path, clip_info, labels, 3)
+    (path / ".DS_Store").write_text("of a file manager")
+    remove_set(path)
     path.mkdir()
     (path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not an annotation set"):
@@ -272,6 +275,12 @@ def test_classes_settled_when_a_set_failed_are_settled_anew_when_it_goes_on(
         raise InputError("the network share is away")
     saved = resumable_state(AnnotationSet(path), manifest)
     assert saved is not None
+    part = path / "masks" / "part-000000.parquet"
+    whole = part.read_bytes()
+    part.write_bytes(whole[:100])
+    with pytest.raises(InputError, match=r"part-000000\.parquet is missing or damaged; annotate"):
+        AnnotationSetWriter(path, manifest, saved)
+    part.write_bytes(whole)
     with AnnotationSetWriter(path, manifest, saved) as writer:
         writer.add_batch(batch(100, 250), lambda: LoopState(next_frame=250))
         writer.settle_classes(lambda track_id: 1)
