@@ -11,7 +11,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError
 from pipeline.openvino_networks import use_openvino
 from tests.conftest import needs_detectron2
-from tests.test_training_job import write_data_set
+from tests.small_training import write_data_set
 
 CPU = torch.device("cpu")
 R50 = "detectron2_resnet50"

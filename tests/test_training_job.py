@@ -7,11 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
-from flows.training_job import TrainingJob
 from overseer.config import OverseerConfig
 from overseer.mask_rcnn import (
     MaskRCNNOverseer,
@@ -21,38 +19,16 @@ from overseer.mask_rcnn import (
 from overseer.model_folders import overseer_labels
 from overseer.networks import build_network
 from overseer.train import FrameTrainer
-from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError, OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import INSTRUMENTS
 from pipeline.training import TrainingPlan
-from samples.theatre.looks import PLAIN_SCENERY
 from tests.conftest import annotated_frame, rectangle, write_set
+from tests.small_training import LABELS, TINY, data_job, drawn_clips, job, write_data_set
 from tests.test_training import assert_is_a_drawing
-from tracking.adapted_weights import load_first_mask_network, load_tracker
 from tracking.adapters import default_adaptation
-from tracking.model_folders import Adaptation, find_tracker
-from tracking.weights import load_network
 
-
-@pytest.fixture(scope="module")
-def drawn_clips(tmp_path_factory):
-    """The cache of the theatre's clips, so that each is drawn once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def job(tmp_path, monkeypatch, drawn_clips):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(drawn_clips))
-    plan = TrainingPlan(steps=2, learning_rate=1e-4)
-    return TrainingJob(
-        data="theatre",
-        out=tmp_path / "model",
-        clips=2,
-        validation_clips=1,
-        scenery=PLAIN_SCENERY,
-        plan=plan,
-    )
+__all__ = ["data_job", "drawn_clips", "job"]
 
 
 def test_an_overseer_is_trained_on_the_theatre(job):
@@ -65,35 +41,6 @@ def test_an_overseer_is_trained_on_the_theatre(job):
     assert "--augmentation wide" in card
     assert re.search(r"MAP 0\.\d+, AP50 0\.\d+", card)
     assert_is_a_drawing(folder / "training.svg")
-
-
-def test_a_tracker_is_trained_on_the_theatre(job):
-    folder = train_tracker_job(job)
-    assert load_network(folder).image_size == 256
-    card = (folder / "README.md").read_text()
-    assert "Apache-2.0" in card
-    for measured in ("mask held still", "mask warped by optical flow", "training.svg"):
-        assert re.search(rf"{measured}.*: J 0\.\d+", card)
-    assert_is_a_drawing(folder / "training.svg")
-
-
-def test_a_tracker_needs_the_theatre(job):
-    with pytest.raises(UsageError, match="theatre"):
-        train_tracker_job(replace(job, data="elsewhere"))
-
-
-TINY = OverseerConfig(channels=16, image_size=128)
-
-
-def write_data_set(folder, frames, brightness=0):
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    for number in range(frames):
-        values = np.zeros((64, 96), np.uint8)
-        values[10:40, 10 + number : 50 + number] = 255
-        picture = np.repeat(np.maximum(values, brightness + number)[..., None], 3, -1)
-        Image.fromarray(picture).save(folder / f"images/{number}.png")
-        Image.fromarray(values).save(folder / f"masks/{number}.png")
 
 
 def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
@@ -113,57 +60,6 @@ def test_an_overseer_is_trained_on_a_data_set(job, tmp_path, capfd):
     said = " ".join(capfd.readouterr().err.split())
     assert "2.png is not a readable mask PNG" in said
     assert "data: 2 frames" in said
-
-
-LABELS = '{"name": "tools", "classes": [{"id": 1, "name": "Tool", "value": 255}]}'
-
-
-@pytest.fixture
-def data_job(job, tmp_path):
-    write_data_set(tmp_path / "data", 3)
-    (tmp_path / "labels.json").write_text(LABELS)
-    return replace(job, data=str(tmp_path / "data"), labels=tmp_path / "labels.json")
-
-
-def test_a_tracker_is_fine_tuned_on_a_data_set(data_job, tmp_path, scopeline):
-    labels = tmp_path / "labels.json"
-    arguments = ("--data", data_job.data, "--labels", labels, "--adapt", "lora", "--steps", 2)
-    model = tmp_path / "model"
-    code, _, err = scopeline("train", "tracker", *arguments, "--clips", 4, "--out", model)
-    assert code == 0, err
-    card = (model / "README.md").read_text()
-    assert "fine-tuned from scopeline" in card
-    assert re.search(r"lora, [\d,]+ parameters trained, [34]\.\d%", card)
-    assert "--adapt lora --rank 4" in card
-    code, _, err = scopeline(
-        *("annotate", f"{data_job.data}/images", "--out", tmp_path, "--policy", "given"),
-        *("--prompts", f"{data_job.data}/masks", "--labels", labels, "--tracker", model),
-    )
-    assert code == 0, err
-    assert AnnotationSet(tmp_path / "images.annset").manifest.counts.masks == 3
-
-
-def test_what_answers_boxes_is_fine_tuned_by_itself(data_job, tmp_path):
-    write_data_set(tmp_path / "other", 3, brightness=50)
-    job = replace(data_job, validation_data=tmp_path / "other", clips=2)
-    folder = adapt_tracker_job(job, adaptation=default_adaptation("first-mask"), base="scopeline")
-    card = (folder / "README.md").read_text()
-    assert re.search(r"J 0\.\d+", card)
-    assert "--adapt first-mask" in card
-    found, following = load_first_mask_network(str(folder)), load_tracker(str(folder))
-    before = load_tracker("scopeline").state_dict()
-    assert all(torch.equal(value, before[name]) for name, value in following.state_dict().items())
-    learned = {name for name, value in found.state_dict().items() if value.ne(before[name]).any()}
-    assert any(name.startswith("sam_mask_decoder.") for name in learned)
-    assert not any(name.startswith(("image_encoder.trunk.", "memory_")) for name in learned)
-
-
-def test_fine_tuning_is_measured_on_other_videos(data_job, tmp_path):
-    write_data_set(tmp_path / "other", 3, brightness=50)
-    job = replace(data_job, validation_data=tmp_path / "other", clips=2)
-    adaptation = Adaptation(method="decoder", rank=0)
-    folder = adapt_tracker_job(job, adaptation=adaptation, base="scopeline")
-    assert re.search(r"J 0\.\d+", (folder / "README.md").read_text())
 
 
 def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
@@ -311,48 +207,6 @@ def test_another_backbone_cannot_be_started_from(tmp_path):
     other = build_network(replace(TINY, backbone="resnet18"), 1)
     with pytest.raises(ModelError, match="another backbone"):
         copy_weights(tmp_path / "lite", other)
-
-
-def test_a_tracker_training_starts_from_the_tracker_that_ships(job):
-    job = replace(job, start_from="scopeline", plan=TrainingPlan(steps=1, learning_rate=0.0))
-    folder = train_tracker_job(job)
-    shipped = load_network(find_tracker("scopeline")).state_dict()
-    trained = load_network(folder).state_dict()
-    assert all(trained[name].equal(value) for name, value in shipped.items())
-
-
-def test_what_follows_already_learns_to_follow_in_other_light(job):
-    plan = TrainingPlan(steps=2, learning_rate=1e-3)
-    further = replace(job, start_from="scopeline", plan=plan)
-    folder = train_tracker_job(further, trunk="varied")
-    before = load_network(find_tracker("scopeline")).state_dict()
-    after = load_network(folder).state_dict()
-    learned = {name for name, value in after.items() if value.ne(before[name]).any()}
-    assert any(name.startswith("memory_attention.") for name in learned)
-    assert not any(name.startswith("image_encoder.trunk.") for name in learned)
-    assert "--trunk varied" in (folder / "README.md").read_text()
-
-
-def test_what_cannot_follow_yet_does_not_begin_with_other_light(job):
-    with pytest.raises(UsageError, match="--trunk varied is for weights that track already"):
-        train_tracker_job(job, trunk="varied")
-
-
-def test_a_tracker_can_keep_a_share_of_the_weights_that_it_started_from(job):
-    plan = TrainingPlan(steps=1, learning_rate=1e-3)
-    weights = {}
-    for share in (0.0, 0.25):
-        out = job.out.with_name(f"kept-{share}")
-        kept = replace(job, out=out, start_from="scopeline", plan=plan, kept_share=share)
-        weights[share] = load_network(train_tracker_job(kept)).state_dict()
-    before = load_network(find_tracker("scopeline")).state_dict()
-    whole, partly = (
-        torch.cat([(weights[share][name].float() - before[name]).flatten() for name in before])
-        for share in (0.0, 0.25)
-    )
-    # Single weights are stored in half precision.
-    assert float(whole @ partly / (whole @ whole)) == pytest.approx(0.75, abs=0.01)
-    assert "--keep-start 0.25" in (job.out.with_name("kept-0.25") / "README.md").read_text()
 
 
 def test_an_overseer_can_keep_a_share_of_the_weights_that_it_started_from(job, tmp_path):
