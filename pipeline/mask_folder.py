@@ -84,7 +84,7 @@ class MaskFolder:
     def _all_values(self) -> list[int]:
         values: set[int] = set()
         for file in self._files:
-            values |= {int(value) for value in np.unique(read_mask_values(file))}
+            values |= distinct_mask_values(file)
         return sorted(values)
 
 
@@ -111,6 +111,15 @@ def class_regions(
     return [
         (label, values == label.value) for label in label_set.foreground if label.value in present
     ]
+
+
+def distinct_mask_values(path: Path) -> set[int]:
+    """Return the values that are in a mask PNG.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    return {int(value) for value in np.unique(read_mask_values(path))}
 
 
 def read_mask_values(path: Path) -> NDArray[np.int64]:

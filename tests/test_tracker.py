@@ -246,13 +246,19 @@ def test_following_back_stops_where_the_track_already_is_and_where_frames_end(tr
     assert [frame.frame_index for frame in tracker.back_fill([2], {})] == [10, 9, 8]
 
 
-def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trained):
+def following_the_ground(network):
+    """A tracker that has followed track 1, all but the object, from frame 2 on."""
     images, masks = first_object()
-    tracker = Sam2Tracker(trained, CPU)
+    tracker = Sam2Tracker(network, CPU)
     for index, image in enumerate(images):
         tracker.track(index, image)
         if index == 2:
             tracker.prompt([mask_prompt(2, 1, ~masks[2])])
+    return tracker, masks
+
+
+def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trained):
+    tracker, masks = following_the_ground(trained)
     withdrawn = tracker.withdraw([1])
     assert [frame.frame_index for frame in withdrawn] == list(range(2, 11))
     assert not any(len(frame.tracked.track_ids) for frame in withdrawn)
@@ -264,12 +270,7 @@ def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trai
 
 
 def test_an_ended_track_stays_in_the_frames_before(trained):
-    images, masks = first_object()
-    tracker = Sam2Tracker(trained, CPU)
-    for index, image in enumerate(images):
-        tracker.track(index, image)
-        if index == 2:
-            tracker.prompt([mask_prompt(2, 1, ~masks[2])])
+    tracker, masks = following_the_ground(trained)
     tracker.end([1])
     tracker.prompt([mask_prompt(11, 2, masks[11])])
     followed = masks_by_frame(tracker.back_fill([2], {}))

@@ -18,7 +18,7 @@ from overseer.datasets.labelled_frames import (
 from pipeline.errors import InputError
 from pipeline.frames import list_images
 from pipeline.labels import CHOLECSEG8K, LabelSet, unnamed_label_set
-from pipeline.mask_folder import read_mask_values
+from pipeline.mask_folder import distinct_mask_values, read_mask_values
 
 _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png"
 
@@ -64,7 +64,7 @@ def _found_values(folders: list[Path]) -> LabelSet:
     for file in (file for folder in folders for file in sorted(folder.glob("*.png"))):
         # A damaged mask leaves its picture out, and is named with it.
         with suppress(InputError):
-            values |= {int(value) for value in np.unique(read_mask_values(file))}
+            values |= distinct_mask_values(file)
     return unnamed_label_set(sorted(values))
 
 

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
-from pipeline.exports.splits import Splits, check_together, video_stem
+from pipeline.exports.splits import Splits, check_together
 from pipeline.labels import LabelClass
 from pipeline.masks import RLE, rle_area, rle_box
 from pipeline.output import whole_folder
@@ -25,7 +25,7 @@ def export_coco(selection: Selection, path: Path) -> None:
         OutputError: the folder exists already or cannot be written.
     """
     with whole_folder(path) as draft:
-        _write_document([selection], draft / "annotations.json", draft / "images")
+        _write_document([selection], selection.labels, draft / "annotations.json", draft / "images")
 
 
 def export_coco_splits(selections: Sequence[Selection], path: Path, splits: Splits) -> None:
@@ -45,23 +45,22 @@ def export_coco_splits(selections: Sequence[Selection], path: Path, splits: Spli
         for part, chosen in splits.divide(selections).items():
             if chosen:
                 file = draft / "annotations" / f"instances_{part}.json"
-                _write_document(chosen, file, draft / "images", part, selections[0].labels)
+                _write_document(chosen, selections[0].labels, file, draft / "images", part)
 
 
 def _write_document(
     selections: Sequence[Selection],
+    labels: Sequence[LabelClass],
     path: Path,
     pictures: Path,
     part: str | None = None,
-    labels: Sequence[LabelClass] = (),
 ) -> None:
-    labels = labels or selections[0].labels
     images: list[dict[str, Any]] = []
     with path.open("w") as file:
         file.write('{"categories": ')
         json.dump([category(label) for label in labels], file)
         file.write(', "annotations": ')
-        write_list(_annotations(selections, images, pictures, part, labels), file)
+        write_list(_annotations(selections, labels, images, pictures, part), file)
         file.write(', "images": ')
         json.dump(images, file)
         file.write("}\n")
@@ -89,10 +88,10 @@ def write_list(entries: Iterable[Any], file: TextIO) -> None:
 
 def _annotations(
     selections: Sequence[Selection],
+    labels: Sequence[LabelClass],
     images: list[dict[str, Any]],
     pictures: Path,
     part: str | None,
-    labels: Sequence[LabelClass],
 ) -> Iterator[dict[str, Any]]:
     """Yield the annotations, and collect the much smaller entries of the pictures."""
     category_ids = {label.name: label.id for label in labels}
@@ -100,7 +99,7 @@ def _annotations(
     for selection in selections:
         classes = {label.id: category_ids[label.name] for label in selection.labels}
         folder = pictures if part is None else pictures / part
-        prefix = "" if part is None else f"{video_stem(selection)}_"
+        prefix = "" if part is None else f"{selection.video_name}_"
         for frame, name in frames_with_written_pictures(selection, folder, prefix):
             image = _image(frame, first_image, name, selection)
             images.append(image if part is None else _of_part(image, part))
@@ -117,7 +116,7 @@ def _image(
     return {
         "id": first_image + frame.index,
         "file_name": name,
-        "video": selection.annotation_set.manifest.video.name,
+        "video": selection.video_name,
         "width": width,
         "height": height,
         "frame_index": frame.index,

@@ -81,7 +81,7 @@ def _tasks(
     for frame, name in frames:
         data = {
             "image": f"/data/local-files/?d={quote(f'{folder}/images/{name}')}",
-            "video": selection.annotation_set.manifest.video.name,
+            "video": selection.video_name,
             "frame_index": frame.index,
             "time_s": frame.time_s,
         }

@@ -69,7 +69,7 @@ def _write_cases(selection: Selection, draft: Path, part: str) -> list[str]:
     images, labels = draft / f"images{part}", draft / f"labels{part}"
     images.mkdir(parents=True, exist_ok=True)
     labels.mkdir(exist_ok=True)
-    name = selection.annotation_set.manifest.video.name
+    name = selection.video_name
     values = _values(selection)
     cases = []
     for frame, image in selection.frames_with_pictures():

@@ -37,17 +37,23 @@ def frames_with_written_pictures(
         InputError: the annotated video is gone or has changed.
         OSError: a picture cannot be written.
     """
-    if selection.images == "none":
-        for frame in selection.frames():
-            if "undecodable" not in frame.flags:
-                yield frame, frame_name(selection, frame.index, prefix)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for frame, image in selection.frames_with_pictures():
-        if "undecodable" not in frame.flags:
-            name = frame_name(selection, frame.index, prefix)
+    if selection.images != "none":
+        folder.mkdir(parents=True, exist_ok=True)
+    for frame, image in _frames_with_wanted_pictures(selection):
+        if "undecodable" in frame.flags:
+            continue
+        name = frame_name(selection, frame.index, prefix)
+        if image is not None:
             _write(folder / name, image)
-            yield frame, name
+        yield frame, name
+
+
+def _frames_with_wanted_pictures(
+    selection: Selection,
+) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]]:
+    if selection.images == "none":
+        return ((frame, None) for frame in selection.frames())
+    return selection.frames_with_pictures()
 
 
 def encoded_picture(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:

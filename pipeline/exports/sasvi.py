@@ -24,7 +24,7 @@ def export_sasvi(selection: Selection, path: Path) -> None:
     classes = selection.annotation_set.label_set.classes
     colors = np.array([label.color for label in classes], np.uint8)
     with whole_folder(path) as draft:
-        folder = draft / selection.annotation_set.manifest.video.name
+        folder = draft / selection.video_name
         folder.mkdir()
         for frame in selection.frames():
             masks = _class_masks(frame, selection)

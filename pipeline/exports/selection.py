@@ -69,6 +69,11 @@ class Selection:
         )
 
     @property
+    def video_name(self) -> str:
+        """The name of the video, without a suffix."""
+        return self.annotation_set.manifest.video.name
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the frames in pixels."""
         video = self.annotation_set.manifest.video

@@ -72,7 +72,7 @@ def check_together(selections: Sequence[Selection]) -> None:
     Raises:
         UsageError: two videos have the same name, or the sets have different classes.
     """
-    names = [video_stem(selection) for selection in selections]
+    names = [selection.video_name for selection in selections]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two sets are of a video {name}; export them one by one")
@@ -82,11 +82,6 @@ def check_together(selections: Sequence[Selection]) -> None:
                 f"{selection.annotation_set.path} has other classes than "
                 f"{selections[0].annotation_set.path}; choose common ones by --classes"
             )
-
-
-def video_stem(selection: Selection) -> str:
-    """Return the name of a video, which sets have without its suffix."""
-    return selection.annotation_set.manifest.video.name
 
 
 def class_names(selection: Selection) -> list[str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.polygons import filled, one_polygon, outlines
 from pipeline.exports.selection import Selection
-from pipeline.exports.splits import PARTS, Splits, check_together, class_names, video_stem
+from pipeline.exports.splits import PARTS, Splits, check_together, class_names
 from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
 
@@ -70,7 +70,7 @@ def _write_video(selection: Selection, draft: Path, part: str, losses: _Losses) 
     numbers = {label.id: number for number, label in enumerate(selection.labels)}
     labels = draft / "labels" / part
     labels.mkdir(parents=True, exist_ok=True)
-    prefix = f"{video_stem(selection)}_"
+    prefix = f"{selection.video_name}_"
     pictures = draft / "images" / part
     for frame, name in frames_with_written_pictures(selection, pictures, prefix):
         lines = [

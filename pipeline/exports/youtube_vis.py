@@ -21,7 +21,7 @@ def export_youtube_vis(selection: Selection, path: Path) -> None:
         InputError: pictures are wanted, but the annotated video is gone or has changed.
         OutputError: the folder exists already or cannot be written.
     """
-    video_name = selection.annotation_set.manifest.video.name
+    video_name = selection.video_name
     with whole_folder(path) as draft, TemporaryDirectory(dir=draft) as scratch:
         spool = TrackSpool(Path(scratch))
         names = _spool_masks(selection, draft / "JPEGImages" / video_name, spool)

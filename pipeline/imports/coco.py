@@ -58,7 +58,7 @@ def _find(path: Path) -> Path:
 def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing:
     classes = Classes(selection, file)
     names = {int(entry["id"]): str(entry["name"]) for entry in document["categories"]}
-    video = selection.annotation_set.manifest.video.name
+    video = selection.video_name
     frames = {
         int(image["id"]): _frame_index(image, file)
         for image in document["images"]

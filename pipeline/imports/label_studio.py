@@ -41,7 +41,7 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
         InputError: it is no such file, or has regions or classes that cannot be taken over.
     """
     classes = Classes(selection, path)
-    video = selection.annotation_set.manifest.video.name
+    video = selection.video_name
     objects = {}
     try:
         for task in json.loads(path.read_bytes()):
