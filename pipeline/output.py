@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import OutputError
@@ -77,4 +77,6 @@ def _draft_of(path: Path, option: str) -> Iterator[Path]:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
-            draft.unlink(missing_ok=True)
+            # Where a file stands for the folder there is no draft either.
+            with suppress(NotADirectoryError):
+                draft.unlink(missing_ok=True)

@@ -202,6 +202,14 @@ def test_a_set_of_few_frames_is_exported_with_all_of_their_pictures(annotated, t
     assert pictures == ["00002.jpg", "00009.jpg"]
 
 
+@pytest.mark.parametrize("name", ["csv", "coco", "mp4"])
+def test_a_file_that_stands_for_the_folder_is_named(annotated, tmp_path, name):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="x cannot be written"):
+        export(annotated, name, tmp_path / "file" / "x")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_video_that_is_elsewhere_now_is_given(scopeline, annotated, small_video, tmp_path):
     elsewhere = tmp_path / "elsewhere" / "video.mp4"
     elsewhere.parent.mkdir()
