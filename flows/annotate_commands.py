@@ -13,15 +13,19 @@ import typer
 from flows.archive_commands import RunnerChoice, RunnerOption, quiet_prefect
 from flows.command_options import (
     AT_ONCE,
-    MODELS,
     PROMPTING,
+    BadFrameOption,
     DeviceOption,
     EveryOption,
     JsonOption,
     OverseerOption,
+    PicturesOption,
     PrecisionOption,
     RuntimeOption,
+    SteadyOption,
     TrackerOption,
+    ViewsOption,
+    WeightsOption,
     screen,
 )
 from flows.complaints import complain, debugging
@@ -29,6 +33,8 @@ from flows.frame_progress import frame_bars, frame_progress
 from pipeline.errors import ScopelineError, UsageError
 
 _BY_HAND = "True masks and corrections"
+# Segments that are annotated at the same time, unless --workers says it.
+_WORKERS = 2
 
 
 class PolicyChoice(StrEnum):
@@ -49,27 +55,6 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
-class ViewsChoice(StrEnum):
-    """How `annotate` lets the overseer look at a frame."""
-
-    one = "one"
-    mirrored = "mirrored"
-
-
-class PicturesChoice(StrEnum):
-    """At which size `annotate` decodes videos and works with masks."""
-
-    reduced = "reduced"
-    full = "full"
-
-
-class BadFrameChoice(StrEnum):
-    """What `annotate` does about a frame that cannot be decoded."""
-
-    stop = "stop"
-    skip = "skip"
-
-
 def annotate(
     videos: Annotated[
         list[Path], typer.Argument(metavar="VIDEO...", help="Video files or folders of frames.")
@@ -84,22 +69,8 @@ def annotate(
         ),
     ] = None,
     overseer_every: EveryOption = None,
-    overseer_views: Annotated[
-        ViewsChoice | None,
-        typer.Option(
-            help="The overseer sees a frame as it is, or its mirror image as well, which sees "
-            "better and takes twice as long.  [default: one]",
-            rich_help_panel=PROMPTING,
-        ),
-    ] = None,
-    steady: Annotated[
-        float | None,
-        typer.Option(
-            help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
-            "constellation without --prompts.  [default: 0.8]",
-            rich_help_panel=PROMPTING,
-        ),
-    ] = None,
+    overseer_views: ViewsOption = None,
+    steady: SteadyOption = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -136,31 +107,14 @@ def annotate(
         ),
     ] = None,
     overseer: OverseerOption = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            help="Checkpoint of a published overseer, such as sasvi/cadis.", rich_help_panel=MODELS
-        ),
-    ] = None,
+    weights: WeightsOption = None,
     tracker: TrackerOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = None,
-    pictures: Annotated[
-        PicturesChoice | None,
-        typer.Option(
-            help="Decode to what the networks need, or to the video's size; masks are stored at "
-            "the video's size either way.  [default: reduced]",
-            rich_help_panel=MODELS,
-        ),
-    ] = None,
+    pictures: PicturesOption = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
-    on_bad_frame: Annotated[
-        BadFrameChoice | None,
-        typer.Option(
-            help="A frame that cannot be decoded: end there, or go on and flag it.  [default: stop]"
-        ),
-    ] = None,
+    on_bad_frame: BadFrameOption = None,
     segments: Annotated[
         int,
         typer.Option(
@@ -170,13 +124,13 @@ def annotate(
         ),
     ] = 1,
     workers: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
-            help="Segments that are annotated at the same time.",
+            help="Segments that are annotated at the same time, 2 if not said.",
             rich_help_panel=AT_ONCE,
         ),
-    ] = 2,
+    ] = None,
     together: Annotated[
         int,
         typer.Option(
@@ -197,36 +151,41 @@ def annotate(
         "overseer": overseer,
         "overseer_weights": weights,
         "tracker": tracker,
-        "policy": None if policy is None else policy.value,
+        "policy": policy,
         "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
-        "overseer_views": None if overseer_views is None else overseer_views.value,
+        "overseer_views": overseer_views,
         "steady": steady,
-        "pictures": None if pictures is None else pictures.value,
+        "pictures": pictures,
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
-        "prompt_kind": None if prompt_kind is None else prompt_kind.value,
+        "prompt_kind": prompt_kind,
         "labels": labels,
         "device": device,
-        "runtime": None if runtime is None else runtime.value,
-        "precision": None if precision is None else precision.value,
+        "runtime": runtime,
+        "precision": precision,
         "max_frames": max_frames,
-        "on_bad_frame": None if on_bad_frame is None else on_bad_frame.value,
+        "on_bad_frame": on_bad_frame,
     }
     given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos, out)
     if together > 1 and (segments > 1 or corrections is not None):
         raise UsageError("--together goes with whole videos, without --segments or --corrections")
+    if segments > 1 and corrections is not None:
+        raise UsageError("--segments goes with whole videos, without --corrections")
+    if segments == 1 and (workers is not None or runner is not RunnerChoice.local):
+        raise UsageError("--workers and --runner go with --segments; say how many to divide into")
     if corrections is None:
         from flows.settings import settings_of
 
         settings = settings_of(**given)
+        _refuse_unused(given, settings)
         if together > 1:
             results = _annotate_together(videos, out, settings, together, resume=resume)
         elif segments == 1:
             results = [_annotate_one(video, out, settings, resume=resume) for video in videos]
         else:
             whole = [(video, out, settings, resume) for video in videos]
-            results = _annotate_in_segments(whole, segments, workers, runner)
+            results = _annotate_in_segments(whole, segments, workers or _WORKERS, runner)
     else:
         results = [_correct_one(videos, out, corrections, given, resume=resume)]
     if as_json:
@@ -390,3 +349,10 @@ def _refuse_equal_names(videos: list[Path], out: Path) -> None:
                 f"two videos are named {path.stem}, their sets would overwrite each other; "
                 "annotate them into different --out folders"
             )
+
+
+def _refuse_unused(given: dict[str, Any], settings: Any) -> None:
+    """Refuse options about true masks if there are none."""
+    unused = [name for name in ("prompt_frames", "prompt_kind", "labels") if name in given]
+    if unused and settings.prompts is None:
+        raise UsageError(f"--{unused[0].replace('_', '-')} goes with --prompts; add true masks")

@@ -19,13 +19,18 @@ from rich.table import Table
 from flows.command_options import (
     AT_ONCE,
     PROMPTING,
+    BadFrameOption,
     DeviceOption,
     EveryOption,
     JsonOption,
     OverseerOption,
+    PicturesOption,
     PrecisionOption,
     RuntimeOption,
+    SteadyOption,
     TrackerOption,
+    ViewsOption,
+    WeightsOption,
     screen,
 )
 from pipeline.errors import InputError
@@ -80,20 +85,24 @@ def archive(
     workers: WorkersOption = 1,
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
-    overseer: OverseerOption = None,
-    tracker: TrackerOption = None,
     policy: PolicyOption = None,
     overseer_every: EveryOption = None,
+    overseer_views: ViewsOption = None,
+    steady: SteadyOption = None,
+    overseer: OverseerOption = None,
+    weights: WeightsOption = None,
+    tracker: TrackerOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = None,
+    pictures: PicturesOption = None,
     max_frames: MaxFramesOption = None,
+    on_bad_frame: BadFrameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
     quiet_prefect()
     from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
-    from flows.archive_source import find_videos
     from flows.prefect_server import prefect_api
     from flows.settings import settings_of
 
@@ -101,21 +110,26 @@ def archive(
         source=source,
         out=out,
         settings=settings_of(
-            overseer=overseer,
-            tracker=tracker,
             policy=policy,
             overseer_every=overseer_every,
+            overseer_views=overseer_views,
+            steady=steady,
+            overseer=overseer,
+            overseer_weights=weights,
+            tracker=tracker,
             device=device,
-            runtime=None if runtime is None else runtime.value,
-            precision=None if precision is None else precision.value,
+            runtime=runtime,
+            precision=precision,
+            pictures=pictures,
             max_frames=max_frames,
+            on_bad_frame=on_bad_frame,
         ),
         workers=workers,
         threads=threads,
         runner=runner.value,
     )
     # Looked at before Prefect is started, so that a wrong word is said at once.
-    find_videos(source)
+    _say_if_empty(source)
     with prefect_api(), _progress(out):
         summary = annotate_archive(**flow_parameters(job))
     if as_json:
@@ -148,19 +162,23 @@ def serve(
     workers: WorkersOption = 1,
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
-    overseer: OverseerOption = None,
-    tracker: TrackerOption = None,
     policy: PolicyOption = None,
     overseer_every: EveryOption = None,
+    overseer_views: ViewsOption = None,
+    steady: SteadyOption = None,
+    overseer: OverseerOption = None,
+    weights: WeightsOption = None,
+    tracker: TrackerOption = None,
     device: DeviceOption = None,
     runtime: RuntimeOption = None,
     precision: PrecisionOption = None,
+    pictures: PicturesOption = None,
     max_frames: MaxFramesOption = None,
+    on_bad_frame: BadFrameOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
     from flows.annotate_archive import ArchiveJob, job_key
     from flows.archive_ledger import Ledger
-    from flows.archive_source import find_videos
     from flows.schedule import parse_schedule, serve_archive
     from flows.settings import settings_of
 
@@ -169,14 +187,19 @@ def serve(
         source=source,
         out=out,
         settings=settings_of(
-            overseer=overseer,
-            tracker=tracker,
             policy=policy,
             overseer_every=overseer_every,
+            overseer_views=overseer_views,
+            steady=steady,
+            overseer=overseer,
+            overseer_weights=weights,
+            tracker=tracker,
             device=device,
-            runtime=None if runtime is None else runtime.value,
-            precision=None if precision is None else precision.value,
+            runtime=runtime,
+            precision=precision,
+            pictures=pictures,
             max_frames=max_frames,
+            on_bad_frame=on_bad_frame,
         ),
         workers=workers,
         threads=threads,
@@ -187,13 +210,25 @@ def serve(
     # A wrong word is said now, and not by the first look.
     Ledger(out)
     job_key(job.settings)
-    find_videos(source)
+    _say_if_empty(source)
     serve_archive(
         job,
         schedule,
         lambda: screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True),
     )
     _leave()
+
+
+def _say_if_empty(source: str) -> None:
+    """Look for videos, and say so if there is none: a word of the pattern may be wrong."""
+    from flows.archive_source import find_videos
+    from pipeline.frames import VIDEO_SUFFIXES
+
+    if not find_videos(source):
+        screen.print(
+            f"{source} holds no video; what ends in {', '.join(VIDEO_SUFFIXES)} is one",
+            soft_wrap=True,
+        )
 
 
 def _leave() -> None:

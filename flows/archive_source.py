@@ -1,6 +1,7 @@
 """The videos of an archive: found in a folder, by a pattern, in a manifest or an object store."""
 
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -77,10 +78,27 @@ def find_videos(source: str) -> list[FoundVideo]:
 
 
 def _in_folder(folder: Path) -> Iterator[FoundVideo]:
-    for path in folder.rglob("*"):
+    for path in _files_below(folder):
         relative = path.relative_to(folder)
         if _is_video(path) and not _is_hidden(relative):
             yield _local(path, relative.with_suffix("").as_posix())
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder and its subfolders, also of linked ones.
+
+    A link back into the folder is not followed: what it leads to is found where it lies.
+    """
+    top = folder.resolve()
+    searched = set()
+    for parent, subfolders, files in os.walk(folder, followlinks=True):
+        place = Path(parent)
+        leads_back = place != folder and place.is_symlink() and place.resolve().is_relative_to(top)
+        if leads_back or place.resolve() in searched:
+            subfolders.clear()
+            continue
+        searched.add(place.resolve())
+        yield from (place / name for name in files)
 
 
 def _by_pattern(pattern: Path) -> Iterator[FoundVideo]:

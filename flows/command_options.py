@@ -1,6 +1,7 @@
 """What several commands of the command line have: options, and where messages go."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,12 @@ OverseerOption = Annotated[
     str | None,
     typer.Option(help="Name or model folder.  [default: scopeline]", rich_help_panel=MODELS),
 ]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Checkpoint of a published overseer, such as sasvi/cadis.", rich_help_panel=MODELS
+    ),
+]
 TrackerOption = Annotated[
     str | None,
     typer.Option(
@@ -35,6 +42,63 @@ EveryOption = Annotated[
         help="The overseer looks at each Nth frame, or when something changes.  "
         "[default: adaptive]",
         rich_help_panel=PROMPTING,
+    ),
+]
+
+
+class ViewsChoice(StrEnum):
+    """How the overseer looks at a frame."""
+
+    one = "one"
+    mirrored = "mirrored"
+
+
+ViewsOption = Annotated[
+    ViewsChoice | None,
+    typer.Option(
+        help="The overseer sees a frame as it is, or its mirror image as well, which sees "
+        "better and takes twice as long.  [default: one]",
+        rich_help_panel=PROMPTING,
+    ),
+]
+SteadyOption = Annotated[
+    float | None,
+    typer.Option(
+        help="How much of an outline comes from each neighbouring frame, 0 to 0.9; "
+        "constellation without --prompts.  [default: 0.8]",
+        rich_help_panel=PROMPTING,
+    ),
+]
+
+
+class PicturesChoice(StrEnum):
+    """At which size videos are decoded and masks are worked with."""
+
+    reduced = "reduced"
+    full = "full"
+
+
+PicturesOption = Annotated[
+    PicturesChoice | None,
+    typer.Option(
+        help="Decode to what the networks need, or to the video's size; masks are stored at "
+        "the video's size either way.  [default: reduced]",
+        rich_help_panel=MODELS,
+    ),
+]
+
+
+class BadFrameChoice(StrEnum):
+    """What is done about a frame that cannot be decoded."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+BadFrameOption = Annotated[
+    BadFrameChoice | None,
+    typer.Option(
+        help="A frame that cannot be decoded: end there, or go on and flag it.  [default: stop]"
     ),
 ]
 DeviceOption = Annotated[

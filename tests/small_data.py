@@ -1,5 +1,6 @@
 """Small pictures, masks and outlines, of which tests make data sets."""
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -45,3 +46,14 @@ def draw_video(path, frames, seed=0):
             left = 4 + (seed * 7 + index) % 60
             image[20:44, left : left + 24] = (210, 210, 215)
             writer.add(image)
+
+
+def damage(video, frames):
+    """Write zeros where some frames are in a video file."""
+    with av.open(str(video)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray(video.read_bytes())
+    for frame in frames:
+        start, size = places[frame]
+        content[start : start + size] = bytes(size)
+    video.write_bytes(content)

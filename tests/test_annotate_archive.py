@@ -6,18 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import fsspec
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-from flows.annotate_archive import _Deaths
+from flows.annotate_archive import _Deaths, _fetch
 from flows.archive_ledger import Entry, EntryState, Ledger
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from tests.small_data import draw_video
+from pipeline.errors import OutputError
+from tests.small_data import damage, draw_video
 
 SETTINGS = ("--policy", "first-frame")
 # Each process loads its models anew, which takes long on a busy machine.
@@ -171,6 +174,33 @@ def test_wrong_words_are_one_sentence(tmp_path, scopeline):
     code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, "--policy", "none")
     assert code == 2
     assert "setting policy" in error
+
+
+def test_an_archive_without_a_video_says_what_a_video_is(tmp_path, environment):
+    (tmp_path / "op1.mp5").write_bytes(b"")
+    ended = run(environment, "archive", tmp_path / "*.mp*", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    assert "*.mp* holds no video; what ends in .mp4, .mkv" in ended.stderr
+
+
+def test_an_archive_takes_what_annotate_takes(tmp_path, environment):
+    draw_video(tmp_path / "in" / "op.mp4", 12)
+    damage(tmp_path / "in" / "op.mp4", [6])
+    options = ("--on-bad-frame", "skip", "--steady", 0, "--pictures", "full")
+    out = tmp_path / "out"
+    ended = run(environment, "archive", tmp_path / "in", "--out", out, *options, *SETTINGS)
+    assert ended.returncode == 0, ended.stderr
+    found = AnnotationSet(out / "op.annset")
+    assert any("undecodable" in frame.flags for frame in found.frames())
+    settings = found.manifest.settings
+    assert (settings["steady"], settings["pictures"]) == (0, "full")
+
+
+def test_a_full_disk_is_no_fault_of_the_store():
+    with fsspec.open("memory://full/op.mp4", "wb") as written:
+        written.write(b"video")
+    with pytest.raises(OutputError, match="cannot be written .No space left on device."):
+        _fetch("memory://full/op.mp4", Path("/dev/full"))
 
 
 def entry_of(name, frames_done):

@@ -27,6 +27,17 @@ def test_a_folder_is_searched_with_its_subfolders(tmp_path):
     assert found.address == str(tmp_path / "op2.MP4")
 
 
+def test_linked_subfolders_are_searched_once(tmp_path):
+    archive, other = tmp_path / "archive", tmp_path / "other disk"
+    touch(archive / "2026" / "op1.mp4")
+    touch(other / "2025" / "op2.mp4")
+    (archive / "old").symlink_to(other)
+    (archive / "newest").symlink_to(archive / "2026")
+    (other / "2025" / "around").symlink_to(other)
+    (other / "back").symlink_to(archive)
+    assert names(archive) == ["2026/op1", "old/2025/op2"]
+
+
 def test_a_pattern_keeps_the_folders_below_its_fixed_part(tmp_path):
     for name in ("2025/op1.mp4", "2026/op1.mp4", "2026/op2.mp4", "2026/._op2.mp4", ".x/op2.mp4"):
         touch(tmp_path / name)

@@ -10,6 +10,7 @@ import pytest
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from samples.theatre.render import render
+from tests.small_data import damage
 
 FRAMES = 24
 
@@ -28,12 +29,7 @@ def damaged(tmp_path_factory):
         for frame in source.decode(video=0):
             target.mux(stream.encode(frame.reformat(format="yuv420p")))
         target.mux(stream.encode())
-    with av.open(str(path)) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    content = bytearray(path.read_bytes())
-    for start, size in places[9:12]:
-        content[start : start + size] = bytes(size)
-    path.write_bytes(content)
+    damage(path, range(9, 12))
     return path
 
 
