@@ -17,7 +17,7 @@ from natsort import natsorted
 
 from pipeline.errors import InputError
 from pipeline.file_names import printable
-from pipeline.frames import VIDEO_SUFFIXES
+from pipeline.frames import VIDEO_SUFFIXES, list_images
 
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"
@@ -52,8 +52,8 @@ def find_videos(source: str) -> list[FoundVideo]:
 
     Args:
         source: a folder, which is searched with all its subfolders; one video; a pattern such as
-            `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths or
-            addresses; or an address of fsspec, such as `s3://bucket/operations`.
+            `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths, also of
+            folders of frames, or addresses; or an address of fsspec, such as `s3://bucket/operations`.
 
     Raises:
         InputError: the source does not exist, cannot be reached or read, or two of its videos
@@ -123,12 +123,16 @@ def _is_video(path: Path) -> bool:
 
 
 def _local(path: Path, name: str) -> FoundVideo:
-    status = path.stat()
+    """Describe a video file, or a folder of frames, of this machine.
+
+    A link to a file keeps its name, after which the set is called.
+    """
+    found = [file.stat() for file in (list_images(path) if path.is_dir() else [path])]
     return FoundVideo(
         name=printable(name),
-        address=printable(str(path.resolve())),
-        size=status.st_size,
-        modified=str(status.st_mtime_ns),
+        address=printable(str(path.parent.resolve() / path.name)),
+        size=sum(status.st_size for status in found),
+        modified=str(max(status.st_mtime_ns for status in found)),
     )
 
 
@@ -151,9 +155,17 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
         if is_address:
             yield from _in_store(entry)
             continue
+        relative = video.relative_to(folder)
+        if video.is_dir():
+            if not list_images(video):
+                raise InputError(
+                    f"{path} lists {entry}, a folder without JPEG or PNG frames; list its videos"
+                )
+            yield _local(video, relative.as_posix())
+            continue
         if not video.is_file():
             raise InputError(f"{path} lists {entry}, which does not exist; remove that row")
-        yield _local(video, video.relative_to(folder).with_suffix("").as_posix())
+        yield _local(video, relative.with_suffix("").as_posix())
 
 
 def _is_of_this_machine(address: str) -> bool:

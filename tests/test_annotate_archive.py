@@ -20,7 +20,7 @@ from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import OutputError
-from tests.small_data import damage, draw_video
+from tests.small_data import damage, draw_video, picture, save
 
 SETTINGS = ("--policy", "first-frame")
 # Each process loads its models anew, which takes long on a busy machine.
@@ -186,10 +186,14 @@ def test_an_archive_without_a_video_says_what_a_video_is(tmp_path, environment):
 def test_an_archive_takes_what_annotate_takes(tmp_path, environment):
     draw_video(tmp_path / "in" / "op.mp4", 12)
     damage(tmp_path / "in" / "op.mp4", [6])
+    save(tmp_path / "in" / "frames.2026" / "0.png", picture())
+    manifest = tmp_path / "in" / "videos.csv"
+    manifest.write_text("video\nop.mp4\nframes.2026\n")
     options = ("--on-bad-frame", "skip", "--steady", 0, "--pictures", "full")
     out = tmp_path / "out"
-    ended = run(environment, "archive", tmp_path / "in", "--out", out, *options, *SETTINGS)
+    ended = run(environment, "archive", manifest, "--out", out, *options, *SETTINGS)
     assert ended.returncode == 0, ended.stderr
+    assert AnnotationSet(out / "frames.2026.annset").manifest.counts.frames == 1
     found = AnnotationSet(out / "op.annset")
     assert any("undecodable" in frame.flags for frame in found.frames())
     settings = found.manifest.settings

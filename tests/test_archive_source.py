@@ -66,6 +66,35 @@ def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
         find_videos(str(manifest))
 
 
+def test_a_manifest_may_list_folders_of_frames(tmp_path):
+    for number in range(3):
+        touch(tmp_path / "op.2026" / f"{number}.png")
+    (tmp_path / "empty").mkdir()
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("video\nop.2026\n")
+    (found,) = find_videos(str(manifest))
+    assert (found.name, found.address) == ("op.2026", str(tmp_path / "op.2026"))
+    assert found.size == 15
+    touch(tmp_path / "op.2026" / "3.png")
+    assert find_videos(str(manifest)) != [found]
+    manifest.write_text("video\nempty\n")
+    with pytest.raises(InputError, match="lists empty, a folder without JPEG or PNG frames"):
+        find_videos(str(manifest))
+
+
+def test_a_linked_video_is_called_as_the_link(tmp_path):
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for number in (1, 2):
+        touch(tmp_path / "disk" / str(number) / "video.mp4")
+        (archive / f"op{number}.mp4").symlink_to(tmp_path / "disk" / str(number) / "video.mp4")
+    found = find_videos(str(archive))
+    assert [(video.name, video.address) for video in found] == [
+        ("op1", str(archive / "op1.mp4")),
+        ("op2", str(archive / "op2.mp4")),
+    ]
+
+
 def test_two_videos_that_would_share_a_set_are_named(tmp_path):
     touch(tmp_path / "op1.mp4")
     touch(tmp_path / "op1.avi")
