@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from flows.command_options import screen
-from flows.set_commands import FrameChoice, chosen_frames
+from flows.set_commands import FrameChoice, chosen_classes, chosen_frames
 
 
 class ImportFormat(StrEnum):
@@ -35,17 +35,18 @@ def import_corrections(
 ) -> None:
     """Read what a human changed in an exported file; `annotate --corrections` takes it over."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.corrections import write_corrections
+    from pipeline.corrections import require_complete, write_corrections
     from pipeline.exports import Selection
     from pipeline.imports import read_changes
     from pipeline.masks import rle_area
 
     corrected = AnnotationSet(annotation_set)
+    require_complete(corrected)
     selection = Selection(
         annotation_set=corrected,
         every=every,
         only=chosen_frames(corrected, frames),
-        classes=tuple(classes.split(",")) if classes else (),
+        classes=chosen_classes(corrected, classes),
         min_area=min_area,
     )
     changed = read_changes(source, format_name.value, selection)

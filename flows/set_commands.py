@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.command_options import screen
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from pipeline.annotation_set import AnnotationSet
@@ -94,7 +94,7 @@ def export_set(
             annotation_set=annotated,
             every=every,
             only=chosen_frames(annotated, frames),
-            classes=tuple(classes.split(",")) if classes else (),
+            classes=chosen_classes(annotated, classes),
             min_area=min_area,
             images=images.value,
             out_of_body="blank" if redact_out_of_body else "keep",
@@ -109,18 +109,43 @@ def export_set(
         if not annotation_set.is_complete:
             manifest = annotation_set.manifest
             screen.print(
-                f"{annotation_set.path} is {manifest.state}: {manifest.counts.frames} frames so far"
+                f"{annotation_set.path} is {manifest.state}: {manifest.counts.frames} frames so "
+                "far; `import` takes corrections of complete sets only",
+                soft_wrap=True,
             )
     screen.print(str(out), soft_wrap=True)
 
 
 def chosen_frames(annotated: "AnnotationSet", choice: FrameChoice) -> frozenset[int] | None:
-    """Return the indices of the frames that are chosen; None if all are."""
+    """Return the indices of the frames that are chosen; None if all are.
+
+    Raises:
+        InputError: frames worth labelling are wanted, and there are none.
+    """
     from pipeline.doubts import worth_labelling
 
     if choice is FrameChoice.all:
         return None
-    return frozenset(doubt.frame_index for doubt in worth_labelling(annotated.frames()))
+    doubts = worth_labelling(annotated.frames())
+    if not doubts:
+        raise InputError(
+            f"{annotated.path} has no frame in which overseer and tracker disagree; leave out "
+            "--frames to take all"
+        )
+    return frozenset(doubt.frame_index for doubt in doubts)
+
+
+def chosen_classes(annotated: "AnnotationSet", text: str | None) -> tuple[str, ...]:
+    """Return the names in a list with commas between them; a name may have commas of its own."""
+    known = {label.name for label in annotated.label_set.foreground}
+    parts = text.split(",") if text else []
+    names: list[str] = []
+    while parts:
+        lengths = range(len(parts), 0, -1)
+        length = next((n for n in lengths if ",".join(parts[:n]) in known), 1)
+        names.append(",".join(parts[:length]))
+        parts = parts[length:]
+    return tuple(names)
 
 
 def report(

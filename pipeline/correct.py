@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.annotate import Tracker
 from pipeline.correction_plan import TrackPlan
+from pipeline.drafts import BLANK_FLAGS
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import (
     FrameAnnotation,
@@ -191,12 +192,18 @@ class _Revision:
 
     def take(self, tracks: Iterable[TrackAnnotation]) -> None:
         """Take tracked masks over; what the frame has already stays."""
-        for track in tracks:
-            self.tracked.setdefault(track.track_id, track)
+        if not self._is_blank():
+            for track in tracks:
+                self.tracked.setdefault(track.track_id, track)
 
     def revise(self, tracks: Iterable[TrackAnnotation]) -> None:
         """Take masks over that were tracked from a nearer one."""
-        self.tracked.update({track.track_id: track for track in tracks})
+        if not self._is_blank():
+            self.tracked.update({track.track_id: track for track in tracks})
+
+    def _is_blank(self) -> bool:
+        """Return whether the frame has no masks but those that a human draws."""
+        return not BLANK_FLAGS.isdisjoint(self.frame.flags)
 
     def finish(self, plans: Plans) -> FrameAnnotation:
         """Return the frame as it is stored."""

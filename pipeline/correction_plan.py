@@ -59,7 +59,8 @@ def plan_corrections(
     half-way to a mask of a human, and not further than the tracker looks back. Where a track was
     drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
     next frame that the human saw and left the track in, or for which a human drew it (now or
-    before). A new class is the track's in all frames; the last one counts. What was drawn on a
+    before). A new class is the track's in all frames; the last one counts, and a mask that keeps
+    the class that the track had does not change it back. What was drawn on a
     frame without a picture is kept there, and not followed.
 
     Args:
@@ -106,7 +107,8 @@ class _History:
 
     def __init__(self, track_id: int, deletions: Mapping[int, range]) -> None:
         self._track_id = track_id
-        self._class_id = -1
+        self._class_before: int | None = None
+        self._classes_drawn: list[int] = []
         self._drawn: dict[int, RLE] = {}
         self._deleted_before = deletions
         self._deleted: list[int] = []
@@ -118,7 +120,7 @@ class _History:
         """Take a correction; they come in order."""
         if rle_area(track.rle):
             self._drawn[frame_index] = track.rle
-            self._class_id = track.class_id
+            self._classes_drawn.append(track.class_id)
         else:
             self._deleted.append(frame_index)
 
@@ -126,8 +128,7 @@ class _History:
         """Take what the corrected set has; it comes in order, after all corrections."""
         self._first = frame_index if self._first < 0 else self._first
         self._last = frame_index
-        if self._class_id < 0:
-            self._class_id = track.class_id
+        self._class_before = track.class_id
         if frame_index in self._drawn and same_mask(self._drawn[frame_index], track.rle):
             # The class alone was changed: there is nothing to track again.
             del self._drawn[frame_index]
@@ -150,12 +151,20 @@ class _History:
         before = tuple(self._before(index, starts, look_back) for index in prompted)
         return TrackPlan(
             track_id=self._track_id,
-            class_id=self._class_id,
+            class_id=self._class_id(),
             drawn=self._drawn,
             absent=absent,
             followed=followed,
             before=before,
         )
+
+    def _class_id(self) -> int:
+        """Return the class from now on: a mask of the class that the track had renames nothing."""
+        renamed = [number for number in self._classes_drawn if number != self._class_before]
+        if renamed:
+            return renamed[-1]
+        # A track that is nowhere in the set any more can only be deleted once more.
+        return -1 if self._class_before is None else self._class_before
 
     def _absent(self, count: int) -> dict[int, range]:
         """Return where each deletion holds, the earlier ones not beyond where they held before."""

@@ -100,12 +100,21 @@ def open_corrections(path: Path) -> Corrections:
         raise InputError(
             f"{corrected.path} has changed since {path} was made; run `scopeline import` again"
         )
+    require_complete(corrected)
+    return Corrections(changes=changes, corrected=corrected)
+
+
+def require_complete(corrected: AnnotationSet) -> None:
+    """Check that a set can be corrected.
+
+    Raises:
+        InputError: it is not complete.
+    """
     if not corrected.is_complete:
         raise InputError(
             f"{corrected.path} is not complete; annotate the video to its end, export and correct "
             "it again"
         )
-    return Corrections(changes=changes, corrected=corrected)
 
 
 def deletions_of(annotated: AnnotationSet) -> Deletions:

@@ -18,6 +18,8 @@ from pipeline.records import (
     TrackedMasks,
 )
 
+# Of frames without masks, since they show no body or nothing can be outlined.
+BLANK_FLAGS = frozenset(("out_of_body", "black", "blurred"))
 # A draft's tracks get their classes when it is finished: until then the votes go on.
 _CLASS_NOT_DECIDED = -1
 

@@ -122,12 +122,16 @@ def _class_from_json(entry: dict[str, Any]) -> LabelClass:
     kind = entry.get("kind", "thing")
     if kind not in ("thing", "stuff", "background"):
         raise ValueError(f"class {class_id} has kind {kind!r}, not thing, stuff or background")
-    red, green, blue = entry.get("color", default_color(class_id))
+    if class_id < 0:
+        raise ValueError(f"class {class_id} has an id below 0")
+    red, green, blue = (int(part) for part in entry.get("color", default_color(class_id)))
+    if not all(0 <= part <= 255 for part in (red, green, blue)):
+        raise ValueError(f"class {class_id} has a colour {red}, {green}, {blue} beyond 0 to 255")
     return LabelClass(
         id=class_id,
         name=str(entry["name"]),
         kind=kind,
-        color=(int(red), int(green), int(blue)),
+        color=(red, green, blue),
         value=int(entry.get("value", class_id)),
     )
 

@@ -203,6 +203,21 @@ def test_a_frame_without_a_picture_is_passed_over_and_keeps_what_was_drawn_on_it
         assert iou(masks_of(found[index])[1], square(10 + index)) > 0.6, index
 
 
+def test_frames_that_carry_no_masks_get_those_of_a_human_alone(tracker):
+    flags = {7: ("out_of_body",), 8: ("blurred",), 9: ("black",), 11: ("blurred",)}
+    frames = [replace(annotated_frame(index), flags=flags.get(index, ())) for index in range(COUNT)]
+    plan = TrackPlan(
+        track_id=1,
+        class_id=1,
+        drawn={5: encode_mask(square(15)), 9: encode_mask(DRAWN), 13: encode_mask(square(23))},
+        followed=(range(5, 9), range(13, 15)),
+        before=(range(10, 13),),
+    )
+    found = run(frames, tracker, plan)
+    assert [frame.index for frame in found if masks_of(frame)] == [5, 6, 9, 10, 12, 13, 14]
+    assert np.array_equal(masks_of(found[9])[1], DRAWN)
+
+
 # Through the command line
 
 
@@ -319,6 +334,35 @@ def test_what_was_deleted_stays_so_in_later_corrections(scopeline, scene, tmp_pa
     code, out, _ = scopeline("info", folder / "video.annset")
     assert code == 0
     assert "corrected 2 times" in " ".join(out.split())
+
+
+def test_a_deleted_track_never_gives_its_id_away(scopeline, scene, tmp_path):
+    folder, _ = scene
+    video = folder / "video.mp4"
+    ids = {
+        track.track_id
+        for f in AnnotationSet(folder / "video.annset").frames()
+        for track in f.tracks
+    }
+    highest = max(ids)
+
+    def delete(document):
+        document["annotations"] = [
+            entry for entry in document["annotations"] if entry["track_id"] != highest
+        ]
+
+    def draw(document):
+        outline = [[2, 2, 30, 2, 30, 20, 2, 20]]
+        document["annotations"].append(
+            {"id": 999, "image_id": 3, "category_id": 5, "segmentation": outline}
+        )
+
+    first = correct_in_coco(scopeline, folder, tmp_path / "first", delete)
+    once = tmp_path / "once"
+    assert scopeline("annotate", video, "--corrections", first, "--out", once)[0] == 0
+    second = correct_in_coco(scopeline, once, tmp_path / "second", draw)
+    (drawn,) = [track for frame in AnnotationSet(second).frames() for track in frame.tracks]
+    assert drawn.track_id == highest + 1
 
 
 def test_without_changes_the_new_set_is_the_old_one(scopeline, scene, tmp_path):

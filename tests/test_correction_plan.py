@@ -150,5 +150,11 @@ def test_a_new_class_alone_is_nothing_to_track():
     assert not found.followed
 
 
+def test_a_mask_of_the_class_that_the_track_had_does_not_rename_it_back():
+    drawn = changes(f10=(2, MASK), f15=(1, DRAWN))
+    assert plan(corrected(), drawn).class_id == 2
+    assert plan(corrected(), changes(f10=(2, MASK), f15=(3, DRAWN))).class_id == 3
+
+
 def test_without_changes_there_are_no_plans():
     assert plan_corrections(corrected(), changes(), look_back=25) == {}

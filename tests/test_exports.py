@@ -22,7 +22,7 @@ from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.exports import Selection
 from pipeline.exports import export as export_selection
 from pipeline.frames import open_video
-from pipeline.labels import LabelSet
+from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import decode_mask
 from pipeline.overlay import OverlayPainter
 from pipeline.video_writer import VideoWriter
@@ -371,6 +371,76 @@ def left_the_body(small_video, labels):
         for index in range(12)
     ]
     return write_set(small_video.parent / "outside.annset", small_video, labels, frames)
+
+
+@pytest.mark.parametrize("format_name", ["nnunet", "dicom-seg", "coco"])
+def test_frames_without_a_picture_are_left_out_of_data_sets(
+    small_video, labels, tmp_path, format_name
+):
+    frames = [
+        replace(annotated_frame(index), flags=("undecodable",) if index == 3 else ())
+        for index in range(12)
+    ]
+    annotated = AnnotationSet(write_set(tmp_path / "skipped.annset", small_video, labels, frames))
+    export(annotated, format_name, tmp_path / "out")
+    names = {path.stem for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert any("00002" in name for name in names)
+    assert not any("00003" in name for name in names)
+
+
+def test_what_stands_in_for_a_frame_outside_the_body_is_blanked_too(small_video, labels, tmp_path):
+    flags = {3: ("out_of_body",), 4: ("undecodable",)}
+    frames = [replace(annotated_frame(index), flags=flags.get(index, ())) for index in range(12)]
+    annotated = AnnotationSet(write_set(tmp_path / "left.annset", small_video, labels, frames))
+    selection = Selection(annotation_set=annotated, out_of_body="blank")
+    dark = [frame.index for frame, image in selection.frames_with_pictures() if not image.any()]
+    # The clip begins with a black picture.
+    assert dark == [0, 3, 4]
+
+
+def test_names_sort_in_the_order_of_frames(annotated):
+    long = annotated.manifest.video.model_copy(update={"frame_count": 150_000})
+    annotated.manifest = annotated.manifest.model_copy(update={"video": long})
+    names = [Selection(annotation_set=annotated).number(index) for index in (0, 99_990, 100_000)]
+    assert names == sorted(names) == ["000000", "099990", "100000"]
+
+
+def test_nnunet_refuses_classes_that_it_cannot_tell_apart(annotated, small_video, tmp_path):
+    def export_with(*classes):
+        labels = LabelSet(name="x", classes=classes)
+        path = write_set(tmp_path / f"{len(classes)}.annset", small_video, labels, ())
+        export(AnnotationSet(path), "nnunet", tmp_path / "out")
+
+    with pytest.raises(InputError, match="has 300 classes, a label map holds at most 255"):
+        export_with(*(numbered_class(number, f"c{number}") for number in range(1, 301)))
+    with pytest.raises(InputError, match="a class named background, as nnU-Net calls"):
+        export_with(numbered_class(1, "background"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_class_with_a_comma_can_be_chosen(scopeline, small_video, tmp_path):
+    names = ("Grasper, left", "Hook", "Grasper")
+    classes = tuple(numbered_class(number, name) for number, name in enumerate(names, start=1))
+    frame = annotated_frame(0, t1_c1=LEFT, t2_c2=RIGHT, t3_c3=SPECK)
+    path = write_set(
+        tmp_path / "a.annset", small_video, LabelSet(name="x", classes=classes), [frame]
+    )
+    options = ("--format", "davis", "--out", tmp_path / "davis", "--classes", "Hook,Grasper, left")
+    code, _, err = scopeline("export", path, *options)
+    assert code == 0, err
+    with (tmp_path / "davis" / "objects.csv").open() as file:
+        assert [row["class"] for row in csv.DictReader(file)] == ["Grasper, left", "Hook"]
+
+
+def test_a_video_of_no_frame_is_not_made(scopeline, small_video, labels, tmp_path):
+    path = write_set(tmp_path / "empty.annset", small_video, labels, ())
+    options = ("export", path, "--format", "mp4", "--out", tmp_path / "out.mp4")
+    code, _, err = scopeline(*options)
+    assert code == 1
+    assert "empty.annset has no frame to show" in err
+    code, _, err = scopeline(*options, "--frames", "worth-labelling")
+    assert code == 1
+    assert "has no frame in which overseer and tracker disagree" in err
 
 
 @pytest.mark.parametrize("format_name", ["mp4", "coco", "youtube-vis", "label-studio", "yolo"])

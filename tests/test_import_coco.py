@@ -58,6 +58,48 @@ def test_coco_files_that_lost_our_fields_are_read_by_names_and_overlap(coco):
     assert read_again() == {}
 
 
+def test_new_objects_without_ids_go_on_with_what_they_overlap_most(coco):
+    document, read_again = coco
+    places = [(2, 20), (2, 40), (3, 39), (3, 79), (5, 20), (6, 41)]
+    for frame, left in places:
+        document["annotations"].append(
+            {
+                "id": 1000 + frame + left,
+                "image_id": frame,
+                "category_id": 1,
+                "segmentation": [[left, 2, left + 20, 2, left + 20, 8, left, 8]],
+            }
+        )
+    found = {key: mask for key, (_, mask) in read_again().items()}
+    named = {(frame, track): int(mask.any(0).argmax()) for (frame, track), mask in found.items()}
+    # Track 9 is away on frame 3, and another one begins there.
+    assert named == {(2, 9): 20, (2, 10): 40, (3, 10): 39, (3, 11): 79, (5, 9): 20, (6, 10): 41}
+
+
+def test_coco_pictures_of_other_videos_are_told_by_their_names(coco):
+    document, read_again = coco
+    for image in document["images"]:
+        del image["video"], image["frame_index"]
+        image["file_name"] = f"small_{image['file_name']}"
+    of_others = [
+        image | {"id": image["id"] + 500, "file_name": image["file_name"].replace("small", "op_2")}
+        for image in document["images"]
+    ]
+    outline = entry_of(document, 1, 3)["segmentation"]
+    other = {"id": 77, "image_id": 501, "category_id": 1, "track_id": 3, "segmentation": outline}
+    document["images"] += of_others
+    document["annotations"].append(other)
+    assert read_again() == {}
+    for image in document["images"]:
+        image["file_name"] = image["file_name"].replace("small_", "")
+    with pytest.raises(InputError, match="two pictures of one frame"):
+        read_again()
+    document["images"] = [image | {"video": "op_2"} for image in of_others]
+    document["annotations"] = []
+    with pytest.raises(InputError, match="has no picture of small; give what was made of"):
+        read_again()
+
+
 def test_a_coco_polygon_of_two_parts_is_one_object(coco):
     document, read_again = coco
     entry = entry_of(document, 1, 7)

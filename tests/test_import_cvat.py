@@ -144,6 +144,17 @@ def test_a_cvat_job_speaks_of_its_own_frames_only(cvat):
     assert read_again() == {}
 
 
+def test_frames_between_the_steps_of_a_task_were_not_shown(cvat):
+    root, read_again = cvat
+    for track in root.findall("track"):
+        if int(track.find("mask").get("frame")) % 3 != 1:
+            root.remove(track)
+    task = root.find("meta/task")
+    ElementTree.SubElement(task, "start_frame").text = "1"
+    ElementTree.SubElement(task, "frame_filter").text = "step=3"
+    assert read_again() == {}
+
+
 def test_cvat_gives_a_zip_file(annotated, tmp_path):
     export(Selection(annotation_set=annotated), "cvat", tmp_path / "cvat.xml")
     with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:

@@ -42,6 +42,18 @@ def test_corrections_come_from_davis(annotated, tmp_path):
     )
 
 
+def test_an_object_erased_with_its_line_is_deleted(annotated, tmp_path):
+    path = tmp_path / "davis"
+    export(Selection(annotation_set=annotated), "davis", path)
+    lines = (path / "objects.csv").read_text().splitlines()
+    # As a spreadsheet saves it, with a byte order mark.
+    (path / "objects.csv").write_text("\n".join([*lines[:1], *lines[2:]]), encoding="utf-8-sig")
+    for frame in range(12):
+        repaint(path, frame, RIGHT, 0)
+    found = read(path, "davis", annotated)
+    assert found == {(frame, 3): None for frame in range(12)}
+
+
 def test_a_class_is_changed_in_the_list_of_objects(annotated, tmp_path):
     path = tmp_path / "davis"
     export(Selection(annotation_set=annotated), "davis", path)

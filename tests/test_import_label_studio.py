@@ -51,10 +51,30 @@ def test_tasks_of_other_videos_are_left_out(tasks, annotated):
         return [*regions, painted(NEW, "Grasper")] if index == 5 else regions
 
     other = json.loads(submit(tasks, change).read_text())
-    for task in other:
+    for task in other[1:]:
         task["data"]["video"] = "another operation"
     tasks.write_text(json.dumps(other))
     assert read(tasks, "label-studio", annotated) == {}
+    other[0]["data"]["video"] = "another operation"
+    tasks.write_text(json.dumps(other))
+    with pytest.raises(InputError, match="has no picture of small"):
+        read(tasks, "label-studio", annotated)
+
+
+@pytest.mark.parametrize("kind", ["bitmasklabels", "vectorlabels", "polygon", "rectanglelabels"])
+def test_shapes_that_cannot_be_read_are_no_deletions(tasks, annotated, kind):
+    def change(regions, index):
+        return [region | {"type": kind} for region in regions]
+
+    with pytest.raises(InputError, match=f"a region of type {kind} on frame 0"):
+        read(submit(tasks, change), "label-studio", annotated)
+
+
+def test_what_is_said_of_a_picture_is_no_shape(tasks, annotated):
+    def change(regions, index):
+        return [*regions, {"id": "a", "type": "choices", "value": {"choices": ["blurred"]}}]
+
+    assert read(submit(tasks, change), "label-studio", annotated) == {}
 
 
 def test_corrections_come_from_label_studio(tasks, annotated):

@@ -3,9 +3,12 @@
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import UsageError
 from pipeline.exports import Selection, export
+from pipeline.frames import open_video
 from pipeline.imports import IMPORTERS, read_changes
+from tests.conftest import annotated_frame
 from tests.corrected_exports import annotated, coco, entry_of, read, submit
 
 __all__ = ["annotated", "coco"]
@@ -71,3 +74,21 @@ def test_import_refuses_in_one_sentence(scopeline, annotated, tmp_path):
         assert not out.exists()
     with pytest.raises(UsageError, match="unknown format"):
         read_changes(tmp_path, "mp4", Selection(annotation_set=annotated))
+
+
+def test_an_unfinished_set_is_said_to_take_no_corrections(scopeline, small_video, labels, tmp_path):
+    manifest = new_manifest(open_video(small_video).info, labels)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        AnnotationSetWriter(tmp_path / "a.annset", manifest) as w,
+    ):
+        w.add(annotated_frame(0))
+        raise KeyboardInterrupt
+    options = ("--format", "davis", "--out", tmp_path / "davis")
+    code, _, err = scopeline("export", tmp_path / "a.annset", *options)
+    assert code == 0
+    assert "`import` takes corrections of complete sets only" in err
+    options = ("--format", "davis", "--set", tmp_path / "a.annset", "--out", tmp_path / "b.annset")
+    code, _, err = scopeline("import", tmp_path / "davis", *options)
+    assert code == 1
+    assert "a.annset is not complete" in err

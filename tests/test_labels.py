@@ -43,6 +43,8 @@ def test_a_file_with_the_least_that_is_needed(tmp_path):
         ('{"classes": [{"id": 1, "name": "a", "kind": "odd"}]}', "kind 'odd'"),
         ('{"classes": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}', "two classes with id 1"),
         ("[1, 2]", "is not a label set"),
+        ('{"classes": [{"id": -1, "name": "a"}]}', "id below 0"),
+        ('{"classes": [{"id": 1, "name": "a", "color": [0, 300, 0]}]}', "beyond 0 to 255"),
     ],
 )
 def test_a_bad_file_is_named_with_its_problem(tmp_path, text, problem):

@@ -1,6 +1,7 @@
 """Several videos in one data set, divided by video."""
 
 import json
+import shutil
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
+from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.imports import read_changes
@@ -28,7 +30,14 @@ def sets(tmp_path, labels):
 def test_shares_are_read_and_checked():
     assert Splits.parse("by-video") == Splits((0.8, 0.2, 0.0))
     assert Splits.parse("by-video:0.7,0.2,0.1") == Splits((0.7, 0.2, 0.1))
-    for text in ("by-frame", "by-video:x", "by-video:0.5,0.2", "by-video:1,1,-1", "by-video:1,,"):
+    for text in (
+        "by-frame",
+        "by-video:x",
+        "by-video:0.5,0.2",
+        "by-video:1,1,-1",
+        "by-video:1,,",
+        "by-video:nan",
+    ):
         with pytest.raises(UsageError, match="--splits"):
             Splits.parse(text)
 
@@ -37,6 +46,14 @@ def test_shares_are_read_and_checked():
 def test_sets_that_do_not_go_together_are_refused(sets, tmp_path, format_name):
     with pytest.raises(UsageError, match="two sets are of a video op0"):
         export_several([sets[0], sets[0]], format_name, tmp_path / "out", Splits())
+    renamed = tmp_path / "renamed.annset"
+    shutil.copytree(sets[0].annotation_set.path, renamed)
+    manifest = json.loads((renamed / "manifest.json").read_text())
+    manifest["video"]["name"] = "renamed"
+    (renamed / "manifest.json").write_text(json.dumps(manifest))
+    again = Selection(annotation_set=AnnotationSet(renamed))
+    with pytest.raises(UsageError, match="are of one video"):
+        export_several([sets[0], again], format_name, tmp_path / "out", Splits())
     fewer = Selection(annotation_set=sets[1].annotation_set, classes=("Liver",))
     with pytest.raises(UsageError, match="other classes"):
         export_several([sets[0], fewer], format_name, tmp_path / "out", Splits())

@@ -1,6 +1,7 @@
 """YOLO segmentation data, read as its documented rules say."""
 
 import json
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from pipeline.annotation_set import AnnotationSet
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.exports.polygons import filled, one_polygon, outlines
+from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import decode_mask
 from pipeline.video_writer import VideoWriter
 from tests.conftest import annotated_frame, rectangle, write_set
@@ -76,6 +78,8 @@ def test_pictures_and_labels_go_together(sets, tmp_path):
     export_several(sets, "yolo", tmp_path / "out", Splits((0.6, 0.2, 0.2)))
     description = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
     assert description["names"] == {0: "Grasper", 1: "Liver"}
+    # With one, Ultralytics looks below the folder that it is started in.
+    assert "path" not in description
     videos = {}
     for part in ("train", "val", "test"):
         pictures = sorted((tmp_path / "out" / description[part]).iterdir())
@@ -120,3 +124,20 @@ def test_masks_of_a_set_come_back(sets):
         for track in frame.tracks:
             mask = decode_mask(track.rle)
             assert iou(filled(one_polygon(outlines(mask)), SIZE), mask) > 0.97
+
+
+def test_names_of_classes_may_have_any_characters(tmp_path):
+    labels = LabelSet(name="x", classes=(numbered_class(1, "\U0001f600 'Hook': \"é\""),))
+    export_several([annotate(tmp_path, "op", 0, labels)], "yolo", tmp_path / "out", Splits())
+    description = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text(encoding="utf-8"))
+    assert description["names"] == {0: "\U0001f600 'Hook': \"é\""}
+
+
+def test_long_outlines_are_tied_in_little_memory():
+    ring = np.ones((2160, 3840), bool)
+    ring[40:-40, 40:-40] = False
+    tracemalloc.start()
+    one_polygon(outlines(ring))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1e8

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.corrections import is_of_corrections
+from pipeline.drafts import BLANK_FLAGS
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.labelled_clip import LabelledClip
@@ -79,7 +80,7 @@ def find_sets(path: Path) -> list[Path]:
 def spaced_frames(
     annotated: AnnotationSet,
 ) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8]]]:
-    """Yield frames in the body with pictures of their own, at most 200 of a set, evenly spaced.
+    """Yield frames of the body that could be outlined, at most 200 of a set, evenly spaced.
 
     Raises:
         InputError: the set's video is not there, or a part is damaged.
@@ -87,8 +88,16 @@ def spaced_frames(
     every = max(1, -(-annotated.manifest.counts.frames // _FRAMES_OF_A_SET))
     selection = Selection(annotation_set=annotated, every=every)
     for frame, image in selection.frames_with_pictures():
-        if not {"out_of_body", "undecodable"} & set(frame.flags):
+        if _teaches(frame):
             yield frame, image
+
+
+def _teaches(frame: FrameAnnotation) -> bool:
+    """Return whether what a frame does not outline is not there."""
+    if {"out_of_body", "undecodable"} & set(frame.flags):
+        return False
+    # Frames that nobody could outline show objects all the same; those of a human have them.
+    return bool(frame.tracks) or BLANK_FLAGS.isdisjoint(frame.flags)
 
 
 def _clips(annotated: AnnotationSet, longest_side: int) -> list[LabelledClip]:

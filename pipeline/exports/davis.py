@@ -29,7 +29,7 @@ def export_davis(selection: Selection, path: Path) -> None:
     with whole_folder(path) as draft:
         for frame in selection.frames():
             picture = _picture(frame, numbers, selection.size)
-            picture.save(draft / f"{frame.index:05d}.png")
+            picture.save(draft / f"{selection.number(frame.index)}.png")
         _write_objects(selection.annotation_set, numbers, draft / "objects.csv")
 
 

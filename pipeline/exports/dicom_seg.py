@@ -6,7 +6,6 @@ nor several images, and an endoscope has none. So each frame is an image with a 
 its own; tracking UIDs say which segments are one object.
 """
 
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import numpy as np
 from highdicom import AlgorithmIdentificationSequence
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from highdicom.seg import SegmentationTypeValues as SegmentationType
-from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
@@ -32,9 +30,10 @@ _MAKER = "Scopeline"
 def export_dicom_seg(selection: Selection, path: Path) -> None:
     """Write `images/00000.dcm` and `segmentations/00000.dcm`, a segment for each track.
 
-    Frames without tracks have an image alone. Pictures are JPEG, or exact with `--images png`;
-    with `none` the images are left out, and the segmentations refer to those of an export as
-    JPEG. All UIDs follow from the content: the same export again has the same ones.
+    Frames without tracks have an image alone, undecodable ones have neither. Pictures are JPEG, or
+    exact with `--images png`; with `none` the images are left out, and the segmentations refer to
+    those of an export as JPEG. All UIDs follow from the content: the same export again has the same
+    ones.
 
     Raises:
         InputError: pictures are wanted, but the annotated video is gone or has changed.
@@ -45,23 +44,14 @@ def export_dicom_seg(selection: Selection, path: Path) -> None:
         (draft / "segmentations").mkdir()
         if selection.images != "none":
             (draft / "images").mkdir()
-        for frame, image in _frames(selection):
+        for frame, image in selection.frames_to_learn_from():
             header = image_header(selection, frame)
-            name = f"{frame.index:05d}.dcm"
+            name = f"{selection.number(frame.index)}.dcm"
             if frame.tracks:
                 writer.segmentation(header, frame).save_as(draft / "segmentations" / name)
             if image is not None:
                 put_pixels(header, image, compressed=selection.images == "jpeg")
                 header.save_as(draft / "images" / name, enforce_file_format=True)
-
-
-def _frames(
-    selection: Selection,
-) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]]:
-    if selection.images == "none":
-        yield from ((frame, None) for frame in selection.frames())
-    else:
-        yield from selection.frames_with_pictures()
 
 
 class _Writer:

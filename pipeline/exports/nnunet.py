@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.errors import InputError
 from pipeline.exports.pictures import encoded_picture
 from pipeline.exports.selection import Selection
 from pipeline.exports.splits import Splits, check_together
 from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
+
+_MOST_CLASSES = 255
+_BACKGROUND = "background"
 
 
 def export_nnunet(selection: Selection, path: Path) -> None:
@@ -28,7 +32,7 @@ def export_nnunet(selection: Selection, path: Path) -> None:
     Dataset501_Cholec.
 
     Raises:
-        InputError: the annotated video is gone or has changed.
+        InputError: the annotated video is gone or has changed, or nnU-Net cannot take its classes.
         OutputError: the folder exists already or cannot be written.
     """
     with whole_folder(path) as draft:
@@ -45,7 +49,7 @@ def export_nnunet_splits(selections: Sequence[Selection], path: Path, splits: Sp
 
     Raises:
         UsageError: two videos have the same name, or the sets have different classes.
-        InputError: an annotated video is gone or has changed.
+        InputError: an annotated video is gone or has changed, or nnU-Net cannot take its classes.
         OutputError: the folder exists already or cannot be written.
     """
     check_together(selections)
@@ -73,7 +77,9 @@ def _write_cases(selection: Selection, draft: Path, part: str) -> list[str]:
     values = _values(selection)
     cases = []
     for frame, image in selection.frames_with_pictures():
-        case = f"{name}_{frame.index:05d}"
+        if "undecodable" in frame.flags:
+            continue
+        case = f"{name}_{selection.number(frame.index)}"
         # OpenCV packs pictures eight times faster than Pillow, into a fifth more.
         (images / f"{case}_0000.png").write_bytes(encoded_picture(image, ".png"))
         label_map = _label_map(frame, values, selection.size)
@@ -87,7 +93,7 @@ def _write_description(selection: Selection, count: int, draft: Path) -> None:
     labels = {label.name: values[label.id] for label in selection.labels}
     document = {
         "channel_names": {"0": "R", "1": "G", "2": "B"},
-        "labels": {"background": 0, **labels},
+        "labels": {_BACKGROUND: 0, **labels},
         "numTraining": count,
         "file_ending": ".png",
         "overwrite_image_reader_writer": "NaturalImage2DIO",
@@ -96,6 +102,21 @@ def _write_description(selection: Selection, count: int, draft: Path) -> None:
 
 
 def _values(selection: Selection) -> dict[int, int]:
+    """Return the value of each class in the label maps.
+
+    Raises:
+        InputError: there are more classes than values, or one has the name of what is no object.
+    """
+    if len(selection.labels) > _MOST_CLASSES:
+        raise InputError(
+            f"{selection.annotation_set.path} has {len(selection.labels)} classes, a label map "
+            f"holds at most {_MOST_CLASSES}; choose fewer --classes"
+        )
+    if _BACKGROUND in (label.name for label in selection.labels):
+        raise InputError(
+            f"{selection.annotation_set.path} has a class named {_BACKGROUND}, as nnU-Net calls "
+            "what is no object; leave it out by --classes"
+        )
     return {label.id: number for number, label in enumerate(selection.labels, start=1)}
 
 

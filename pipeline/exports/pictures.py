@@ -15,7 +15,7 @@ _JPEG_QUALITY = 95
 
 def frame_name(selection: Selection, index: int, prefix: str = "") -> str:
     """Return the name of a frame's picture: `00000.jpg`, or .png."""
-    return f"{prefix}{index:05d}.{'png' if selection.images == 'png' else 'jpg'}"
+    return f"{prefix}{selection.number(index)}.{'png' if selection.images == 'png' else 'jpg'}"
 
 
 def frames_with_written_pictures(
@@ -23,7 +23,7 @@ def frames_with_written_pictures(
 ) -> Iterator[tuple[FrameAnnotation, str]]:
     """Write each exported frame's picture into a folder, if pictures are wanted.
 
-    Undecodable frames are left out: they have no picture, so nothing can be learned from them.
+    Undecodable frames are left out.
 
     Args:
         selection: the frames.
@@ -39,21 +39,11 @@ def frames_with_written_pictures(
     """
     if selection.images != "none":
         folder.mkdir(parents=True, exist_ok=True)
-    for frame, image in _frames_with_wanted_pictures(selection):
-        if "undecodable" in frame.flags:
-            continue
+    for frame, image in selection.frames_to_learn_from():
         name = frame_name(selection, frame.index, prefix)
         if image is not None:
             _write(folder / name, image)
         yield frame, name
-
-
-def _frames_with_wanted_pictures(
-    selection: Selection,
-) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]]:
-    if selection.images == "none":
-        return ((frame, None) for frame in selection.frames())
-    return selection.frames_with_pictures()
 
 
 def encoded_picture(image: NDArray[np.uint8], suffix: str, options: Sequence[int] = ()) -> bytes:

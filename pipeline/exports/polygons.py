@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 Ring = NDArray[np.int32]
 
@@ -42,7 +43,8 @@ def filled(polygon: Ring, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _tie(polygon: Ring, ring: Ring) -> Ring:
     """Insert a ring into a polygon where the two are nearest, there and back."""
-    distances = np.square(polygon[:, None].astype(np.int64) - ring[None]).sum(2)
-    here, there = np.unravel_index(int(distances.argmin()), distances.shape)
+    distances, places = KDTree(polygon).query(ring)
+    there = int(distances.argmin())
+    here = int(places[there])
     around = np.concatenate([ring[there:], ring[: there + 1]])
     return np.concatenate([polygon[: here + 1], around, polygon[here:]])

@@ -31,8 +31,9 @@ def export_sasvi(selection: Selection, path: Path) -> None:
             picture = np.zeros((*selection.size, 3), np.uint8)
             for mask, color in zip(masks, colors, strict=True):
                 picture[mask] = color
-            Image.fromarray(picture).save(folder / f"{frame.index:05d}_rgb_mask.png")
-            np.savez_compressed(folder / f"{frame.index:05d}_binary_mask.npz", arr=masks)
+            number = selection.number(frame.index)
+            Image.fromarray(picture).save(folder / f"{number}_rgb_mask.png")
+            np.savez_compressed(folder / f"{number}_binary_mask.npz", arr=masks)
 
 
 def _class_masks(frame: FrameAnnotation, selection: Selection) -> NDArray[np.bool_]:

@@ -79,6 +79,14 @@ class Selection:
         video = self.annotation_set.manifest.video
         return video.height, video.width
 
+    def number(self, frame_index: int) -> str:
+        """Return a frame's number for a file's name, as wide as all, so that names sort in order.
+
+        Five digits at least, as `00012`.
+        """
+        widest = len(str(self.annotation_set.manifest.video.frame_count - 1))
+        return f"{frame_index:0{max(widest, 5)}d}"
+
     def frames(self) -> Iterator[FrameAnnotation]:
         """Yield the frames with the tracks that are exported."""
         class_ids = {label.id for label in self.labels}
@@ -117,6 +125,22 @@ class Selection:
                     if frame is None:
                         return
 
+    def frames_to_learn_from(self) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]]:
+        """Yield the frames with their pictures, or None where `images` wants none.
+
+        Undecodable frames are left out: they have no picture, so nothing can be learned from them.
+
+        Raises:
+            InputError: pictures are wanted, but the annotated video is gone or has changed.
+        """
+        wants_none = self.images == "none"
+        frames: Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]] = (
+            ((frame, None) for frame in self.frames())
+            if wants_none
+            else self.frames_with_pictures()
+        )
+        return ((frame, image) for frame, image in frames if "undecodable" not in frame.flags)
+
     def _video_path(self) -> Path:
         entry = self.annotation_set.manifest.video
         if self.video is None and ("://" in entry.path or not Path(entry.path).exists()):
@@ -127,5 +151,6 @@ class Selection:
         return self.video or Path(entry.path)
 
     def _shown(self, frame: FrameAnnotation, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        blank = self.out_of_body == "blank" and "out_of_body" in frame.flags
-        return np.zeros_like(image) if blank else image
+        # In place of an undecodable frame stands the one before it, which may be out of the body.
+        hidden = {"out_of_body", "undecodable"} & set(frame.flags)
+        return np.zeros_like(image) if self.out_of_body == "blank" and hidden else image

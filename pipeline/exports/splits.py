@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.errors import UsageError
 from pipeline.exports.selection import Selection
@@ -24,7 +25,7 @@ class Splits:
 
     def __post_init__(self) -> None:
         """Check the shares."""
-        if min(self.shares) < 0 or abs(sum(self.shares) - 1) > 1e-6:
+        if not min(self.shares) >= 0 or not abs(sum(self.shares) - 1) <= 1e-6:
             raise UsageError(f"--splits has shares {self.shares}; give some that sum up to 1")
 
     @classmethod
@@ -70,12 +71,17 @@ def check_together(selections: Sequence[Selection]) -> None:
     """Check that sets can go into one data set.
 
     Raises:
-        UsageError: two videos have the same name, or the sets have different classes.
+        UsageError: two videos have the same name or content, or the sets have different classes.
     """
     names = [selection.video_name for selection in selections]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two sets are of a video {name}; export them one by one")
+    contents: dict[str, Path] = {}
+    for selection in selections:
+        path = selection.annotation_set.path
+        if (other := contents.setdefault(_content(selection), path)) is not path:
+            raise UsageError(f"{other} and {path} are of one video; export them one by one")
     for selection in selections[1:]:
         if class_names(selection) != class_names(selections[0]):
             raise UsageError(

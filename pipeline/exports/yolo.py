@@ -94,12 +94,15 @@ def _write_description(
     selection: Selection, parts: dict[str, list[Selection]], draft: Path
 ) -> None:
     lines = list(_description(selection, parts))
-    (draft / "data.yaml").write_text("\n".join(lines) + "\n")
+    (draft / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _description(selection: Selection, parts: dict[str, list[Selection]]) -> Iterator[str]:
-    """Yield the lines of `data.yaml`; JSON strings are YAML strings too."""
-    yield "path: ."
+    """Yield the lines of `data.yaml`; JSON strings are YAML strings too.
+
+    It names no `path`: paths are then of its own folder, and those below `path: .` are of the
+    folder that the training is started in.
+    """
     for part in PARTS:
         # Training code insists on a validation part; one video alone can only be its own.
         there = part if parts[part] else "train"
@@ -107,4 +110,4 @@ def _description(selection: Selection, parts: dict[str, list[Selection]]) -> Ite
             yield f"{part}: images/{there}"
     yield "names:"
     for number, name in enumerate(class_names(selection)):
-        yield f"  {number}: {json.dumps(name)}"
+        yield f"  {number}: {json.dumps(name, ensure_ascii=False)}"

@@ -1,12 +1,15 @@
 """What a human changed: a corrected file against the set that it was exported from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from pipeline.annotation_set import AnnotationSet
+from pipeline.corrections import deletions_of
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
@@ -15,6 +18,19 @@ from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 # An object without an id is a track of another class that was renamed only if it covers it well.
 _SAME_OBJECT_IOU = 0.5
+_NEVER = 2.0
+
+
+class _Outlined(Protocol):
+    """What has a class and a mask."""
+
+    @property
+    def class_id(self) -> int:
+        """Its class."""
+
+    @property
+    def rle(self) -> RLE:
+        """Its mask."""
 
 
 def find_changes(drawing: Drawing, selection: Selection) -> Iterator[FrameAnnotation]:
@@ -94,12 +110,11 @@ class _Identities:
     def __init__(self, drawing: Drawing, everything: Selection) -> None:
         self._drawing = drawing
         given = {thing.track_id for things in drawing.objects.values() for thing in things}
-        known = {
-            track.track_id for frame in everything.annotation_set.frames() for track in frame.tracks
-        }
+        known = _ids_ever_used(everything.annotation_set)
         self._next = max({number for number in given if number} | known, default=0) + 1
         self._entries: dict[str, int] = {}
-        self._new: list[tuple[int, DrawnObject]] = []
+        # Where each new track was drawn last.
+        self._new: dict[int, DrawnObject] = {}
 
     def name(self, frame_index: int, tracks: Tracks) -> dict[int, DrawnObject]:
         """Return the objects of a frame by their tracks; `tracks` are the set's."""
@@ -114,20 +129,33 @@ class _Identities:
                 nameless.append(thing)
             else:
                 self._put(named, named_as, thing, frame_index)
-        free = [track for track in tracks if track.track_id not in named]
-        new = []
-        for thing, matched in self._match(nameless, free):
-            if matched is None:
-                new.append(thing)
-            else:
-                self._put(named, matched, thing, frame_index)
-        begun = []
-        for thing in new:
-            track_id = self._continue(thing, named)
+        free = {track.track_id: track for track in tracks if track.track_id not in named}
+        new = self._put_matching(nameless, free, named, frame_index, _SAME_OBJECT_IOU)
+        goes_on = {
+            track_id: thing for track_id, thing in self._new.items() if track_id not in named
+        }
+        for thing in self._put_matching(new, goes_on, named, frame_index, _NEVER):
+            track_id = self._entries.get(thing.entry or "", self._next)
+            self._next = max(self._next, track_id + 1)
             self._put(named, track_id, thing, frame_index)
-            begun.append((track_id, thing))
-        self._new = begun or self._new
+            self._new[track_id] = thing
+        self._new.update({number: named[number] for number in self._new if number in named})
         return named
+
+    def _put_matching(
+        self,
+        things: Sequence[DrawnObject],
+        tracks: Mapping[int, _Outlined],
+        named: dict[int, DrawnObject],
+        frame_index: int,
+        renamed_iou: float,
+    ) -> list[DrawnObject]:
+        """Take objects as the tracks that they overlap; returns those that overlap none."""
+        matched = _matches(things, list(tracks.values()), renamed_iou)
+        track_ids = list(tracks)
+        for row, column in matched.items():
+            self._put(named, track_ids[column], things[row], frame_index)
+        return [thing for row, thing in enumerate(things) if row not in matched]
 
     def _put(
         self, named: dict[int, DrawnObject], track_id: int, thing: DrawnObject, frame_index: int
@@ -147,31 +175,33 @@ class _Identities:
         union = coco_mask.merge([other.rle.to_coco(), thing.rle.to_coco()])
         named[track_id] = replace(other, rle=RLE(other.rle.size, union["counts"]))
 
-    def _match(
-        self, things: Sequence[DrawnObject], tracks: Sequence[TrackAnnotation]
-    ) -> Iterator[tuple[DrawnObject, int | None]]:
-        """Pair objects with the set's tracks that have none, the best pair first."""
-        iou = _iou([thing.rle for thing in things], [track.rle for track in tracks])
-        found: dict[int, int] = {}
-        for flat in np.argsort(-iou, axis=None, kind="stable"):
-            row, column = (int(place) for place in np.unravel_index(flat, iou.shape))
-            same_class = things[row].class_id == tracks[column].class_id
-            enough = iou[row, column] > 0 if same_class else iou[row, column] >= _SAME_OBJECT_IOU
-            if enough and row not in found and column not in found.values():
-                found[row] = column
-        for row, thing in enumerate(things):
-            yield thing, tracks[found[row]].track_id if row in found else None
 
-    def _continue(self, thing: DrawnObject, named: dict[int, DrawnObject]) -> int:
-        """Return the new track that an object goes on with, or a number that nothing has."""
-        if thing.entry is not None and thing.entry in self._entries:
-            return self._entries[thing.entry]
-        for track_id, earlier in self._new:
-            overlaps = thing.class_id == earlier.class_id and _iou([thing.rle], [earlier.rle])[0, 0]
-            if overlaps and track_id not in named:
-                return track_id
-        self._next += 1
-        return self._next - 1
+def _ids_ever_used(annotated: AnnotationSet) -> set[int]:
+    """Return the ids of all tracks that a set has or had; one that is gone is not given again."""
+    shown = {track.track_id for frame in annotated.frames() for track in frame.tracks}
+    prompted = {prompt.track_id for _, prompt in annotated.prompts()}
+    return shown | prompted | deletions_of(annotated).keys()
+
+
+def _matches(
+    things: Sequence[DrawnObject], tracks: Sequence[_Outlined], renamed_iou: float
+) -> dict[int, int]:
+    """Return the number of the track that each object is, the best pair first.
+
+    Args:
+        things: drawn objects.
+        tracks: what they may be.
+        renamed_iou: an object is a track of another class if it overlaps it so well.
+    """
+    iou = _iou([thing.rle for thing in things], [track.rle for track in tracks])
+    found: dict[int, int] = {}
+    for flat in np.argsort(-iou, axis=None, kind="stable"):
+        row, column = (int(place) for place in np.unravel_index(flat, iou.shape))
+        same_class = things[row].class_id == tracks[column].class_id
+        enough = iou[row, column] > 0 if same_class else iou[row, column] >= renamed_iou
+        if enough and row not in found and column not in found.values():
+            found[row] = column
+    return found
 
 
 def _iou(first: Sequence[RLE], second: Sequence[RLE]) -> NDArray[np.float64]:

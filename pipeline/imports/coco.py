@@ -17,6 +17,7 @@ from pipeline.imports.drawing import (
     cleaned_rle,
     frame_of_name,
     given_track,
+    not_of_video,
     polygon_rle,
 )
 from pipeline.masks import RLE
@@ -27,7 +28,8 @@ def read_coco(path: Path, selection: Selection) -> Drawing:
 
     A frame is told by `frame_index`, or by the number at the end of the picture's name; a track
     by `track_id`, beside the mask or among CVAT's `attributes`; a class by its category's name.
-    Images of another `video` are left out.
+    Images of another `video` are left out; where a tool has dropped that, it is what stands in
+    the picture's name before the number.
 
     Args:
         path: the file or folder.
@@ -61,9 +63,15 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
     video = selection.video_name
     frames = {
         int(image["id"]): _frame_index(image, file)
-        for image in document["images"]
-        if image.get("video", video) == video
+        for image in _of_video(document["images"], video)
     }
+    if not frames:
+        raise not_of_video(file, selection)
+    if len(set(frames.values())) < len(frames):
+        raise InputError(
+            f"{file} has two pictures of one frame; keep the names that the export gave, or "
+            "correct one video at a time"
+        )
     others = {int(image["id"]) for image in document["images"]} - set(frames)
     objects: dict[int, list[DrawnObject]] = {}
     for entry in document["annotations"]:
@@ -84,6 +92,19 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
         shown=frozenset(frames.values()),
         class_ids=classes.known(list(names.values())),
     )
+
+
+def _of_video(images: list[dict[str, Any]], video: str) -> list[dict[str, Any]]:
+    """Return the images of a video."""
+    possible = [image for image in images if image.get("video", video) == video]
+    own = [image for image in possible if "video" in image or _prefix(image) == video]
+    # Names without the video's name are of an export of one video, or a tool gave others.
+    return own or possible
+
+
+def _prefix(image: dict[str, Any]) -> str:
+    """Return what stands in a picture's name before the frame's number."""
+    return Path(str(image["file_name"])).stem.rstrip("0123456789").rstrip("_")
 
 
 def _frame_index(image: dict[str, Any], file: Path) -> int:

@@ -3,6 +3,7 @@
 The XML comes from outside and is parsed by defusedxml, which expands no entities.
 """
 
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ def read_cvat(path: Path, selection: Selection) -> Drawing:
     """Read masks and polygons.
 
     The file does not say which frames were exported, so the selection does; the task's or the
-    job's first and last frame limit them.
+    job's first and last frame, and its frame step, limit them.
 
     Args:
         path: the XML file, or the zip file with `annotations.xml`.
@@ -79,6 +80,7 @@ class _Reader:
         self._labels: list[str] = []
         self._first = 0
         self._last: int | None = None
+        self._step = 1
         self._objects: dict[int, list[DrawnObject]] = {}
         self._is_cvat = False
 
@@ -102,7 +104,9 @@ class _Reader:
         shown = frozenset(
             frame.index
             for frame in self._selection.frames()
-            if self._first <= frame.index and (self._last is None or frame.index <= self._last)
+            if self._first <= frame.index
+            and (self._last is None or frame.index <= self._last)
+            and (frame.index - self._first) % self._step == 0
         )
         return Drawing(
             path=self._path,
@@ -125,6 +129,9 @@ class _Reader:
             self._first = int(element.text or 0)
         elif inside in ("task", "job") and element.tag == "stop_frame":
             self._last = int(element.text) if element.text else None
+        elif inside in ("task", "job") and element.tag == "frame_filter":
+            step = re.fullmatch(r"\s*step\s*=\s*([1-9]\d*)\s*", element.text or "")
+            self._step = int(step[1]) if step else 1
 
     def _take_shape(self, shape: Element, track: Element) -> None:
         if shape.get("outside") == "1":

@@ -36,7 +36,8 @@ def read_davis(path: Path, selection: Selection) -> Drawing:
     Raises:
         InputError: a picture or `objects.csv` is missing or damaged, or a value is not known.
     """
-    meanings = _meanings(path, Classes(selection, path))
+    classes = Classes(selection, path)
+    meanings = _meanings(path, classes)
     objects = {}
     for file in list_images(path):
         if file.suffix.lower() == ".png":
@@ -47,7 +48,7 @@ def read_davis(path: Path, selection: Selection) -> Drawing:
         path=path,
         objects=objects,
         shown=frozenset(objects),
-        class_ids=frozenset(class_id for _, class_id in meanings.values()),
+        class_ids=classes.ids,
         as_exported=_painted,
     )
 
@@ -56,7 +57,8 @@ def _meanings(folder: Path, classes: Classes) -> Mapping[int, tuple[int | None, 
     """Return track and class of each value."""
     path = folder / "objects.csv"
     try:
-        with path.open(newline="") as file:
+        # Spreadsheets put a byte order mark before the first column's name.
+        with path.open(newline="", encoding="utf-8-sig") as file:
             return {
                 int(row["value"]): (given_track(row["track_id"]), classes[row["class"]])
                 for row in csv.DictReader(file)

@@ -151,6 +151,14 @@ def frame_of_name(name: str, path: Path) -> int:
     return int(digits[1])
 
 
+def not_of_video(path: Path, selection: Selection) -> InputError:
+    """Return what to tell a user whose corrected file is of other videos alone."""
+    return InputError(
+        f"{path} has no picture of {selection.video_name}; give what was made of "
+        f"{selection.annotation_set.path}"
+    )
+
+
 def given_track(value: object) -> int | None:
     """Return a track id that a file gives; what is empty or below 1 gives none.
 

@@ -16,13 +16,19 @@ from pipeline.imports.drawing import (
     Drawing,
     DrawnObject,
     frame_of_name,
+    not_of_video,
     polygon_rle,
 )
 from pipeline.masks import RLE, encode_mask
 
 # Red, green, blue and opacity.
 _CHANNELS = 4
-_UNREADABLE = ("rectanglelabels", "ellipselabels", "keypointlabels", "rectangle", "ellipse")
+_READABLE = ("brushlabels", "polygonlabels")
+# What says something of a picture or of another region, and draws nothing.
+_WITHOUT_SHAPE = (
+    "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy",
+    "textarea",
+)  # fmt: skip
 
 
 def read_label_studio(path: Path, selection: Selection) -> Drawing:
@@ -44,9 +50,11 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
     video = selection.video_name
     objects = {}
     try:
-        for task in json.loads(path.read_bytes()):
-            if task["data"].get("video", video) != video:
-                continue
+        tasks = json.loads(path.read_bytes())
+        of_video = [task for task in tasks if task["data"].get("video", video) == video]
+        if not of_video:
+            raise not_of_video(path, selection)
+        for task in of_video:
             regions = _last_annotation(task)
             if regions is not None:
                 frame_index = _frame_index(task["data"], path)
@@ -133,15 +141,16 @@ def _drawn(
     for region in regions:
         kind = region["type"]
         try:
-            if kind in _UNREADABLE:
+            if kind in _WITHOUT_SHAPE:
+                continue
+            if kind not in _READABLE:
                 raise ValueError("it is neither a brush nor a polygon")
-            if kind in ("brushlabels", "polygonlabels"):
-                (name,) = region["value"][kind]
-                outlined = kind == "polygonlabels"
-                rle = (_polygon if outlined else _brush)(region, selection.size)
-                yield DrawnObject(
-                    class_id=classes[name], rle=rle, track_id=_track(region), outlined=outlined
-                )
+            (name,) = region["value"][kind]
+            outlined = kind == "polygonlabels"
+            rle = (_polygon if outlined else _brush)(region, selection.size)
+            yield DrawnObject(
+                class_id=classes[name], rle=rle, track_id=_track(region), outlined=outlined
+            )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{path} has a region of type {kind} on frame {frame_index} that cannot be read "
