@@ -1,23 +1,20 @@
 """Annotate an archive: whatever is not done yet, in parallel, whatever fails on the way."""
 
-import errno
 import hashlib
 import json
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import fsspec
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import task_run
 
-from flows.archive_ledger import FOLDER, Entry, EntryState, Ledger, this_process
-from flows.archive_source import find_videos, unreachable
+from flows.archive_copies import local_copy, remove_left_copies
+from flows.archive_ledger import Entry, EntryState, Ledger, this_process
+from flows.archive_source import find_videos
 from flows.event_log import EventLog
 from flows.job_identity import job_identity
 from flows.retrying import RETRY_DELAYS_S, RETRYING, is_for_good
@@ -28,18 +25,16 @@ from flows.stopping import busy, passing_signals_on, stop_asked
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.errors import (
-    InputError,
     OutputError,
     ScopelineError,
-    UnreachableError,
 )
 
 # Progress is told this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
 _LOG_EVERY_S = 60.0
 _POLL_S = 0.5
-_FETCHED = "fetched"
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+# New videos are waited for no longer than this to settle; else the next look takes them.
+_LONGEST_WAIT_S = 600.0
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
 _MOST_DEATHS = 3
 
@@ -153,7 +148,7 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owne
             logged = now
 
     torch.set_num_threads(job.threads)
-    with busy() as should_stop, _local_copy(entry, job.out) as video:
+    with busy() as should_stop, local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
         annotated = annotate_job(
             VideoJob(video=video, out=target.parent, settings=job.settings, address=entry.address),
@@ -163,52 +158,6 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owne
         )
     counts = annotated.manifest.counts.model_dump()
     log.add("done", entry.name, **counts, stages=counters.to_json())
-
-
-@contextmanager
-def _local_copy(entry: Entry, out: Path) -> Iterator[Path]:
-    """Give the path of a video, for the time of the block, also of one in a store."""
-    if "://" not in entry.address:
-        yield Path(entry.address)
-        return
-    folder = out / FOLDER / _FETCHED / _copy_name(entry)
-    path = folder / PurePosixPath(entry.address).name
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        _fetch(entry.address, path)
-        yield path
-    finally:
-        shutil.rmtree(folder)
-
-
-def _copy_name(entry: Entry) -> str:
-    """Return what the folder of a fetched copy is called; names in a store may be of any length."""
-    return hashlib.sha256(entry.name.encode()).hexdigest()[:32]
-
-
-def _fetch(address: str, path: Path) -> None:
-    try:
-        store, inside = fsspec.core.url_to_fs(address)
-        store.get(inside, str(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{address} is gone; look at the archive again") from error
-    # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); free space or choose another --out"
-            ) from error
-        raise UnreachableError(str(unreachable(address, error))) from error
-
-
-def _remove_left_copies(out: Path, entries: Sequence[Entry]) -> None:
-    """Remove what processes that were killed had fetched."""
-    held = {_copy_name(entry) for entry in entries if entry.is_held}
-    folder = out / FOLDER / _FETCHED
-    if folder.exists():
-        for copy in folder.iterdir():
-            if copy.name not in held:
-                shutil.rmtree(copy, ignore_errors=True)
 
 
 @flow(name="annotate-waiting", flow_run_name="annotate {count} videos")
@@ -259,20 +208,61 @@ def annotate_archive(
         settle_s=settle_s,
     )
     ledger = Ledger(job.out)
-    before = ledger.look(find_videos(source), job_key(job.settings))
-    done = {entry.name for entry in before if _is_done(job, entry)}
-    skipped = [entry.name for entry in before if entry.name in done]
-    pending = _pending(job, ledger, [entry for entry in before if entry.name not in done])
-    _remove_left_copies(job.out, before)
+    names, usable = _look(job, ledger)
+    skipped = [entry.name for entry in usable if _is_done(job, entry)]
+    pending = _pending(job, ledger, usable)
+    remove_left_copies(job.out, usable)
     get_run_logger().info(
-        "%d videos: %d are done, %d to annotate", len(before), len(skipped), len(pending)
+        "%d videos: %d are done, %d to annotate", len(names), len(skipped), len(pending)
     )
     with passing_signals_on():
         _annotate_in_rounds(job, ledger, pending)
-    names = {entry.name for entry in before}
+        if _waited_for_new(job, usable):
+            names, usable = _look(job, ledger)
+            _annotate_in_rounds(job, ledger, _pending(job, ledger, usable))
     summary = _summary([entry for entry in ledger.entries() if entry.name in names], skipped)
     _record(job, summary)
     return summary
+
+
+def _look(job: ArchiveJob, ledger: Ledger) -> tuple[set[str], list[Entry]]:
+    """Take note of what the archive holds; what cannot be annotated has failed already.
+
+    Returns:
+        The names of all videos, and the entries of those that can be annotated.
+    """
+    found = find_videos(job.source)
+    entries = ledger.look(found, job_key(job.settings))
+    problems = {video.name: video.problem for video in found if video.problem}
+    for name, problem in problems.items():
+        if ledger.refuse(name, problem):
+            EventLog(job.out).add("failed", name, reason=problem)
+    usable = [entry for entry in entries if entry.name not in problems]
+    return {video.name for video in found}, usable
+
+
+def _waited_for_new(job: ArchiveJob, entries: Sequence[Entry]) -> bool:
+    """Wait until videos that were seen for the first time have not changed for long enough.
+
+    The next look may be a day away.
+
+    Returns:
+        Whether there is something to look at again.
+    """
+    settled_at = [
+        entry.unchanged_since + job.settle_s
+        for entry in entries
+        if entry.state is EntryState.WAITING and not _is_settled(job, entry)
+    ]
+    if not settled_at or job.settle_s > _LONGEST_WAIT_S:
+        return False
+    while time.time() < max(settled_at) and not stop_asked():
+        time.sleep(_POLL_S)
+    return not stop_asked()
+
+
+def _is_settled(job: ArchiveJob, entry: Entry) -> bool:
+    return job.settle_s == 0 or entry.unchanged_since <= time.time() - job.settle_s
 
 
 def job_key(settings: AnnotateSettings) -> str:
@@ -290,13 +280,13 @@ def _has_set(job: ArchiveJob, entry: Entry) -> bool:
 
 
 def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
-    """Return the videos to annotate now, of those that are not done."""
-    settled = time.time() - job.settle_s
+    """Return the videos to annotate now: settled, and neither done nor put aside."""
     pending = [
         entry
         for entry in entries
-        if (entry.state is not EntryState.ASIDE or job.tries is None)
-        and (job.settle_s == 0 or entry.unchanged_since <= settled)
+        if not _is_done(job, entry)
+        and (entry.state is not EntryState.ASIDE or job.tries is None)
+        and _is_settled(job, entry)
     ]
     ledger.reopen([entry.name for entry in pending if not _is_open(entry)])
     return [entry.name for entry in pending]

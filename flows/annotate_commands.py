@@ -30,7 +30,7 @@ from flows.command_options import (
 )
 from flows.complaints import complain, debugging
 from flows.frame_progress import frame_bars, frame_progress
-from pipeline.errors import ScopelineError, UsageError
+from pipeline.errors import OutputError, ScopelineError, UsageError
 
 _BY_HAND = "True masks and corrections"
 # Segments that are annotated at the same time, unless --workers says it.
@@ -57,7 +57,13 @@ class PromptKindChoice(StrEnum):
 
 def annotate(
     videos: Annotated[
-        list[Path], typer.Argument(metavar="VIDEO...", help="Video files or folders of frames.")
+        list[Path],
+        typer.Argument(
+            # One that cannot be read is one that fails, and does not stop the others.
+            metavar="VIDEO...",
+            help="Video files or folders of frames.",
+            readable=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset.")],
     policy: Annotated[
@@ -286,6 +292,11 @@ def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
         raise
     except ScopelineError as error:
         return _failed(job.video, error)
+    except OSError as error:
+        place, reason = error.filename or job.video, error.strerror or error
+        return _failed(
+            job.video, OutputError(f"{place} cannot be used ({reason}); check its rights")
+        )
     return _done(job, manifest, time.monotonic() - started)
 
 

@@ -1,6 +1,7 @@
 """The ledger of an archive: what is done, what runs where, what failed; a SQLite file."""
 
 import math
+import os
 import socket
 import sqlite3
 import threading
@@ -23,6 +24,7 @@ _BUSY_TIMEOUT_S = 60.0
 # that its machine is gone; processes of the same machine are asked for directly.
 LEASE_S = 300.0
 _RENEWALS = 5
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS videos (
@@ -113,8 +115,8 @@ class LeaseLostError(OutputError):
 
 def this_process() -> str:
     """Return a name for this process that no other process ever has."""
-    process = psutil.Process()
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
+    process_id = os.getpid()
+    return f"{socket.gethostname()}/{process_id}/{_started(process_id)}"
 
 
 def _is_dead(owner: str) -> bool:
@@ -123,9 +125,23 @@ def _is_dead(owner: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        return f"{psutil.Process(int(process_id)).create_time():.2f}" != created
-    except psutil.NoSuchProcess:
+        return _started(int(process_id)) != created
+    except (psutil.NoSuchProcess, OSError):
         return True
+
+
+def _started(process_id: int) -> str:
+    """Return when a process began, in words that stay the same when the clock is set.
+
+    Raises:
+        psutil.NoSuchProcess: there is none.
+        OSError: likewise.
+    """
+    if not _BOOT.exists():
+        return f"{psutil.Process(process_id).create_time():.2f}"
+    # Behind the command's name, which may hold anything: ticks since the machine was started.
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return f"{_BOOT.read_text().strip()}:{fields[19]}"
 
 
 class Ledger:
@@ -135,27 +151,38 @@ class Ledger:
         dest: the folder of the sets.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: the folder cannot be written; all methods raise it.
     """
 
     def __init__(self, dest: Path) -> None:
         self.path = dest / FOLDER / _FILE
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._transaction() as database:
-                database.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise OutputError(
-                f"{dest} cannot be written ({error}); free space or choose another --out"
-            ) from error
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with self._transaction() as database:
+            database.execute(_SCHEMA)
 
     @staticmethod
     def exists(dest: Path) -> bool:
         """Return whether a folder has a ledger."""
         return (dest / FOLDER / _FILE).is_file()
 
+    def _unwritable(self, error: Exception) -> OutputError:
+        return OutputError(
+            f"{self.path} cannot be written ({error}); free space or choose another --out"
+        )
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._opened() as database:
+                yield database
+        except sqlite3.Error as error:
+            raise self._unwritable(error) from error
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
         database.row_factory = sqlite3.Row
         try:
@@ -242,7 +269,7 @@ class Ledger:
         def renew() -> None:
             while not ended.wait(LEASE_S / _RENEWALS):
                 # What cannot be written now can be the next time; else the lease runs out.
-                with suppress(sqlite3.Error), self._transaction() as database:
+                with suppress(OutputError), self._transaction() as database:
                     database.execute(
                         "UPDATE videos SET lease_until = ? WHERE name = ? AND owner = ?",
                         (time.time() + LEASE_S, name, owner),
@@ -300,6 +327,16 @@ class Ledger:
                     owner,
                 ),
             )
+
+    def refuse(self, name: str, reason: str) -> bool:
+        """Say that a video cannot be annotated; returns whether that is new."""
+        with self._transaction() as database:
+            changed = database.execute(
+                "UPDATE videos SET state = ?, reason = ?, updated_at = ? "
+                "WHERE name = ? AND reason IS NOT ?",
+                (EntryState.FAILED.value, reason, time.time(), name, reason),
+            ).rowcount
+        return changed > 0
 
     def give_up(self, name: str, reason: str) -> None:
         """Say that a video failed whose process is gone."""

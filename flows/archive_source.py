@@ -2,8 +2,9 @@
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -17,7 +18,8 @@ from natsort import natsorted
 
 from pipeline.errors import InputError
 from pipeline.file_names import printable
-from pipeline.frames import VIDEO_SUFFIXES, list_images
+from pipeline.frames import VIDEO_SUFFIXES
+from pipeline.picture_files import list_images
 
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"
@@ -34,12 +36,14 @@ class FoundVideo:
         size: in bytes.
         modified: when it was last changed, as the store says it; only compared, never computed
             with.
+        problem: why it cannot be annotated, a sentence; None if nothing is known against it.
     """
 
     name: str
     address: str
     size: int
     modified: str
+    problem: str | None = None
 
     @property
     def is_remote(self) -> bool:
@@ -55,9 +59,12 @@ def find_videos(source: str) -> list[FoundVideo]:
             `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths, also of
             folders of frames, or addresses; or an address of fsspec, such as `s3://bucket/operations`.
 
+    Returns:
+        The videos; those with a `problem` cannot be annotated: what a manifest lists is not there,
+        a folder cannot be read, or two videos would have one set.
+
     Raises:
-        InputError: the source does not exist, cannot be reached or read, or two of its videos
-            have the same name.
+        InputError: the source does not exist, cannot be reached or read, or leads out of itself.
     """
     if "://" in source:
         found = _in_store(source)
@@ -74,24 +81,34 @@ def find_videos(source: str) -> list[FoundVideo]:
             f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
             "or an address such as s3://bucket/folder"
         )
-    return _with_distinct_names(natsorted(found, key=lambda video: video.name), source)
+    return list(_with_distinct_names(natsorted(found, key=lambda video: video.name)))
 
 
 def _in_folder(folder: Path) -> Iterator[FoundVideo]:
-    for path in _files_below(folder):
+    unreadable: list[OSError] = []
+    for path in _files_below(folder, unreadable.append):
         relative = path.relative_to(folder)
-        if _is_video(path) and not _is_hidden(relative):
-            yield _local(path, relative.with_suffix("").as_posix())
+        # What a recorder moves away in this moment is no longer there to be annotated.
+        with suppress(FileNotFoundError):
+            if _is_video(path) and not _is_hidden(relative):
+                yield _local(path, relative.with_suffix("").as_posix())
+    for error in unreadable:
+        place = Path(error.filename)
+        yield _unusable(
+            place.relative_to(folder).as_posix() if place != folder else place.resolve().name,
+            place,
+            f"{printable(str(place))} cannot be read ({error.strerror}); let this user read it",
+        )
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:
     """Yield the files of a folder and its subfolders, also of linked ones.
 
     A link back into the folder is not followed: what it leads to is found where it lies.
     """
     top = folder.resolve()
     searched = set()
-    for parent, subfolders, files in os.walk(folder, followlinks=True):
+    for parent, subfolders, files in os.walk(folder, onerror=on_error, followlinks=True):
         place = Path(parent)
         leads_back = place != folder and place.is_symlink() and place.resolve().is_relative_to(top)
         if leads_back or place.resolve() in searched:
@@ -140,10 +157,12 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the path of a manifest or a folder")
     table = _read_table(path)
-    if _VIDEO_COLUMN not in table.column_names:
-        raise InputError(f"{path} has no column {_VIDEO_COLUMN!r}; name the column of paths so")
+    if table.column_names.count(_VIDEO_COLUMN) != 1:
+        raise InputError(
+            f"{path} has no column {_VIDEO_COLUMN!r}, or several; name the one of paths so"
+        )
     folder = path.resolve().parent
-    for entry in map(str, table[_VIDEO_COLUMN].to_pylist()):
+    for entry in _entries(table, path):
         is_address = "://" in entry
         video = (folder / entry).resolve()
         leaves = _is_of_this_machine(entry) if is_address else not video.is_relative_to(folder)
@@ -158,14 +177,37 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
         relative = video.relative_to(folder)
         if video.is_dir():
             if not list_images(video):
-                raise InputError(
+                problem = (
                     f"{path} lists {entry}, a folder without JPEG or PNG frames; list its videos"
                 )
+                yield _unusable(relative.as_posix(), video, problem)
+                continue
             yield _local(video, relative.as_posix())
-            continue
-        if not video.is_file():
-            raise InputError(f"{path} lists {entry}, which does not exist; remove that row")
-        yield _local(video, relative.with_suffix("").as_posix())
+        elif video.is_file():
+            yield _local(video, relative.with_suffix("").as_posix())
+        else:
+            problem = f"{path} lists {entry}, which does not exist; remove that row"
+            yield _unusable(relative.with_suffix("").as_posix(), video, problem)
+
+
+def _entries(table: pa.Table, path: Path) -> Iterator[str]:
+    """Yield the paths and addresses of a manifest's rows, each once."""
+    known = set()
+    for number, entry in enumerate(table[_VIDEO_COLUMN].to_pylist(), start=1):
+        if not isinstance(entry, str) or not entry or "\0" in entry:
+            raise InputError(
+                f"{path} has no readable path in row {number} of {_VIDEO_COLUMN!r}; write it as "
+                "UTF-8 text"
+            )
+        if entry not in known:
+            known.add(entry)
+            yield entry
+
+
+def _unusable(name: str, path: Path, problem: str) -> FoundVideo:
+    return FoundVideo(
+        name=printable(name), address=printable(str(path)), size=0, modified="", problem=problem
+    )
 
 
 def _is_of_this_machine(address: str) -> bool:
@@ -181,7 +223,7 @@ def _read_table(path: Path) -> pa.Table:
         if path.suffix.lower() == ".csv":
             return pyarrow.csv.read_csv(path)
         return pyarrow.parquet.read_table(path)
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a readable table; write it again") from error
 
 
@@ -226,13 +268,20 @@ def unreachable(address: str, error: Exception) -> InputError:
     )
 
 
-def _with_distinct_names(videos: Iterable[FoundVideo], source: str) -> list[FoundVideo]:
+def _with_distinct_names(videos: Iterable[FoundVideo]) -> Iterator[FoundVideo]:
+    """Let the first video of a name have it; one more is called after its file, and not annotated.
+
+    What is listed twice is one video.
+    """
     known: dict[str, FoundVideo] = {}
     for video in videos:
-        if video.name in known:
-            raise InputError(
-                f"{source} holds {known[video.name].address} and {video.address}, whose sets "
-                "would have the same name; rename one of them"
+        first = known.setdefault(video.name, video)
+        if first is video:
+            yield video
+        elif first.address != video.address:
+            name = f"{video.name}{PurePosixPath(video.address).suffix}"
+            problem = (
+                f"{video.address} would have the same set as {first.address}; rename one of them"
             )
-        known[video.name] = video
-    return list(known.values())
+            if known.setdefault(name, video) is video:
+                yield replace(video, name=name, problem=problem)

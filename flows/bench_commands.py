@@ -18,7 +18,8 @@ def bench(
         str | None,
         typer.Option(
             metavar="PART,...",
-            help="annotate, objects, official, sasvi, memory, flow, decoders, storage, startup.",
+            help="annotate, objects, official, sasvi, memory, flow, decoders, storage, startup, "
+            "runtimes.",
         ),
     ] = None,
     size: Annotated[str, typer.Option(metavar="WxH", help="Of the clip.")] = "1920x1080",

@@ -10,10 +10,10 @@ from overseer.model_folders import find_overseer, overseer_labels, published_che
 from pipeline.annotation_set import AnnotationSet
 from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
-from pipeline.frames import list_images
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import open_masks
 from pipeline.model_folder import WEIGHTS, sha256_of
+from pipeline.picture_files import list_images
 from tracking.model_folders import describe_base, find_first_mask
 
 

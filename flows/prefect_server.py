@@ -123,6 +123,8 @@ def _wait_for(url: str, server: SpawnProcess) -> None:
 
 
 def _serve(listener: socket.socket) -> None:
+    # Ctrl-C reaches all processes of a terminal; who annotates still needs the server to finish.
+    os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
     with temporary_settings({PREFECT_UI_ENABLED: False, PREFECT_SERVER_ANALYTICS_ENABLED: False}):

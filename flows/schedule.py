@@ -56,7 +56,10 @@ def parse_schedule(every: str | None, cron: str | None) -> Schedule:
         match = re.fullmatch(r"([1-9]\d*)([smhd])", every)
         if match is None:
             raise UsageError(f"--every {every} is not a time such as 90s, 15m, 2h or 1d")
-        return Schedule(every=timedelta(**{_UNITS[match[2]]: int(match[1])}))
+        try:
+            return Schedule(every=timedelta(**{_UNITS[match[2]]: int(match[1])}))
+        except OverflowError as error:
+            raise UsageError(f"--every {every} is too long; give a time such as 1d") from error
     try:
         CronSchedule(cron=cron)
     except (ValidationError, ValueError) as error:

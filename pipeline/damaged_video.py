@@ -36,7 +36,7 @@ def quarter_turns(frame: av.VideoFrame) -> int:
 
 def decode_with_gaps(
     container: av.container.InputContainer, size: tuple[int, int], times: Collection[int]
-) -> Iterator[tuple[float, NDArray[np.uint8] | None]]:
+) -> Iterator[tuple[float | None, NDArray[np.uint8] | None]]:
     """Decode what can be decoded, and say where a frame is missing.
 
     A frame is known by the presentation time that its packet has. A decoder gives frames in the
@@ -49,8 +49,8 @@ def decode_with_gaps(
         times: of the frames that the file shows, as far as they are known.
 
     Yields:
-        For each frame its presentation time in seconds, and its picture uint8[h, w, 3], RGB, or
-        None where it is lost.
+        For each frame its presentation time in seconds if it is known, and its picture
+        uint8[h, w, 3], RGB, or None where it is lost.
 
     Raises:
         av.error.FFmpegError: the file cannot be read on.
@@ -78,7 +78,7 @@ def decode_with_gaps(
             if not frame.is_corrupt:
                 picture = rgb_picture(frame, size)
             decoded = decoded or picture is not None
-            yield float(frame.time or 0), picture
+            yield frame.time, picture
     if not decoded:
         raise InputError(
             f"{container.name} holds no frame that can be decoded; copy it again or convert it to "

@@ -1,6 +1,7 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import hashlib
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from copy import copy
@@ -14,17 +15,22 @@ import cv2
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from natsort import natsorted
 from numpy.typing import NDArray
 
 from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
 from pipeline.file_names import require_printable
-from pipeline.packet_times import is_before, shown_times, tell_frames_apart
+from pipeline.matroska import declared_bytes
+from pipeline.packet_times import (
+    is_before,
+    shown_times,
+    tell_frames_apart,
+    tell_order_of_decoding,
+)
+from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Also what recorders in operating theatres, camcorders and DVD recorders write.
 VIDEO_SUFFIXES = (
     ".mp4", ".mkv", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".webm", ".wmv",
@@ -95,12 +101,25 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
         InputError: it is missing, empty, not a video, or damaged.
     """
     require_printable(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give the path of a video or a folder of frames")
-    if path.is_dir():
-        return FrameFolder(path, on_bad_frame)
-    if path.stat().st_size == 0:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return FrameFolder(path, on_bad_frame)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{path} does not exist; give the path of a video or a folder of frames"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}); let this user read it, or copy it elsewhere"
+        ) from error
+    if status.st_size == 0:
         raise InputError(f"{path} is empty; copy or record the video again")
+    declared = declared_bytes(path)
+    if declared is not None and status.st_size < declared:
+        raise InputError(
+            f"{path} has {status.st_size} of {declared} bytes; copy it again, or to its end"
+        )
     return VideoFile(path, on_bad_frame)
 
 
@@ -149,6 +168,8 @@ class VideoFile:
                 rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
                 times = shown_times(container.demux(stream))
+                if tell_order_of_decoding(container):
+                    times = [None] * len(times)
                 coded = stream.width, stream.height
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(
@@ -218,13 +239,19 @@ class VideoFile:
             )
 
     def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
+        decoded: Iterator[tuple[float | None, NDArray[np.uint8] | None]]
         if self._on_bad_frame == "skip":
-            yield from decode_with_gaps(container, self._size, self._times)
-            return
-        container.streams.video[0].thread_type = "AUTO"
-        for place, frame in enumerate(self._from(container, first), start=first):
-            time_s = place / self.info.rate if frame.time is None else frame.time
-            yield float(time_s), rgb_picture(frame, self._size)
+            decoded = decode_with_gaps(container, self._size, self._times)
+        else:
+            container.streams.video[0].thread_type = "AUTO"
+            shown = self._from(container, first)
+            decoded = ((frame.time, rgb_picture(frame, self._size)) for frame in shown)
+        for place, (time_s, picture) in enumerate(decoded, start=first):
+            yield self._time_s(place, time_s), picture
+
+    def _time_s(self, place: int, told: float | None) -> float:
+        """Return when a frame is shown: as it is told, where the file's times are any use."""
+        return place / self.info.rate if told is None or not self._times else float(told)
 
     def _from(self, container: InputContainer, first: int) -> Iterator[VideoFrame]:
         """Decode from a frame on: from the key frame before it, if its time is known."""
@@ -354,30 +381,6 @@ def _filled(
         if image is not None:
             last = image
         yield time_s, last, image is not None
-
-
-def list_images(folder: Path) -> list[Path]:
-    """List a folder's JPEG and PNG files in natural order (2 before 10)."""
-    files = [
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in IMAGE_SUFFIXES
-        and not file.name.startswith(".")
-        and not file.is_dir()
-    ]
-    return list(natsorted(files, key=lambda file: file.name))
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as uint8[H, W, 3], RGB.
-
-    Raises:
-        InputError: it cannot be decoded.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"{path} is not a readable picture; replace or remove it")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:

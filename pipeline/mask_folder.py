@@ -9,9 +9,9 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
-from pipeline.frames import list_images
 from pipeline.labels import LabelClass, LabelSet, unnamed_label_set
 from pipeline.masks import encode_mask
+from pipeline.picture_files import list_images
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 

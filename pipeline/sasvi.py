@@ -191,8 +191,9 @@ class _Restarts:
         if now.undecodable:
             return undecodable_draft(now.index, now.time_s).finish(lambda track_id: track_id)
         self._tracker.track(now.index, now.image)
-        prompts = self._prompts(now, ahead)
-        if prompts:
+        restart = self._prompts(now, ahead)
+        prompts = restart or []
+        if restart is not None:
             self._tracker.end(self._tracker.result().track_ids.tolist())
             self._tracker.prompt(prompts)
             self._last_restart = now.index
@@ -212,17 +213,19 @@ class _Restarts:
         self._journal.restore(values["journal"])
         self._last_restart = values["last_restart"]
 
-    def _prompts(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> list[Prompt]:
+    def _prompts(self, now: _SeenFrame, ahead: Sequence[_SeenFrame]) -> list[Prompt] | None:
+        """Return what the tracker begins anew with, which may be nothing; None if it goes on."""
         rules = self._settings
         classes = without_duplicates(
             now.masks, [set(frame.masks) for frame in ahead], rules.duplicate_overlap
         )
         if self._last_restart is None:
-            return [self._prompt(now, class_id, PromptReason.ENTERED) for class_id in classes]
+            begun = [self._prompt(now, class_id, PromptReason.ENTERED) for class_id in classes]
+            return begun or None
         new = self._confirmed(classes - self._shown(), ahead)
         due = now.index - self._last_restart >= rules.restart_every
         if not new and not due:
-            return []
+            return None
         return [
             self._point_prompt(now, class_id)
             if class_id in new

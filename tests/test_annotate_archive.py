@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -14,7 +15,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-from flows.annotate_archive import _Deaths, _fetch
+from flows.annotate_archive import ArchiveJob, _Deaths, _waited_for_new
+from flows.archive_copies import _fetch
 from flows.archive_ledger import Entry, EntryState, Ledger
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
@@ -137,15 +139,24 @@ def test_a_killed_worker_and_a_killed_flow_lose_nothing(tmp_path, environment):
     assert all(entry.owner is None for entry in Ledger(out).entries())
 
 
-def test_sigterm_commits_and_leaves(tmp_path, environment):
+# Ctrl-C in a terminal goes to all of its processes.
+@pytest.mark.parametrize(
+    "stop",
+    [lambda flow: flow.terminate(), lambda flow: os.killpg(flow.pid, signal.SIGINT)],
+    ids=["sigterm", "ctrl-c"],
+)
+def test_asked_to_stop_it_commits_and_leaves(tmp_path, environment, stop):
     source, out = tmp_path / "in", tmp_path / "out"
     draw_video(source / "op.mp4", 400)
     archive = command("archive", source, "--out", out, "--json", *SETTINGS)
-    flow = subprocess.Popen(archive, env=environment, stdout=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    flow = subprocess.Popen(archive, env=environment, text=True, start_new_session=True, **pipes)
     wait_for(lambda: running(out) and running(out)[0].frames_done > 60)
-    flow.terminate()
-    summary = json.loads(flow.communicate(timeout=400)[0])
+    stop(flow)
+    printed, said = flow.communicate(timeout=400)
+    summary = json.loads(printed)
     assert flow.returncode == 1
+    assert "Traceback" not in said
     assert summary["waiting"] == ["op"]
     manifest = AnnotationSet(out / "op.annset").manifest
     assert manifest.state == "running"
@@ -188,11 +199,15 @@ def test_an_archive_takes_what_annotate_takes(tmp_path, environment):
     damage(tmp_path / "in" / "op.mp4", [6])
     save(tmp_path / "in" / "frames.2026" / "0.png", picture())
     manifest = tmp_path / "in" / "videos.csv"
-    manifest.write_text("video\nop.mp4\nframes.2026\n")
+    manifest.write_text("video\nop.mp4\ngone.mp4\nframes.2026\n")
     options = ("--on-bad-frame", "skip", "--steady", 0, "--pictures", "full")
     out = tmp_path / "out"
     ended = run(environment, "archive", manifest, "--out", out, *options, *SETTINGS)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 1
+    assert "failed: gone: " in ended.stderr
+    assert "2 done, 0 were done before, 1 failed, 0 waiting" in ended.stderr
+    log = (out / ".scopeline" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["video"] for line in log if '"failed"' in line] == ["gone"]
     assert AnnotationSet(out / "frames.2026.annset").manifest.counts.frames == 1
     found = AnnotationSet(out / "op.annset")
     assert any("undecodable" in frame.flags for frame in found.frames())
@@ -205,6 +220,21 @@ def test_a_full_disk_is_no_fault_of_the_store():
         written.write(b"video")
     with pytest.raises(OutputError, match="cannot be written .No space left on device."):
         _fetch("memory://full/op.mp4", Path("/dev/full"))
+
+
+def test_new_videos_are_waited_for_until_they_have_settled(tmp_path):
+    new = replace(entry_of("new", 0), state=EntryState.WAITING, unchanged_since=time.time() - 9.5)
+    old = replace(new, unchanged_since=0.0)
+
+    def job(settle_s):
+        settings = AnnotateSettings()
+        return ArchiveJob(source="in", out=tmp_path, settings=settings, settle_s=settle_s)
+
+    assert not _waited_for_new(job(0), [new])
+    assert not _waited_for_new(job(10), [old])
+    assert not _waited_for_new(job(3600), [new])
+    assert _waited_for_new(job(10), [old, new])
+    assert time.time() >= new.unchanged_since + 10
 
 
 def entry_of(name, frames_done):

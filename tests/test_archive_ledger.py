@@ -4,11 +4,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from flows import archive_ledger
 from flows.archive_ledger import EntryState, LeaseLostError, Ledger, this_process
 from flows.archive_source import FoundVideo
+from pipeline.errors import OutputError
 
 ELSEWHERE = "another-machine/7/1.00"
 
@@ -134,3 +136,28 @@ def test_a_look_at_ten_thousand_known_videos_changes_nothing(ledger):
     ledger.look(videos, "job")
     before = ledger.entries()
     assert ledger.look(videos, "job") == before
+
+
+def test_what_cannot_be_annotated_has_failed_until_it_changes(ledger):
+    ledger.look([video(size=0, modified="")], "job")
+    assert ledger.refuse("op1", "it is gone")
+    assert not ledger.refuse("op1", "it is gone")
+    (entry,) = ledger.look([video(size=0, modified="")], "job")
+    assert (entry.state, entry.reason) == (EntryState.FAILED, "it is gone")
+    (entry,) = ledger.look([video()], "job")
+    assert (entry.state, entry.reason) == (EntryState.WAITING, None)
+
+
+def test_a_clock_that_is_set_does_not_end_a_process(ledger, monkeypatch):
+    ledger.look([video()], "job")
+    ledger.claim("op1", this_process())
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: 5.0)
+    (entry,) = ledger.entries()
+    assert entry.is_held
+
+
+def test_a_ledger_that_cannot_be_written_is_one_sentence(ledger):
+    for file in ledger.path.parent.glob("ledger.sqlite*"):
+        file.write_bytes(b"no database" * 100)
+    with pytest.raises(OutputError, match=r"ledger\.sqlite cannot be written .*choose another"):
+        ledger.look([video()], "job")

@@ -58,12 +58,26 @@ def test_a_manifest_lists_videos_of_its_folder_alone(tmp_path):
         manifest.write_text(f"video\n{address}://{tmp_path.parent}/outside.mp4\n")
         with pytest.raises(InputError, match=r"outside its folder"):
             find_videos(str(manifest))
-    manifest.write_text("video\ngone.mp4\n")
-    with pytest.raises(InputError, match=r"list\.csv lists gone\.mp4, which does not exist"):
-        find_videos(str(manifest))
-    manifest.write_text("path\na/op1.mp4\n")
-    with pytest.raises(InputError, match="no column 'video'"):
-        find_videos(str(manifest))
+    for content in (b"path\na/op1.mp4\n", b"video,video\na/op1.mp4,a/op1.mp4\n"):
+        manifest.write_bytes(content)
+        with pytest.raises(InputError, match="no column 'video', or several"):
+            find_videos(str(manifest))
+    for content in (b"video\n\xe4.mp4\n", b"video\na\0b.mp4\n"):
+        manifest.write_bytes(content)
+        with pytest.raises(InputError, match="no readable path in row 1"):
+            find_videos(str(manifest))
+
+
+def test_what_cannot_be_annotated_does_not_stop_the_others(tmp_path):
+    touch(tmp_path / "op1.mp4")
+    touch(tmp_path / "op2.mp4")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("video\nop1.mp4\ngone.mp4\nop2.mp4\nop1.mp4\n")
+    assert {video.name: video.problem for video in find_videos(str(manifest))} == {
+        "op1": None,
+        "gone": f"{manifest} lists gone.mp4, which does not exist; remove that row",
+        "op2": None,
+    }
 
 
 def test_a_manifest_may_list_folders_of_frames(tmp_path):
@@ -78,8 +92,8 @@ def test_a_manifest_may_list_folders_of_frames(tmp_path):
     touch(tmp_path / "op.2026" / "3.png")
     assert find_videos(str(manifest)) != [found]
     manifest.write_text("video\nempty\n")
-    with pytest.raises(InputError, match="lists empty, a folder without JPEG or PNG frames"):
-        find_videos(str(manifest))
+    (found,) = find_videos(str(manifest))
+    assert "lists empty, a folder without JPEG or PNG frames" in found.problem
 
 
 def test_a_linked_video_is_called_as_the_link(tmp_path):
@@ -98,8 +112,12 @@ def test_a_linked_video_is_called_as_the_link(tmp_path):
 def test_two_videos_that_would_share_a_set_are_named(tmp_path):
     touch(tmp_path / "op1.mp4")
     touch(tmp_path / "op1.avi")
-    with pytest.raises(InputError, match=r"op1\.\w+ and .*op1\.\w+.*same name"):
-        find_videos(str(tmp_path))
+    touch(tmp_path / "op2.mp4")
+    found = {video.name: video.problem for video in find_videos(str(tmp_path))}
+    (other,) = found.keys() - {"op1", "op2"}
+    assert other in ("op1.mp4", "op1.avi")
+    assert (found["op1"], found["op2"]) == (None, None)
+    assert f"{other} would have the same set as" in found[other]
 
 
 def test_one_video_and_a_folder_of_any_name_are_archives(tmp_path):

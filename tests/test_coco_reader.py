@@ -7,6 +7,7 @@ import pytest
 
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError
+from tests.conftest import assert_left_out
 from tests.small_data import ignored_pixels, picture, polygon, save
 
 
@@ -35,7 +36,7 @@ def test_coco_polygons_and_runs_are_read(tmp_path):
     annotations = [
         {"id": 1, "image_id": 1, "category_id": 3, "segmentation": [flat]},
         {"id": 2, "image_id": 1, "category_id": 5, "segmentation": RUNS},
-        {"id": 3, "image_id": 2, "category_id": 3, "segmentation": []},
+        {"id": 3, "image_id": 2, "category_id": 3, "segmentation": [flat]},
     ]
     coco(tmp_path, annotations)
     frames = read_labelled_frames(tmp_path, "coco", None, 400)
@@ -45,7 +46,7 @@ def test_coco_polygons_and_runs_are_read(tmp_path):
     first, second = frames.clips
     areas = {first.class_of_track[track]: int(mask.sum()) for track, mask in first.masks(0)}
     assert areas == {3: 100, 5: 300}  # the tool lies on the liver
-    assert second.class_of_track == {}
+    assert list(second.class_of_track.values()) == [3]
     assert frames.videos == ("op1", "op2")
 
 
@@ -152,4 +153,42 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
 def test_a_coco_file_of_another_make_is_refused_in_a_sentence(tmp_path, more, said):
     coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}], **more)
     with pytest.raises(InputError, match=said):
+        read_labelled_frames(tmp_path, "coco", None, 400)
+
+
+def test_boxes_without_outlines_are_no_labels(tmp_path):
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS},
+        {"id": 2, "image_id": 2, "category_id": 3, "segmentation": [], "bbox": [1, 1, 9, 9]},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert_left_out(frames, ["in annotation 2 (it is a box without an outline)"])
+
+
+def test_a_picture_that_two_files_label_is_read_once(tmp_path):
+    coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS}])
+    (tmp_path / "twice.json").write_bytes((tmp_path / "annotations.json").read_bytes())
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert len(frames.clips) == 1
+    assert_left_out(frames, ["is labelled twice; what comes first is taken"])
+
+
+def test_endoscapes_masks_are_read_without_its_boxes(tmp_path):
+    coco(tmp_path / "train_seg", [
+        {"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS},
+    ])  # fmt: skip
+    boxes = {"id": 1, "image_id": 1, "category_id": 5, "bbox": [0, 0, 5, 5]}
+    coco(tmp_path / "train", [boxes])
+    for folder, name in (("train", ""), ("train_seg", ""), ("train_seg", "_ds"), ("train", "_ds")):
+        document = (tmp_path / folder / "annotations.json").read_bytes()
+        (tmp_path / folder / f"annotation{name}_coco.json").write_bytes(document)
+    frames = read_labelled_frames(tmp_path, "endoscapes", None, 400)
+    assert (len(frames.clips), frames.problems) == (1, ())
+
+
+@pytest.mark.parametrize("entry", [{"id": 1, "category_id": 3}, "no annotation"])
+def test_coco_entries_that_lack_something_are_named(tmp_path, entry):
+    coco(tmp_path, [entry])
+    with pytest.raises(InputError, match=r"annotations\.json has images or annotations without"):
         read_labelled_frames(tmp_path, "coco", None, 400)

@@ -27,7 +27,11 @@ def test_endovis18_is_read_by_its_colours(tmp_path):
     endovis(tmp_path)
     frames = read_labelled_frames(tmp_path, "endovis18", None, 400)
     assert names_of(frames) == ["instrument-shaft", "instrument-shaft", "kidney-parenchyma"]
-    assert frames.videos == ("seq_1",)
+    assert frames.videos == (f"{tmp_path.name}/seq_1",)
+    endovis(tmp_path / "train")
+    endovis(tmp_path / "test")
+    both = read_labelled_frames(tmp_path, "endovis18", None, 400)
+    assert {"train/seq_1", "test/seq_1"} <= set(both.videos)
 
 
 def test_endovis18s_own_label_file_comes_first(tmp_path):
@@ -87,3 +91,14 @@ def test_endovis17_folders_that_do_not_fit_are_named(tmp_path, labels):
         read_labelled_frames(tmp_path, "endovis17-parts", None, 400)
     with pytest.raises(InputError, match="leave out --labels"):
         read_labelled_frames(tmp_path, "endovis17", labels, 400)
+
+
+@pytest.mark.parametrize("layout", ["endovis17", "endovis17-parts"])
+def test_endovis17_has_instruments_in_folders_without_labels_in_their_names(tmp_path, layout):
+    endovis17(tmp_path)
+    whole = read_labelled_frames(tmp_path, layout, None, 400)
+    truth = tmp_path / "instrument_dataset_1/ground_truth"
+    (truth / "Left_Prograsp_Forceps_labels").rename(truth / "Prograsp_Forceps")
+    (truth / ".ds").mkdir()
+    frames = read_labelled_frames(tmp_path, layout, None, 400)
+    assert names_of(frames) == names_of(whole)

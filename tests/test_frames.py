@@ -6,9 +6,11 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.frames import numbered_frames, open_video, read_image
+from pipeline.frames import numbered_frames, open_video
+from pipeline.picture_files import read_image
 from pipeline.video_writer import VideoWriter
 
 
@@ -383,3 +385,63 @@ def test_a_broken_link_among_frames_is_named_and_folders_are_no_frames(tmp_path)
     (tmp_path / "2.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(InputError, match=r"2\.png cannot be read .*; replace or remove it"):
         open_video(tmp_path)
+
+
+def test_half_a_jpeg_is_no_picture(tmp_path):
+    path = tmp_path / "0.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)).save(path)
+    whole = path.read_bytes()
+    picture = read_image(path)
+    path.write_bytes(whole + b"what some cameras write behind it")
+    assert np.array_equal(read_image(path), picture)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"0\.jpg is not a readable picture"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
+def test_an_avi_with_frames_out_of_order_is_read_in_order(tmp_path, on_bad_frame):
+    path = tmp_path / "reordered.avi"
+    with av.open(str(path), "w") as target:
+        stream = target.add_stream("h264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.options = {"bf": "3", "b-adapt": "0", "crf": "4"}
+        for index in range(30):
+            image = np.full((64, 96, 3), 8 * index, np.uint8)
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        target.mux(stream.encode())
+    (batch,) = open_video(path, on_bad_frame).batches(40)
+    assert not batch.undecodable
+    assert batch.times.tolist() == pytest.approx([index / 25 for index in range(30)])
+    assert batch.images.mean((1, 2, 3)).tolist() == pytest.approx(
+        [8 * index for index in range(30)], abs=6
+    )
+    (late,) = open_video(path, on_bad_frame).batches(40, start=20)
+    assert np.array_equal(late.images, batch.images[20:])
+
+
+def test_a_part_of_a_matroska_file_is_no_video(tmp_path):
+    whole = tmp_path / "op.mkv"
+    with av.open(str(whole), "w") as target:
+        stream = target.add_stream("h264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for index in range(60):
+            noise = np.random.default_rng(index).integers(0, 255, (64, 96, 3), np.uint8)
+            target.mux(stream.encode(av.VideoFrame.from_ndarray(noise)))
+        target.mux(stream.encode())
+    assert open_video(whole).info.frame_count == 60
+    content = whole.read_bytes()
+    (tmp_path / "part.mkv").write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=rf"part\.mkv has \d+ of {len(content)} bytes; copy it"):
+        open_video(tmp_path / "part.mkv")
+    # A recorder that was switched off has not written how long the file is.
+    place = content.index(b"\x18\x53\x80\x67") + 4
+    content = content[:place] + b"\x01" + b"\xff" * 7 + content[place + 8 :]
+    (tmp_path / "off.mkv").write_bytes(content[: len(content) // 2])
+    assert 0 < open_video(tmp_path / "off.mkv").info.frame_count < 60
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_sentence(tmp_path):
+    path = tmp_path / ("x" * 300 + ".mp4")
+    with pytest.raises(InputError, match="cannot be read .File name too long.; let this user"):
+        open_video(path)

@@ -71,3 +71,20 @@ def test_cholecinstanceseg_has_its_own_classes(tmp_path):
     labelme(tmp_path / "a.json", ("snare", polygon(0, 0, 9, 9), 1))
     frames = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400)
     assert list(frames.clips[0].class_of_track.values()) == [7]
+
+
+def test_cholec_instance_seg_is_laid_out_with_pictures_and_labels_apart(tmp_path):
+    for sequence in ("VID01_seg8k", "VID01_t50_full", "VID02_seg8k"):
+        for number in (1, 2, 10):
+            folder = tmp_path / "train" / sequence
+            save(folder / "img_dir" / f"{number}.png", picture())
+            labelme(
+                folder / "ann_dir" / f"{number}.json",
+                ("hook", polygon(0, 0, 10, 10), 1),
+                imagePath=f"img_dir/{number}.png",
+            )
+    frames = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400)
+    assert (len(frames.clips), frames.problems) == (9, ())
+    assert set(frames.videos) == {"VID01", "VID02"}
+    first = [path.name for path in frames.paths[:3]]
+    assert first == ["1.png", "2.png", "10.png"]

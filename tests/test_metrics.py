@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from pipeline.errors import InputError
 from pipeline.metrics import boundary_accuracy, evaluate
@@ -68,6 +69,27 @@ def test_boundary_accuracy_of_a_shift():
     empty = np.zeros(size, bool)
     assert boundary_accuracy(empty, empty) == 1
     assert boundary_accuracy(mask, empty) == 0
+
+
+def test_boundary_accuracy_is_as_davis_defines_it():
+    """By distances between outlines, whose pixels differ from one to the right or below."""
+
+    def outline(mask):
+        edge = np.zeros_like(mask)
+        edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
+        edge[:-1] |= mask[:-1] != mask[1:]
+        edge[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+        return edge
+
+    size, reach = (150, 200), 2
+    random = np.random.default_rng(3)
+    for _ in range(5):
+        blobs = [gaussian_filter(random.normal(size=size), 6) > 0.01 for _ in range(2)]
+        edge, true_edge = (outline(mask) for mask in blobs)
+        precision = (distance_transform_edt(~true_edge)[edge] <= reach).mean()
+        recall = (distance_transform_edt(~edge)[true_edge] <= reach).mean()
+        expected = 2 * precision * recall / (precision + recall)
+        assert boundary_accuracy(*blobs) == pytest.approx(expected)
 
 
 def test_nothing_to_compare_is_an_error(labels):

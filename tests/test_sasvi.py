@@ -155,6 +155,12 @@ def test_a_restart_forgets_what_the_overseer_does_not_see():
     assert classes(frames[25]) == {LIVER}
 
 
+def test_a_restart_on_which_nothing_is_seen_forgets_everything():
+    frames = run([[(LIVER, LEFT)]] * 20 + [[]] * 20 + [[(GRASPER, TOOL)]] * 10)
+    assert [frame.index for frame in frames if frame.tracks] == [*range(25), *range(40, 50)]
+    assert list(prompted(frames)) == [0, 40]
+
+
 def test_of_two_classes_on_one_object_the_more_frequent_stays():
     nearly = LEFT.copy()
     nearly[0] = False

@@ -8,7 +8,7 @@ from overseer.datasets.annotation_sets import read_annotation_sets
 from overseer.datasets.autolaparo import read_autolaparo
 from overseer.datasets.cadis import read_cadis
 from overseer.datasets.cataract1k import read_cataract1k
-from overseer.datasets.coco import read_coco
+from overseer.datasets.coco import read_coco, read_endoscapes
 from overseer.datasets.cvat import read_cvat
 from overseer.datasets.endovis17 import ENDOVIS17, ENDOVIS17_PARTS, read_endovis17
 from overseer.datasets.endovis18 import read_endovis18
@@ -32,7 +32,7 @@ LAYOUTS: dict[str, Reader] = {
     "cholecseg8k": read_cholecseg8k,
     "coco": read_coco,
     "cvat": read_cvat,
-    "endoscapes": read_coco,
+    "endoscapes": read_endoscapes,
     "endovis17": partial(read_endovis17, classes=ENDOVIS17),
     "endovis17-parts": partial(read_endovis17, classes=ENDOVIS17_PARTS),
     "endovis18": read_endovis18,

@@ -5,8 +5,8 @@ from pathlib import Path
 from overseer.datasets.labelled_frames import LabelledFrames, gather_frames
 from overseer.datasets.mask_pictures import picture_with_mask
 from pipeline.errors import InputError
-from pipeline.frames import list_images
 from pipeline.labels import LabelSet
+from pipeline.picture_files import list_images
 
 _PICTURE_FOLDERS = ("imgs", "images")
 _CLIP_DIGITS = 3

@@ -1,11 +1,14 @@
 """COCO instance annotations, and Endoscapes, which has them."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from natsort import natsorted
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
@@ -40,8 +43,9 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
 
     The files are all `*.json` in the folder and in `annotations/` that have `images` and
     `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
-    the file's name. An image's video is its `video_id` or `video`, else the part of its name
-    before the last `_` with its folders, else the data set. What is marked `iscrowd` is ignored.
+    the file's name; one that is labelled twice is taken as it is labelled first. An image's video
+    is its `video_id` or `video`, else the part of its name before the last `_` with its folders,
+    else the data set. What is marked `iscrowd` is ignored.
 
     Args:
         folder: the data set.
@@ -52,11 +56,25 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     Raises:
         InputError: there is no COCO file, or no frame can be used.
     """
-    documents = [
-        (file, document)
-        for file in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
-        if (document := _read(file)) is not None
-    ]
+    files = sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+    return _read_files(folder, files, label_set, longest_side)
+
+
+def read_endoscapes(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
+    """Read Endoscapes' masks: `train_seg/`, `val_seg/` and `test_seg/`.
+
+    Beside them lie files of boxes alone, and others that repeat the same annotations.
+    """
+    files = sorted(folder.glob("**/*_seg/annotation_coco.json"))
+    if not files:
+        return read_coco(folder, label_set, longest_side)
+    return _read_files(folder, files, label_set, longest_side)
+
+
+def _read_files(
+    folder: Path, files: list[Path], label_set: LabelSet | None, longest_side: int
+) -> LabelledFrames:
+    documents = [(file, document) for file in files if (document := _read(file)) is not None]
     if not documents:
         raise InputError(f"{folder} has no COCO file; give a folder with one, or another --layout")
     classes = label_set or _categories(documents)
@@ -65,7 +83,26 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
         for file, document in documents
         for picture in _pictures(folder, file, document, classes)
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    in_order = natsorted(_each_once(pictures), key=lambda picture: str(picture.path))
+    return gather_frames(folder, in_order, classes, longest_side)
+
+
+def _each_once(pictures: list[LabelledPicture]) -> Iterator[LabelledPicture]:
+    """Yield each picture once, as it is labelled first; once more is a problem that is named."""
+    known: set[Path] = set()
+    for picture in pictures:
+        is_new = picture.path not in known
+        known.add(picture.path)
+        yield (
+            picture
+            if is_new
+            else replace(picture, read_instances=partial(_refuse_labelled_twice, picture.path))
+        )
+
+
+def _refuse_labelled_twice(path: Path, size: tuple[int, int]) -> list[Instance]:
+    del size
+    raise InputError(f"{path} is labelled twice; what comes first is taken")
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -122,11 +159,17 @@ def _pictures(
     }
     videos = {entry["id"]: str(entry["name"]) for entry in document.get("videos", [])}
     annotations: dict[int, list[dict[str, Any]]] = {}
-    for annotation in document["annotations"]:
-        annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
+    try:
+        for annotation in document["annotations"]:
+            annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
+        names = {int(image["id"]): str(image["file_name"]) for image in document["images"]}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{file} has images or annotations without {error}; repair or remove it"
+        ) from error
     return [
         LabelledPicture(
-            path=_find(folder, file, str(image["file_name"])),
+            path=_find(folder, file, names[int(image["id"])]),
             video=_video(image, videos) or folder.resolve().name,
             read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
         )
@@ -197,7 +240,10 @@ def _mask(file: Path, annotation: dict[str, Any], size: tuple[int, int]) -> NDAr
             runs = outline if isinstance(counts, str) else coco_mask.frPyObjects(outline, *size)
             check_size(file, (int(outline["size"][0]), int(outline["size"][1])), size)
             return np.asarray(coco_mask.decode(runs), np.bool_)
-        return polygon_mask([polygon for polygon in outline or [] if len(polygon) >= 6], size)
+        polygons = [polygon for polygon in outline or [] if len(polygon) >= 6]
+        if not polygons:
+            raise ValueError("it is a box without an outline")
+        return polygon_mask(polygons, size)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise InputError(
             f"{file} has a mask that cannot be read in annotation {annotation.get('id')} ({error})"

@@ -29,9 +29,10 @@ from overseer.datasets.labelled_frames import (
 )
 from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES, list_images, numbered_frames, open_video, read_image
+from pipeline.frames import VIDEO_SUFFIXES, numbered_frames, open_video
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
+from pipeline.picture_files import list_images, read_image
 
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200

@@ -40,7 +40,7 @@ ENDOVIS17_PARTS = LabelSet(
 def read_endovis17(
     folder: Path, label_set: LabelSet | None, longest_side: int, *, classes: LabelSet
 ) -> LabelledFrames:
-    """Read EndoVis 2017: `left_frames`, and `ground_truth/*_labels`, each one instrument.
+    """Read EndoVis 2017: `left_frames`, and the folders of `ground_truth`, each one instrument.
 
     A folder `instrument_dataset_N` is a video.
 
@@ -87,7 +87,11 @@ def _parts(picture: Path, size: tuple[int, int]) -> Iterator[Instance]:
 
 def _masks_of(picture: Path) -> list[Path]:
     """Return the mask of each instrument's folder."""
-    folders = sorted((picture.parent.parent / "ground_truth").glob("*_labels"))
+    truth = picture.parent.parent / "ground_truth"
+    # Most are called `Left_Prograsp_Forceps_labels`, those of some videos `Prograsp_Forceps`.
+    folders = sorted(
+        folder for folder in truth.glob("*") if folder.is_dir() and folder.name[0] != "."
+    )
     if not folders:
         raise InputError(f"{picture} has no folder ground_truth with masks beside left_frames")
     return [folder / picture.name for folder in folders]

@@ -29,6 +29,9 @@ _TISSUES = ("kidney-parenchyma", "covered-kidney", "small-intestine")
 def read_endovis18(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
     """Read EndoVis 2018, whose masks are pictures in colour; a folder `seq_N` is a video.
 
+    Its training and test parts have folders of one name, which are other operations: so the folder
+    above belongs to the video's name.
+
     Args:
         folder: holds the sequences, at any depth, and `labels.json` where it is shipped.
         label_set: instead of the data set's own; a class's value is red * 65536 + green * 256 +
@@ -40,12 +43,16 @@ def read_endovis18(folder: Path, label_set: LabelSet | None, longest_side: int) 
     """
     classes = label_set or _shipped_labels(folder)
     pictures = [
-        picture_with_mask(
-            path, path.parent.parent / "labels" / path.name, classes, path.parent.parent.name
-        )
+        picture_with_mask(path, path.parent.parent / "labels" / path.name, classes, _video(path))
         for path in sorted(folder.rglob("left_frames/*.png"))
     ]
     return gather_frames(folder, pictures, classes, longest_side)
+
+
+def _video(picture: Path) -> str:
+    """Return a sequence's name with that of the part it is in, such as `train/seq_1`."""
+    sequence = picture.parent.parent.resolve()
+    return f"{sequence.parent.name}/{sequence.name}"
 
 
 def _shipped_labels(folder: Path) -> LabelSet:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.frames import read_image
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import class_regions
 from pipeline.masks import connected_parts
+from pipeline.picture_files import read_image
 
 Instance = tuple[int | None, NDArray[np.bool_]]
 """A class id and a mask bool[H, W]; without a class, a region that is to be ignored."""

@@ -1,12 +1,14 @@
 """LabelMe's JSON files beside their pictures, and CholecInstanceSeg, which is made of them."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from natsort import natsorted
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
@@ -42,7 +44,16 @@ def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) ->
     Raises:
         InputError: no frame can be used.
     """
-    files = sorted(folder.rglob("*.json"))
+    return _read_files(folder, label_set, longest_side, _folder_of)
+
+
+def _read_files(
+    folder: Path,
+    label_set: LabelSet | None,
+    longest_side: int,
+    video_of: Callable[[Path, Path], str],
+) -> LabelledFrames:
+    files = natsorted(folder.rglob("*.json"), key=str)
     classes = label_set or _found_labels(files)
     pictures = []
     for file in files:
@@ -51,7 +62,7 @@ def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) ->
             pictures.append(
                 LabelledPicture(
                     path=picture,
-                    video=_video(file, folder),
+                    video=video_of(file, folder),
                     read_instances=partial(_instances, file, classes),
                 )
             )
@@ -61,8 +72,12 @@ def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) ->
 def read_cholec_instance_seg(
     folder: Path, label_set: LabelSet | None, longest_side: int
 ) -> LabelledFrames:
-    """Read CholecInstanceSeg: LabelMe files with seven instruments."""
-    return read_labelme(folder, label_set or CHOLEC_INSTANCE_SEG, longest_side)
+    """Read CholecInstanceSeg: LabelMe files with seven instruments.
+
+    Sequences of one operation, such as `VID01_seg8k` and `VID01_t50_full`, are one video.
+    """
+    classes = label_set or CHOLEC_INSTANCE_SEG
+    return _read_files(folder, classes, longest_side, _operation_of)
 
 
 def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -73,7 +88,13 @@ def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> NDArray[
     return np.asarray(coco_mask.decode(coco_mask.merge(runs)), np.bool_)
 
 
-def _video(file: Path, folder: Path) -> str:
+def _operation_of(file: Path, folder: Path) -> str:
+    """Return the operation that a file's folders name, such as `VID01`."""
+    names = (re.match(r"VID\d+", part) for part in file.relative_to(folder.parent).parts[:-1])
+    return next((name[0] for name in names if name), _folder_of(file, folder))
+
+
+def _folder_of(file: Path, folder: Path) -> str:
     name = file.parent.relative_to(folder).as_posix()
     return folder.resolve().name if name == "." else name
 
@@ -108,9 +129,12 @@ def _picture_of(file: Path, folder: Path) -> Path | None:
         name = str(_read(file).get("imagePath") or f"{file.stem}.png")
     except InputError:
         return file.with_suffix(".png")
-    picture = file.parent / name.replace("\\", "/")
-    inside = picture.resolve().is_relative_to(folder.resolve())
-    return picture if inside else file.with_suffix(".png")
+    name = name.replace("\\", "/")
+    # CholecInstanceSeg's files lie in `ann_dir`, and name pictures from the folder above.
+    for picture in (file.parent / name, file.parent.parent / name):
+        if picture.is_file() and picture.resolve().is_relative_to(folder.resolve()):
+            return picture
+    return file.with_suffix(Path(name).suffix or ".png")
 
 
 def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from natsort import natsorted
 from numpy.typing import NDArray
 
 from overseer.datasets.labelled_frames import (
@@ -16,9 +17,9 @@ from overseer.datasets.labelled_frames import (
     instances_of_values,
 )
 from pipeline.errors import InputError
-from pipeline.frames import list_images
 from pipeline.labels import CHOLECSEG8K, LabelSet, unnamed_label_set
 from pipeline.mask_folder import distinct_mask_values, read_mask_values
+from pipeline.picture_files import list_images
 
 _CHOLECSEG8K_PICTURE, _CHOLECSEG8K_MASK = "_endo.png", "_endo_watershed_mask.png"
 
@@ -90,7 +91,7 @@ def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int
             classes,
             path.parent.name.split("_")[0],
         )
-        for path in sorted(folder.rglob(f"*{_CHOLECSEG8K_PICTURE}"))
+        for path in natsorted(folder.rglob(f"*{_CHOLECSEG8K_PICTURE}"), key=str)
     ]
     return gather_frames(folder, pictures, classes, longest_side)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
-from pipeline.frames import list_images
 from pipeline.imports.drawing import (
     Classes,
     Drawing,
@@ -20,6 +19,7 @@ from pipeline.imports.drawing import (
 )
 from pipeline.mask_folder import read_mask_values
 from pipeline.masks import decode_mask, encode_mask
+from pipeline.picture_files import list_images
 from pipeline.records import TrackAnnotation
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.frames import read_image
 from pipeline.labels import LabelClass, LabelSet
+from pipeline.picture_files import read_image
 from samples.theatre.organs import TissueLayer, blob
 from samples.theatre.textures import Noise
 

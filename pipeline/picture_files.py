@@ -1,0 +1,56 @@
+"""Picture files: the JPEG and PNG files of a folder, read whole or not at all."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from natsort import natsorted
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+_END_OF_JPEG = b"\xff\xd9"
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List a folder's JPEG and PNG files in natural order (2 before 10)."""
+    files = [
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in IMAGE_SUFFIXES
+        and not file.name.startswith(".")
+        and not file.is_dir()
+    ]
+    return list(natsorted(files, key=lambda file: file.name))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read a picture as uint8[H, W, 3], RGB.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None or not _is_whole(path):
+        raise InputError(f"{path} is not a readable picture; replace or remove it")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _is_whole(path: Path) -> bool:
+    """Return whether a picture was copied to its end: what a JPEG lacks is decoded as grey."""
+    if path.suffix.lower() not in (".jpg", ".jpeg"):
+        return True
+    with path.open("rb") as file:
+        file.seek(-len(_END_OF_JPEG), os.SEEK_END)
+        if file.read() == _END_OF_JPEG:
+            return True
+    # Some cameras write more behind the end.
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except OSError:
+        return False
+    return True
