@@ -360,11 +360,17 @@ def train_tracker(
         ),
     )
     if adapt is None:
+        if rank is not None:
+            raise UsageError("--rank goes with --adapt lora or adapter")
         screen.print(str(train_tracker_job(job, trunk=trunk.value)))
         return
     if keep_start:
         raise UsageError("--keep-start goes with a whole training, not with --adapt")
+    if trunk is not TrunkChoice.frozen:
+        raise UsageError("--trunk goes with a whole training, not with --adapt")
     adaptation = default_adaptation(adapt.value)
+    if rank is not None and not adaptation.rank:
+        raise UsageError(f"--adapt {adapt.value} adds nothing that has a rank; leave out --rank")
     if rank is not None:
         adaptation = replace(adaptation, rank=rank)
     base = start_from or "scopeline"

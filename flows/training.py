@@ -11,7 +11,15 @@ from sam2.modeling.sam2_base import SAM2Base
 from flows.command_options import screen
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer
-from flows.training_job import CURVES, REPORT, THEATRE, TrainingJob, claim_run_folder, run_folder
+from flows.training_job import (
+    CURVES,
+    REPORT,
+    THEATRE,
+    TrainingJob,
+    claim_run_folder,
+    refuse_other_run,
+    run_folder,
+)
 from flows.training_material import (
     Material,
     labelled_material,
@@ -52,9 +60,10 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     """
     check_overseer_job(job, config)
     options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
-    claim_run_folder(job, "overseer", options)
+    refuse_other_run(job, "overseer", options)
     with Progress(console=screen) as progress:
         material = _overseer_material(job, config, progress)
+        claim_run_folder(job, "overseer", options)
         learn_overseer(job, material, config, batch_size, progress)
     return job.out
 
@@ -265,9 +274,11 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     check_job(job)
     origin = describe_base(base)
     network = load_to_adapt(base, adaptation)
-    claim_run_folder(job, "tracker", {"adaptation": asdict(adaptation), "base": asdict(origin)})
+    options = {"adaptation": asdict(adaptation), "base": asdict(origin)}
+    refuse_other_run(job, "tracker", options)
     with Progress(console=screen) as progress:
         material = _adaptation_material(job, network.image_size, progress)
+        claim_run_folder(job, "tracker", options)
         learn_tracker(job, material, network, adaptation, origin, progress)
     return job.out
 
@@ -297,6 +308,7 @@ def learn_tracker(
     details += f"- adaptation: {adaptation.method}, {trained:,} parameters trained, {share:.1%}\n"
     options = f"--adapt {adaptation.method} "
     options += f"--rank {adaptation.rank} " if adaptation.rank else ""
+    options += "" if job.data == THEATRE else f"--clips {job.clips} "
     screen.print(f"{trained:,} parameters trained, {share:.1%}")
     save_adaptation(
         network, origin, adaptation, job.out, model_card("tracker", job, details, options)

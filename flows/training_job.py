@@ -86,12 +86,32 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
     Raises:
         UsageError: the folder holds a run of another kind, on other data or with other options.
     """
-    identity = {
+    _claim(job, _IDENTITY, _identity(job, kind, options))
+
+
+def refuse_other_run(job: TrainingJob, kind: str, options: dict[str, Any]) -> None:
+    """See that an unfinished run in the folder, if there is one, is this one.
+
+    What cannot be read must not make a folder in which the right data is refused.
+
+    Args:
+        job: likewise.
+        kind: likewise.
+        options: likewise.
+
+    Raises:
+        UsageError: as `claim_run_folder`.
+    """
+    _refuse_other(job, _IDENTITY, _identity(job, kind, options))
+
+
+def _identity(job: TrainingJob, kind: str, options: dict[str, Any]) -> dict[str, Any]:
+    return {
         "kind": kind,
         "data": job.data,
         "layout": job.layout,
         "labels": str(job.labels),
-        "looks": [look.name for look in job.scenery.looks],
+        "looks": [" ".join((look.name, look.content)).strip() for look in job.scenery.looks],
         "families": list(job.scenery.families),
         "clips": job.clips,
         "start_from": job.start_from,
@@ -101,7 +121,6 @@ def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         "plan": asdict(job.plan),
         **options,
     }
-    _claim(job, _IDENTITY, identity)
 
 
 def claim_material(
@@ -140,6 +159,13 @@ def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
         draft = path.with_name(f".{path.name}.tmp")
         draft.write_text(json.dumps(identity, indent=2) + "\n")
         draft.replace(path)
+        return
+    _refuse_other(job, name, identity)
+
+
+def _refuse_other(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
+    path = run_folder(job) / name
+    if not path.exists():
         return
     known = json.loads(path.read_text())
     other = [name for name, value in identity.items() if known.get(name) != value]

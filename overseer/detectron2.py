@@ -96,8 +96,9 @@ def _cells(instances: Instances, name: str, side: int) -> Tensor:
 
 def _ignored(instances: Instances) -> Tensor:
     """Return the ignored region bool[H, W], which each object of an image carries."""
-    region: Tensor = instances.gt_ignored.tensor[0]
-    return region
+    regions: Tensor = instances.gt_ignored.tensor
+    # A frame without objects is learned from only if nothing of it is ignored.
+    return regions[0] if len(regions) else regions.new_zeros(instances.image_size)
 
 
 class Detectron2MaskRCNN(nn.Module):

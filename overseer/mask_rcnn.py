@@ -168,17 +168,19 @@ def load_published(
     return MaskRCNNOverseer(network, published.config, published.label_set, device, precision)
 
 
-def copy_weights(source: Path, network: Network) -> list[str]:
+def copy_weights(source: Path, network: Network, label_set: LabelSet | None = None) -> list[str]:
     """Copy the weights of a trained network into another one, to train it further.
 
     Weights of another shape stay what they are: those of the heads, where the classes are
-    others.
+    others. So do those of the heads of a folder's overseer whose classes have other names or
+    another order, though they may be as many.
 
     Args:
         source: a folder that `save` wrote; or a checkpoint of torchvision's or detectron2's: of a
             Mask R-CNN, such as those trained on COCO, or of a classifier of torchvision's, which
             gives its backbone alone.
         network: receives them.
+        label_set: what the network's classes mean; None if those of a folder are the same.
 
     Returns:
         The names of the network's weights that stayed what they were.
@@ -187,8 +189,10 @@ def copy_weights(source: Path, network: Network) -> list[str]:
         ModelError: the source holds no overseer, or one with another backbone.
     """
     if source.is_dir():
-        read_description(source)
+        config, known = read_description(source)
         weights = read_checkpoint(source / WEIGHTS)
+        if label_set is not None and _class_names(known) != _class_names(label_set):
+            weights = _without_classes(weights, config, len(known.foreground))
     else:
         weights = own_names(read_checkpoint(source))
     own = network.state_dict()
@@ -206,6 +210,22 @@ def copy_weights(source: Path, network: Network) -> list[str]:
         )
     network.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting and not is_counter(name)]
+
+
+def _class_names(label_set: LabelSet) -> list[str]:
+    return [label.name for label in label_set.foreground]
+
+
+def _without_classes(
+    weights: dict[str, Tensor], config: OverseerConfig, class_count: int
+) -> dict[str, Tensor]:
+    """Leave out the weights that would have another shape with one class more."""
+    more = build_network(config, class_count + 1).state_dict()
+    return {
+        name: value
+        for name, value in weights.items()
+        if name not in more or value.shape == more[name].shape
+    }
 
 
 def _join_stuff(

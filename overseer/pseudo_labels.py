@@ -7,7 +7,7 @@ read. A frame counts by how sure the tracker was and how far an overseer agrees 
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def read_pseudo_labels(
     left_out: list[Path] = []
     for path in _sets(paths):
         annotated = AnnotationSet(path)
-        if annotated.manifest.video.name in measured_videos:
+        if _is_measured(annotated, measured_videos):
             left_out.append(path)
             continue
         own_class = _classes(annotated, label_set)
@@ -95,6 +95,17 @@ def read_pseudo_labels(
             "learn from it; leave out --pseudo-labels"
         )
     return PseudoLabels(clips=clips, weights=np.array(weights), left_out=left_out)
+
+
+def _is_measured(annotated: AnnotationSet, measured_videos: Collection[str]) -> bool:
+    """Return whether a set may be of a video that is measured on; a doubt counts.
+
+    Data sets call a video after its file, its folder or several of them, such as `site/op1`.
+    """
+    video = annotated.manifest.video
+    place = PurePosixPath(video.path)
+    parts = (*place.parent.parts, place.stem, place.name, video.name)
+    return any(PurePosixPath(name).name in parts for name in measured_videos)
 
 
 def _sets(paths: Sequence[Path]) -> list[Path]:

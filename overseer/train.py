@@ -24,6 +24,8 @@ from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan, freeze, keep_share, train
 
 _MIN_AREA_SHARE = 0.0004
+# Frames that are drawn for one place in a batch before that is given up.
+_MOST_DRAWS = 100
 VALIDATION_FRAMES = 3
 _CPU = torch.device("cpu")
 
@@ -65,14 +67,27 @@ class FrameTrainer:
 
     def losses_of_step(self, step: int) -> dict[str, Tensor]:
         """Return Mask R-CNN's losses for a step's batch."""
+        # Which proposals are sampled is the step's too, also after a resume.
+        torch.manual_seed(int(np.random.default_rng([self._seed, step, 1]).integers(2**31)))
         return training_losses(self._network, *self.batch_of_step(step))
 
     def batch_of_step(self, step: int) -> Batch:
-        """Draw the frames of a step, as `losses.mask_rcnn_losses` takes them."""
+        """Draw the frames of a step, as `losses.mask_rcnn_losses` takes them.
+
+        Raises:
+            InputError: hardly any frame has an object that is large enough.
+        """
         random = np.random.default_rng([self._seed, step])
         images: list[Tensor] = []
         targets: list[dict[str, Tensor]] = []
+        draws = 0
         while len(images) < self._batch_size:
+            draws += 1
+            if draws > _MOST_DRAWS * self._batch_size:
+                raise InputError(
+                    f"of {draws} frames that were drawn to learn from, {len(images)} have an "
+                    f"object of {_MIN_AREA_SHARE:.2%} of the picture or more; label larger objects"
+                )
             image, track_map, class_of_track = self._drawn(random, len(images))
             example = self._example(image, track_map, class_of_track)
             if example is not None:
@@ -109,15 +124,17 @@ class FrameTrainer:
             if number is not None:
                 labels.append(number)
                 masks.append(mask)
-        if not masks:
+        if not masks and (class_of_track or (track_map == IGNORED).any()):
+            # A frame of objects that are too small, or cut off, is none without objects.
             return None
-        mask_tensor = torch.from_numpy(np.stack(masks))
+        height, width = track_map.shape
+        mask_tensor = torch.from_numpy(np.array(masks, np.bool_).reshape(-1, height, width))
         boxes = masks_to_boxes(mask_tensor)
         # The far edge of a pixel belongs to the object: xyxy is half-open.
         boxes[:, 2:] += 1
         target = {
             "boxes": boxes,
-            "labels": torch.tensor(labels),
+            "labels": torch.tensor(labels, dtype=torch.int64),
             "masks": mask_tensor.to(torch.uint8),
             "ignored": torch.from_numpy(track_map == IGNORED),
         }
@@ -180,11 +197,17 @@ def train_overseer(
     torch.manual_seed(plan.seed)
     network = _untrained_network(config, len(label_set.foreground))
     if start_from is not None:
-        changed = copy_weights(start_from, network)
+        changed = copy_weights(start_from, network, label_set)
+        new = [name for name in changed if ".details." not in name]
+        if learning == "details" and new:
+            raise ModelError(
+                f"details alone cannot be learned from {start_from}: it has no {new[0]} of these "
+                "classes; learn everything first, without --learn"
+            )
         if kept_share and changed:
             raise ModelError(
-                f"no share of {start_from} can be kept: it has no {changed[0]} of this shape, as "
-                "with other classes; leave out --keep-start"
+                f"no share of {start_from} can be kept: it has no {changed[0]} of this shape or of "
+                "these classes; leave out --keep-start"
             )
     if has_details(network):
         network.roi_heads.details.tell_apart(_numbers_of_things(label_set))

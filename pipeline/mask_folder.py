@@ -57,12 +57,10 @@ class MaskFolder:
     def ignored_region(self, index: int) -> NDArray[np.bool_] | None:
         """Return where the mask of a frame is left open, bool[H, W], or None where nowhere.
 
-        The value 0 is nothing there rather than open, since most masks have it as background.
-
         Raises:
             InputError: the PNG is damaged.
         """
-        values = set(self.label_set.ignored_values) - {0}
+        values = set(self.label_set.ignored_values)
         if not values or index >= len(self._files):
             return None
         region = np.isin(read_mask_values(self._files[index]), list(values))

@@ -7,6 +7,7 @@ import pytest
 from pipeline.errors import InputError, UsageError
 from pipeline.labels import CHOLECSEG8K
 from samples.theatre import Theatre
+from samples.theatre.clips import _clip_path
 from samples.theatre.effects import Effects, draw_effects
 from samples.theatre.looks import (
     FAMILIES,
@@ -225,6 +226,18 @@ def test_cut_outs_of_photographs_move_in_front_of_another(tmp_path):
     middles = [[np.argwhere(f.track_map == t).mean(0) for t in shown] for f in (first, later)]
     assert np.abs(np.subtract(*middles)).max() > 2
     assert {theatre.tracks[t] for t in shown} == {1}
+
+
+def test_clips_of_other_photographs_are_other_clips(tmp_path):
+    scenery = []
+    for folder, color in (("red", (0, 0, 200)), ("blue", (200, 0, 0))):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.full((60, 80, 3), color, np.uint8))
+        scenery.append(find_scenery(["photographs"], ["plain"], tmp_path / folder))
+    again = find_scenery(["photographs"], ["plain"], tmp_path / "red")
+    red, blue, known = (_clip_path(7, tmp_path, each) for each in (*scenery, again))
+    assert red != blue
+    assert red == known
 
 
 def test_looks_that_cannot_be_had_are_named(tmp_path):

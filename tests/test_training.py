@@ -11,12 +11,13 @@ from tensorboardX.proto import event_pb2
 from torch import nn
 
 from overseer.config import OverseerConfig
+from overseer.networks import build_network
 from overseer.pseudo_labels import PseudoLabels
 from overseer.train import FrameTrainer, train_overseer
 from pipeline import training
 from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
-from pipeline.labels import CHOLECSEG8K
+from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan, learning_rate_at, train
 from pipeline.training_curves import best_scores, last_scores, read_record
 from tracking.train import mask_losses
@@ -258,6 +259,22 @@ def test_a_right_mask_costs_less_than_a_wrong_one():
         assert right[name] < 0.05 < wrong[name]
 
 
+def test_what_the_labels_leave_open_moves_no_logit():
+    target, counted = torch.zeros(1, 16, 16), torch.ones(1, 16, 16)
+    target[:, 4:12, 4:12] = 1
+    counted[:, 8:] = 0
+    logits = torch.zeros(1, 1, 16, 16, requires_grad=True)
+    iou, presence = torch.ones(1, 1), torch.tensor([[20.0]])
+    losses = mask_losses(logits, iou, presence, target, counted)
+    (losses["focal"] + losses["dice"]).backward()
+    assert not logits.grad[:, :, 8:].any()
+    assert logits.grad[:, :, :8].all()
+    of_known = (target[:, None] - 0.5) * 20
+    of_known[:, :, 8:] = 20
+    right = mask_losses(of_known, iou, presence, target, counted)
+    assert all(float(right[name]) < 0.05 for name in ("focal", "dice", "iou"))
+
+
 def test_training_without_a_known_class_is_refused(tmp_path):
     clip = LabelledClip(
         images=np.zeros((1, 64, 64, 3), np.uint8),
@@ -275,6 +292,46 @@ def test_training_without_a_known_class_is_refused(tmp_path):
             folder=tmp_path,
             on_step=lambda *_: None,
         )
+
+
+def clip_of(track_map, **classes):
+    images = np.full((1, *track_map.shape, 3), 90, np.uint8)
+    tracks = {int(name[1:]): class_id for name, class_id in classes.items()}
+    return LabelledClip(images=images, track_maps=track_map[None], class_of_track=tracks)
+
+
+def test_frames_without_objects_are_learned_from():
+    object_map = np.zeros((64, 96), np.uint8)
+    object_map[10:40, 10:60] = 1
+    clips = [clip_of(object_map, t1=1), *(clip_of(np.zeros((64, 96), np.uint8)) for _ in range(3))]
+    network = build_network(OverseerConfig(channels=16, image_size=128), 1).train()
+    trainer = FrameTrainer(network, clips, INSTRUMENTS, 4, 0)
+    counts = [
+        len(target["boxes"]) for step in range(5) for target in trainer.batch_of_step(step)[1]
+    ]
+    assert {0, 1} == set(counts)
+    assert all(torch.isfinite(value) for value in trainer.losses_of_step(0).values())
+
+
+def test_objects_that_are_too_small_to_learn_are_said_instead_of_drawn_for_ever():
+    speck = np.zeros((270, 480), np.uint8)
+    speck[100:104, 100:104] = 1
+    trainer = FrameTrainer(None, [clip_of(speck, t1=1)], INSTRUMENTS, 2, 0)
+    with pytest.raises(InputError, match="label larger objects"):
+        trainer.batch_of_step(0)
+
+
+def test_a_step_learns_the_same_whatever_was_drawn_before():
+    object_map = np.zeros((64, 96), np.uint8)
+    object_map[10:40, 10:60] = 1
+    network = build_network(OverseerConfig(channels=16, image_size=128), 1).train()
+    trainer = FrameTrainer(network, [clip_of(object_map, t1=1)], INSTRUMENTS, 2, 0)
+    first = trainer.losses_of_step(3)
+    torch.rand(5)
+    again = trainer.losses_of_step(3)
+    assert {name: float(value.detach()) for name, value in first.items()} == {
+        name: float(value.detach()) for name, value in again.items()
+    }
 
 
 def test_every_second_frame_is_one_without_labels_drawn_by_its_weight():

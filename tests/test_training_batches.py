@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import InputError
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from tracking.training_batches import Stage, sample_batch
 
 
@@ -100,3 +100,16 @@ def test_clips_without_an_object_to_follow_are_refused_instead_of_drawn_for_ever
     stage = Stage(until=1.0, clips=2, frames=2, tracks=1)
     with pytest.raises(InputError, match="0 have an object that is large enough to follow"):
         sample_batch(np.random.default_rng(0), [empty], ZeroFeatures(), stage, 64)
+
+
+def test_what_the_labels_leave_open_goes_with_the_targets():
+    clip = moving_square()
+    maps = np.array(clip.track_maps)
+    maps[:, -16:] = IGNORED
+    stage = Stage(until=1.0, clips=1, frames=2, tracks=2)
+    random = np.random.default_rng(0)
+    batch = sample_batch(random, [replace(clip, track_maps=maps)], ZeroFeatures(), stage, 64)
+    assert batch.ignored.shape == batch.targets.shape
+    assert float(batch.ignored.mean()) == pytest.approx(16 / maps.shape[1], abs=0.02)
+    assert not (batch.ignored * batch.targets).any()
+    assert sample_batch(random, [clip], ZeroFeatures(), stage, 64).ignored is None

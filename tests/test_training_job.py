@@ -1,5 +1,6 @@
 """Training jobs: what is read, what is refused, and the model folder that they leave."""
 
+import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -19,9 +20,9 @@ from overseer.mask_rcnn import (
 from overseer.model_folders import overseer_labels
 from overseer.networks import build_network
 from overseer.train import FrameTrainer
-from pipeline.errors import ModelError, OutputError, UsageError
+from pipeline.errors import InputError, ModelError, OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
-from pipeline.labels import INSTRUMENTS
+from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from pipeline.training import TrainingPlan
 from tests.conftest import annotated_frame, rectangle, write_set
 from tests.small_training import LABELS, TINY, data_job, drawn_clips, job, write_data_set
@@ -234,6 +235,44 @@ def test_no_share_can_be_kept_of_an_overseer_with_other_classes(job, tmp_path):
     )
     with pytest.raises(ModelError, match="leave out --keep-start"):
         train_overseer_job(replace(further, kept_share=0.5), config=TINY, batch_size=1)
+
+
+def test_heads_of_as_many_other_classes_are_made_anew(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    network = build_network(TINY, 12)
+    renamed = replace(
+        CHOLECSEG8K,
+        classes=tuple(replace(label, name=f"{label.name}!") for label in CHOLECSEG8K.classes),
+    )
+    assert copy_weights(first, network, CHOLECSEG8K) == []
+    changed = copy_weights(first, network, renamed)
+    assert any("cls_score" in name for name in changed)
+    assert not any("body" in name or "mask_head" in name for name in changed)
+
+
+def test_details_alone_are_not_learned_beside_heads_that_know_nothing(job, tmp_path):
+    first = train_overseer_job(job, config=TINY, batch_size=1)
+    write_data_set(tmp_path / "data", 1)
+    labels = [{"id": 1, "name": "Tool", "value": 255}, {"id": 2, "name": "Clip", "value": 9}]
+    (tmp_path / "labels.json").write_text(json.dumps({"name": "two", "classes": labels}))
+    further = replace(
+        job,
+        data=str(tmp_path / "data"),
+        labels=tmp_path / "labels.json",
+        out=tmp_path / "next",
+        start_from=str(first),
+        learning="details",
+    )
+    with pytest.raises(ModelError, match="details alone cannot be learned from"):
+        train_overseer_job(further, config=replace(TINY, detail_channels=8), batch_size=1)
+
+
+def test_data_that_is_not_there_leaves_no_training_in_the_way(data_job, tmp_path):
+    wrong = replace(data_job, data=str(tmp_path / "nope"))
+    with pytest.raises(InputError):
+        train_overseer_job(wrong, config=TINY, batch_size=1)
+    assert not data_job.out.exists()
+    train_overseer_job(data_job, config=TINY, batch_size=1)
 
 
 def test_a_share_can_only_be_kept_of_something(job):

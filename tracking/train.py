@@ -70,8 +70,11 @@ _GROUP_SHARES = {"mask": 0.4, "rough-mask": 0.2, "box": 0.0, "points": 0.0}
 _CPU = torch.device("cpu")
 
 
+_SURE_OF_NOTHING = -20.0
+
+
 def mask_losses(
-    logits: Tensor, ious: Tensor, presence: Tensor, target: Tensor
+    logits: Tensor, ious: Tensor, presence: Tensor, target: Tensor, counted: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Compute SAM-2's losses for one frame.
 
@@ -80,12 +83,18 @@ def mask_losses(
         ious: float32[B, M], predicted IoU 0..1.
         presence: float32[B, 1], logit of the object being visible.
         target: float32[B, h, w], covered share of each pixel 0..1.
+        counted: float32[B, h, w], 1 where the target says something and 0 where it is ignored; None
+            if nothing is.
 
     Returns:
         Named scalar losses, weighted.
     """
     visible = (target.flatten(1).amax(1) > 0.5).float()
     goal = target[:, None].expand_as(logits)
+    if counted is not None:
+        # Where nothing is known the logit is taken for sure of nothing, and moves nobody.
+        logits = torch.where(counted[:, None] > 0, logits, _SURE_OF_NOTHING)
+        goal = goal * counted[:, None]
     probability = logits.sigmoid()
     plain = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
     focal = (plain * (probability - goal).abs().square()).mean((2, 3))
@@ -168,6 +177,10 @@ class ClipTrainer:
         }
         device = network.device
         goals = F.interpolate(batch.targets.to(device), scale_factor=0.25, mode="area")
+        counted = None
+        if batch.ignored is not None:
+            open_share = F.interpolate(batch.ignored.to(device), scale_factor=0.25, mode="area")
+            counted = (open_share == 0).float()
         # A later re-prompt of some clips, as the policies give them.
         reprompt = int(random.integers(2, frames)) if frames > 2 and random.random() < 0.4 else -1
         losses = []
@@ -194,7 +207,8 @@ class ClipTrainer:
             logits, _, ious, low_res, high_res, pointer, presence = heads
             output["pred_masks"], output["obj_ptr"] = low_res, pointer
             if inputs["mask_inputs"] is None:
-                losses.append(mask_losses(logits, ious, presence, goals[:, frame]))
+                of_frame = None if counted is None else counted[:, frame]
+                losses.append(mask_losses(logits, ious, presence, goals[:, frame], of_frame))
             if frame + 1 < frames:
                 network._encode_memory_in_output(
                     current, sizes, inputs["point_inputs"], True, high_res, presence, output

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import InputError
-from pipeline.labelled_clip import LabelledClip, masks_of_map
+from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
 from pipeline.masks import boxes_of_masks
 from tracking.regions import Region, region_around
 from tracking.trunk_features import TrunkFeatures
@@ -64,11 +64,13 @@ class TrackBatch:
         features: trunk features of each stride, float32[clips * T, C, h, w].
         targets: float32[B, T, S, S], true masks at the network's input size.
         clip_of_row: int64[B], which clip each row follows.
+        ignored: float32[B, T, S, S], 1 where the labels are left open; None if they are nowhere.
     """
 
     features: list[Tensor]
     targets: Tensor
     clip_of_row: Tensor
+    ignored: Tensor | None = None
 
 
 def sample_batch(
@@ -97,6 +99,7 @@ def sample_batch(
     """
     features: list[list[Tensor]] = []
     targets = []
+    ignored: list[NDArray[np.bool_]] = []
     draws = 0
     while len(features) < stage.clips:
         draws += 1
@@ -127,10 +130,13 @@ def sample_batch(
             continue
         features.append(trunk.features(number, frames, region))
         targets += masks
+        ignored += [_masks_of([IGNORED], maps, image_size)] * stage.tracks
+    regions = np.array(ignored)
     return TrackBatch(
         features=[torch.cat(level) for level in zip(*features, strict=True)],
         targets=torch.from_numpy(np.array(targets)).float(),
         clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
+        ignored=torch.from_numpy(regions).float() if regions.any() else None,
     )
 
 

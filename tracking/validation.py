@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.annotate import Tracker
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt, PromptReason, TrackedMasks
 
@@ -86,7 +86,8 @@ def _overlaps(tracked: TrackedMasks, track_map: NDArray[np.uint8]) -> list[tuple
     overlaps: list[tuple[int, float]] = []
     for track_id, mask in zip(tracked.track_ids.tolist(), tracked.masks, strict=True):
         true = track_map == track_id
-        union = np.count_nonzero(mask | true)
+        found = mask & (track_map != IGNORED)
+        union = np.count_nonzero(found | true)
         if union:
-            overlaps.append((track_id, float(np.count_nonzero(mask & true) / union)))
+            overlaps.append((track_id, float(np.count_nonzero(found & true) / union)))
     return overlaps

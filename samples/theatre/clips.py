@@ -54,7 +54,9 @@ def draw_clip(
 
 
 def _clip_path(seed: int, folder: Path, scenery: Scenery) -> Path:
-    return folder / f"{scenery.family(seed)}-{scenery.look(seed).name}-{seed}"
+    look = scenery.look(seed)
+    made_of = f"-{look.content}" if look.content else ""
+    return folder / f"{scenery.family(seed)}-{look.name}{made_of}-{seed}"
 
 
 def _store_clip(

@@ -17,6 +17,7 @@ from samples.theatre.organs import BLOOD, TissueLayer, base_layer, floating_laye
 from samples.theatre.photographs import (
     CUT_OUT_TRACKS,
     CUT_OUTS,
+    content_of,
     cut_out_layers,
     find_pictures,
 )
@@ -48,6 +49,8 @@ class Look:
         blood_track: track of blood that spreads, 0 where it is not annotated.
         instrument_width: factor on the width of its instruments.
         saturation: of the picture, 0 (grey) .. 1.
+        content: hash of what it is made of besides, such as photographs; tells looks of one name
+            apart.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Look:
     blood_track: int = 0
     instrument_width: float = 1.0
     saturation: float = 1.0
+    content: str = ""
 
 
 def _abdomen(
@@ -129,6 +133,7 @@ def photograph_look(folder: Path) -> Look:
         layers=partial(cut_out_layers, pictures),
         class_of_tissue=dict.fromkeys(CUT_OUT_TRACKS, 1),
         class_of_kind={"grasper": 1, "probe": 1},
+        content=content_of(pictures),
     )
 
 

@@ -1,5 +1,6 @@
 """Sheets cut out of photographs, to teach a tracker real textures and outlines."""
 
+import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +36,14 @@ def find_pictures(folder: Path) -> tuple[Path, ...]:
     if not files:
         raise InputError(f"{folder} holds no photographs; give a folder with JPEG or PNG files")
     return tuple(files)
+
+
+def content_of(pictures: Sequence[Path]) -> str:
+    """Return a hash of pictures in their order, 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in pictures:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
 
 
 def cut_out_layers(
