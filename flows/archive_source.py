@@ -57,7 +57,8 @@ def find_videos(source: str) -> list[FoundVideo]:
     Args:
         source: a folder, which is searched with all its subfolders; one video; a pattern such as
             `ops/2026-*/*.mp4`; a CSV or Parquet file with a column `video` of paths, also of
-            folders of frames, or addresses; or an address of fsspec, such as `s3://bucket/operations`.
+            folders of frames, or addresses; or an address of fsspec, such as
+            `s3://bucket/operations`.
 
     Returns:
         The videos; those with a `problem` cannot be annotated: what a manifest lists is not there,
@@ -81,7 +82,9 @@ def find_videos(source: str) -> list[FoundVideo]:
             f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
             "or an address such as s3://bucket/folder"
         )
-    return list(_with_distinct_names(natsorted(found, key=lambda video: video.name)))
+    # What cannot be annotated takes no name from what can.
+    in_order = natsorted(found, key=lambda video: (video.name, video.problem is not None))
+    return list(_with_distinct_names(in_order))
 
 
 def _in_folder(folder: Path) -> Iterator[FoundVideo]:

@@ -22,12 +22,7 @@ from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
 from pipeline.file_names import require_printable
 from pipeline.matroska import declared_bytes
-from pipeline.packet_times import (
-    is_before,
-    shown_times,
-    tell_frames_apart,
-    tell_order_of_decoding,
-)
+from pipeline.packet_times import has_decoding_times, is_before, shown_times, tell_frames_apart
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
 
@@ -168,7 +163,7 @@ class VideoFile:
                 rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
                 times = shown_times(container.demux(stream))
-                if tell_order_of_decoding(container):
+                if has_decoding_times(container):
                     times = [None] * len(times)
                 coded = stream.width, stream.height
         except (av.error.FFmpegError, OSError) as error:

@@ -63,7 +63,7 @@ def tell_frames_apart(times: Sequence[int | None]) -> bool:
     return bool((np.abs(moved) <= _MOST_REORDERED).all())
 
 
-def tell_order_of_decoding(container: av.container.InputContainer) -> bool:
+def has_decoding_times(container: av.container.InputContainer) -> bool:
     """Return whether a file's times are of the order of decoding, which AVI alone knows."""
     codec = container.streams.video[0].codec_context
     return container.format.name == "avi" and codec.has_b_frames

@@ -80,6 +80,14 @@ def test_what_cannot_be_annotated_does_not_stop_the_others(tmp_path):
     }
 
 
+def test_what_is_gone_takes_no_name_from_what_is_there(tmp_path):
+    touch(tmp_path / "op1.mkv")
+    manifest = tmp_path / "list.csv"
+    manifest.write_text("video\nop1.mp4\nop1.mkv\n")
+    found = {video.name: video.problem is None for video in find_videos(str(manifest))}
+    assert found == {"op1": True, "op1.mp4": False}
+
+
 def test_a_manifest_may_list_folders_of_frames(tmp_path):
     for number in range(3):
         touch(tmp_path / "op.2026" / f"{number}.png")

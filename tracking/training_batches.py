@@ -131,12 +131,11 @@ def sample_batch(
         features.append(trunk.features(number, frames, region))
         targets += masks
         ignored += [_masks_of([IGNORED], maps, image_size)] * stage.tracks
-    regions = np.array(ignored)
     return TrackBatch(
         features=[torch.cat(level) for level in zip(*features, strict=True)],
         targets=torch.from_numpy(np.array(targets)).float(),
         clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
-        ignored=torch.from_numpy(regions).float() if regions.any() else None,
+        ignored=torch.from_numpy(np.array(ignored)).float() if np.any(ignored) else None,
     )
 
 
