@@ -9,6 +9,9 @@ from pipeline.errors import InputError
 
 ClassKind = Literal["thing", "stuff", "background"]
 
+# A grey level as red * 65536 + green * 256 + blue.
+GREY_AS_COLOUR = 0x010101
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelClass:
@@ -168,8 +171,12 @@ def numbered_class(number: int, name: str, kind: ClassKind = "thing") -> LabelCl
 
 
 def unnamed_label_set(values: list[int]) -> LabelSet:
-    """Return a label set for masks without a description: each value is a class of its own."""
-    classes = tuple(numbered_class(value, f"class {value}") for value in sorted(set(values) - {0}))
+    """Return a label set for masks without a description: each value is a class of its own.
+
+    A value of grey pictures that RGB pictures have as a colour is that colour's class.
+    """
+    found = {value for value in values if value and value * GREY_AS_COLOUR not in values}
+    classes = tuple(numbered_class(value, f"class {value}") for value in sorted(found))
     return LabelSet(name="unnamed", classes=classes)
 
 

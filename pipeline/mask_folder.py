@@ -9,10 +9,12 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
-from pipeline.labels import LabelClass, LabelSet, unnamed_label_set
+from pipeline.labels import GREY_AS_COLOUR, LabelClass, LabelSet, unnamed_label_set
 from pipeline.masks import encode_mask
 from pipeline.picture_files import list_images
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+_MOST_GREY = 255
 
 
 class MaskFolder:
@@ -60,10 +62,12 @@ class MaskFolder:
         Raises:
             InputError: the PNG is damaged.
         """
-        values = set(self.label_set.ignored_values)
+        known = {label.value for label in self.label_set.classes}
+        values = set(self.label_set.ignored_values) - known
         if not values or index >= len(self._files):
             return None
-        region = np.isin(read_mask_values(self._files[index]), list(values))
+        found = in_colours(read_mask_values(self._files[index]), self.label_set)
+        region = np.isin(found, list(values))
         return region if region.any() else None
 
     def _tracks(self, file: Path) -> tuple[TrackAnnotation, ...]:
@@ -99,8 +103,8 @@ def class_regions(
     Raises:
         InputError: a value is not known.
     """
+    values, known = in_colours(values, label_set), _known_values(label_set)
     present = {int(value) for value in np.unique(values)}
-    known = {0, *label_set.ignored_values, *(label.value for label in label_set.classes)}
     if present - known:
         raise InputError(
             f"{path} has the value {min(present - known)}, which label set {label_set.name} does "
@@ -109,6 +113,26 @@ def class_regions(
     return [
         (label, values == label.value) for label in label_set.foreground if label.value in present
     ]
+
+
+def in_colours(values: NDArray[np.int64], label_set: LabelSet) -> NDArray[np.int64]:
+    """Return values of a grey picture as those of colours, if these alone are known.
+
+    A frame of RGB masks may show black, grey and white alone, and is then read as a grey one.
+
+    Args:
+        values: int64[H, W], from `read_mask_values`.
+        label_set: what is known.
+    """
+    known, present = _known_values(label_set), set(np.unique(values).tolist())
+    is_grey = max(present, default=0) <= _MOST_GREY
+    if present <= known or not is_grey or not {v * GREY_AS_COLOUR for v in present} <= known:
+        return values
+    return values * GREY_AS_COLOUR
+
+
+def _known_values(label_set: LabelSet) -> set[int]:
+    return {0, *label_set.ignored_values, *(label.value for label in label_set.classes)}
 
 
 def distinct_mask_values(path: Path) -> set[int]:

@@ -83,3 +83,30 @@ def test_a_set_is_opened_as_a_set(tmp_path, clip_info, labels):
 
     write(tmp_path / "clip.annset", clip_info, labels, 2)
     assert isinstance(open_masks(tmp_path / "clip.annset"), AnnotationSet)
+
+
+def test_white_is_one_class_whether_or_not_a_frame_has_colours(tmp_path):
+    white = np.zeros((8, 8, 3), np.uint8)
+    white[:4] = 255
+    colored = white.copy()
+    colored[6:] = (0, 200, 0)
+    for name, values in (("0", white), ("1", colored)):
+        Image.fromarray(values).save(tmp_path / f"{name}.png")
+    masks = MaskFolder(tmp_path)
+    assert [label.value for label in masks.label_set.classes] == [200 << 8, 0xFFFFFF]
+    areas = [
+        {track.class_id: int(decode_mask(track.rle).sum()) for track in frame.tracks}
+        for frame in masks.frames()
+    ]
+    assert areas == [{0xFFFFFF: 32}, {200 << 8: 16, 0xFFFFFF: 32}]
+    ignoring = replace(
+        masks.label_set, classes=masks.label_set.classes[:1], ignored_values=(0xFFFFFF,)
+    )
+    assert MaskFolder(tmp_path, ignoring).ignored_region(0).sum() == 32
+
+
+def test_large_values_of_grey_pictures_are_no_colours(tmp_path):
+    for name, value in (("0", 5), ("1", 300)):
+        Image.fromarray(np.full((8, 8), value, np.uint16)).save(tmp_path / f"{name}.png")
+    frames = list(MaskFolder(tmp_path).frames())
+    assert [track.class_id for frame in frames for track in frame.tracks] == [5, 300]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
-from pipeline.mask_folder import class_regions
+from pipeline.mask_folder import class_regions, in_colours
 from pipeline.masks import connected_parts
 from pipeline.picture_files import read_image
 
@@ -143,6 +143,7 @@ def instances_of_values(
     Raises:
         InputError: a value is not known.
     """
+    values = in_colours(values, label_set)
     ignored = np.isin(values, label_set.ignored_values)
     if ignored.any():
         yield None, ignored
