@@ -28,6 +28,7 @@ def test_a_schedule_is_read():
     [
         ("soon", None, "--every soon is not a time"),
         ("0m", None, "--every 0m is not a time"),
+        ("99999999999d", None, "--every 99999999999d is too long"),
         (None, "0 25 * * *", "is not a cron line"),
         (None, "nightly", "is not a cron line"),
         (None, None, "give either --every"),
