@@ -1,6 +1,5 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
-import hashlib
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
@@ -17,6 +16,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from pipeline.content_hash import hash_files
 from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
 from pipeline.decode_ahead import decode_ahead
 from pipeline.errors import InputError
@@ -177,7 +177,7 @@ class VideoFile:
         self.info = VideoInfo(
             name=path.stem,
             path=path.resolve(),
-            sha256=_hash_files([path]),
+            sha256=hash_files([path]),
             width=width,
             height=height,
             frame_count=len(times),
@@ -303,7 +303,7 @@ class FrameFolder:
         self.info = VideoInfo(
             name=path.resolve().name,
             path=path.resolve(),
-            sha256=_hash_files(self._files),
+            sha256=hash_files(self._files),
             width=width,
             height=height,
             frame_count=len(self._files),
@@ -380,17 +380,3 @@ def _filled(
 
 def _limit(frame_count: int, max_frames: int | None) -> int:
     return frame_count if max_frames is None else min(frame_count, max_frames)
-
-
-def _hash_files(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            with file.open("rb") as content:
-                while chunk := content.read(1 << 20):
-                    digest.update(chunk)
-        except OSError as error:
-            raise InputError(
-                f"{file} cannot be read ({error.strerror}); replace or remove it"
-            ) from error
-    return digest.hexdigest()

@@ -124,7 +124,11 @@ def in_colours(values: NDArray[np.int64], label_set: LabelSet) -> NDArray[np.int
         values: int64[H, W], from `read_mask_values`.
         label_set: what is known.
     """
-    known, present = _known_values(label_set), set(np.unique(values).tolist())
+    known = _known_values(label_set)
+    # Most label sets have none, and looking through a mask takes long.
+    if not any(value > _MOST_GREY and value % GREY_AS_COLOUR == 0 for value in known):
+        return values
+    present = set(np.unique(values).tolist())
     is_grey = max(present, default=0) <= _MOST_GREY
     if present <= known or not is_grey or not {v * GREY_AS_COLOUR for v in present} <= known:
         return values

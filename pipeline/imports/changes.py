@@ -178,7 +178,9 @@ class _Identities:
 
 def _ids_ever_used(annotated: AnnotationSet) -> set[int]:
     """Return the ids of all tracks that a set has or had; one that is gone is not given again."""
-    shown = {track.track_id for frame in annotated.frames() for track in frame.tracks}
+    parts = range(annotated.manifest.parts)
+    rows = (row for part in parts for row in annotated.rows("masks", part, ["track_id"]))
+    shown = {row["track_id"] for row in rows}
     prompted = {prompt.track_id for _, prompt in annotated.prompts()}
     return shown | prompted | deletions_of(annotated).keys()
 

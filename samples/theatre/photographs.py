@@ -1,6 +1,5 @@
 """Sheets cut out of photographs, to teach a tracker real textures and outlines."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.content_hash import hash_files
 from pipeline.errors import InputError
 from pipeline.labels import LabelClass, LabelSet
 from pipeline.picture_files import read_image
@@ -40,10 +40,7 @@ def find_pictures(folder: Path) -> tuple[Path, ...]:
 
 def content_of(pictures: Sequence[Path]) -> str:
     """Return a hash of pictures in their order, 12 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in pictures:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:12]
+    return hash_files(pictures)[:12]
 
 
 def cut_out_layers(
