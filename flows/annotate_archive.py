@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.runtime import task_run
 
 from flows.archive_copies import local_copy, remove_left_copies
-from flows.archive_ledger import Entry, EntryState, Ledger, this_process
+from flows.archive_ledger import Entry, EntryState, LeaseLostError, Ledger, this_process
 from flows.archive_source import find_videos
 from flows.event_log import EventLog
 from flows.job_identity import job_identity
@@ -114,6 +114,9 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
         ledger.settle(name, owner, EntryState.WAITING)
         log.add("stopped", name)
         return EntryState.WAITING
+    except LeaseLostError as error:
+        log.add("left", name, reason=str(error))
+        return EntryState.RUNNING
     except Exception as error:
         known = isinstance(error, ScopelineError)
         reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
@@ -299,9 +302,9 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
     Videos that another process annotates are waited for, but on a schedule: there the next
     look sees what became of them.
     """
-    deaths, idle_rounds = _Deaths(), 0
+    deaths, idle_rounds, wanted = _Deaths(), 0, set(pending)
     while not stop_asked():
-        left = [entry for entry in ledger.entries() if entry.name in pending and _is_open(entry)]
+        left = [entry for entry in ledger.entries() if entry.name in wanted and _is_open(entry)]
         free = [entry for entry in left if not entry.is_held]
         scheduled = job.tries is not None
         if not left or (scheduled and not free):
@@ -310,10 +313,11 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
             time.sleep(_POLL_S)
             continue
         names = [entry.name for entry in free]
+        begun_now = set(names)
         annotate_waiting.with_options(task_runner=task_runner(job.runner, job.workers))(
             job, names, len(names)
         )
-        after = [entry for entry in ledger.entries() if entry.name in names]
+        after = [entry for entry in ledger.entries() if entry.name in begun_now]
         begun = sum(entry.tries for entry in after) - sum(entry.tries for entry in free)
         idle_rounds = 0 if begun else idle_rounds + 1
         if idle_rounds >= _MOST_DEATHS and not stop_asked():

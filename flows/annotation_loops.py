@@ -1,11 +1,13 @@
 """What annotates a video as its settings say: the models, the policy and the loop around them."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from flows.given_prompts import given_policy, open_given
+from flows.job_identity import describe_overseer, describe_tracker
 from flows.memory_pools import share_memory_pools
 from flows.models import (
     choose_device,
@@ -25,31 +27,47 @@ from pipeline.optical_flow import shrunk_size
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
 from pipeline.sasvi import Sasvi
 from pipeline.steadied import LONGER_SIDE_PX, Steadied
-from tracking.mask_choice import surest_masks
+from tracking.mask_choice import MaskChoice, surest_masks
 
 # Pictures that are hardly larger than what is needed are taken as they are.
 _WORTH_SHRINKING = 0.75
 
 
-@lru_cache(maxsize=2)
-def _open_models(
-    overseer: str | None,
-    weights: Path | None,
-    tracker: str | None,
-    device: str,
-    runtime: Runtime,
-    precision: PrecisionName,
-) -> tuple[Any, Any]:
-    """Load models once for all the videos of a process; None is not loaded."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Model:
+    """A model to be loaded; those of equal fields are one and the same.
+
+    Attributes:
+        name: of the model, or its folder or checkpoint.
+        content: the hashes of its files, which may be replaced while a process lives.
+        device: where it runs.
+        runtime: what computes it.
+        precision: of its numbers.
+        weights: checkpoint of a published overseer.
+    """
+
+    name: str
+    content: tuple[tuple[str, str], ...]
+    device: str
+    runtime: Runtime
+    precision: PrecisionName
+    weights: Path | None = None
+
+
+@lru_cache(maxsize=1)
+def _open_overseer(model: _Model) -> Any:
     share_memory_pools()
-    place = choose_device(device)
-    how = runtime, choose_precision(precision, place)
-    # An overseer errs now and then: a track that holds on to what it was holds on to that as well.
-    choice = None if overseer is None else surest_masks
-    return (
-        open_overseer(overseer, place, weights, *how) if overseer is not None else None,
-        open_tracker(tracker, place, *how, choice) if tracker is not None else None,
-    )
+    place = choose_device(model.device)
+    precision = choose_precision(model.precision, place)
+    return open_overseer(model.name, place, model.weights, model.runtime, precision)
+
+
+@lru_cache(maxsize=2)
+def _open_tracker(model: _Model, choice: MaskChoice | None) -> Any:
+    share_memory_pools()
+    place = choose_device(model.device)
+    precision = choose_precision(model.precision, place)
+    return open_tracker(model.name, place, model.runtime, precision, choice)
 
 
 def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
@@ -59,17 +77,30 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
         ModelError: one is unknown or does not load.
         UsageError: the device or the runtime is not there.
     """
-    overseer, tracker = _open_models(
-        None if settings.policy == "given" else settings.overseer,
-        settings.overseer_weights,
-        None if settings.policy == "framewise" else settings.tracker,
-        settings.device,
-        settings.runtime,
-        settings.precision,
-    )
+    how: dict[str, Any] = settings.model_dump(include={"device", "runtime", "precision"})
+    overseer = tracker = choice = None
+    if settings.policy != "given":
+        name, weights = settings.overseer, settings.overseer_weights
+        content = tuple(describe_overseer(name, weights).items())
+        overseer = _open_overseer(_Model(name=name, content=content, weights=weights, **how))
+        # It errs now and then: a track that holds on to what it was holds on to that as well.
+        choice = surest_masks
+    if settings.policy != "framewise":
+        content = tuple(describe_tracker(settings.tracker).items())
+        tracker = _open_tracker(_Model(name=settings.tracker, content=content, **how), choice)
     if overseer is not None and settings.overseer_views == "mirrored":
         return overseer.mirrored, tracker
     return overseer, tracker
+
+
+def numbers_of(settings: AnnotateSettings) -> dict[str, str]:
+    """Return what computes the networks and in which numbers: others give slightly other masks.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    precision = choose_precision(settings.precision, choose_device(settings.device))
+    return {"runtime": settings.runtime, "precision": precision}
 
 
 def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLoop, Any]:

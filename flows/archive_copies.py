@@ -30,7 +30,8 @@ def local_copy(entry: Entry, out: Path) -> Iterator[Path]:
         _fetch(entry.address, path)
         yield path
     finally:
-        shutil.rmtree(folder)
+        # What cannot be removed now is so at the next run, and hides no error of this one.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_name(entry: Entry) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from flows.archive_source import FoundVideo
-from pipeline.errors import OutputError
+from pipeline.errors import AnnotationAbandonedError, OutputError
 
 FOLDER = ".scopeline"
 _FILE = "ledger.sqlite"
@@ -109,7 +109,7 @@ class Entry:
         return (self.lease_until or 0.0) > time.time() and not _is_dead(self.owner)
 
 
-class LeaseLostError(OutputError):
+class LeaseLostError(AnnotationAbandonedError):
     """Another process has taken over the video."""
 
 

@@ -45,11 +45,6 @@ class FoundVideo:
     modified: str
     problem: str | None = None
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether it must be fetched before it can be decoded."""
-        return "://" in self.address
-
 
 def find_videos(source: str) -> list[FoundVideo]:
     """Find the videos of an archive, in natural order.

@@ -27,7 +27,7 @@ from flows.training_material import Material, labelled_material
 from flows.video_job import VideoJob, annotate_job
 from overseer.config import OverseerConfig
 from pipeline.class_regions import merge_by_class, without_regions
-from pipeline.errors import UsageError
+from pipeline.errors import OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
@@ -250,7 +250,9 @@ def _open_regions(clips: Sequence[LabelledClip]) -> dict[int, NDArray[np.bool_]]
 def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, clip in enumerate(clips):
-        cv2.imwrite(str(folder / f"{index:06}.png"), clip.images[0][..., ::-1])
+        path = folder / f"{index:06}.png"
+        if not cv2.imwrite(str(path), clip.images[0][..., ::-1]):
+            raise OutputError(f"{path} cannot be written; free space or choose another --out")
 
 
 def _score(
@@ -286,4 +288,5 @@ def _draw(points: Sequence[BudgetPoint], path: Path) -> None:
     axes.set(xlabel="labelled frames", ylabel="mean IoU", ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(path)
+    with replaced_file(path) as draft:
+        figure.savefig(draft, format=path.suffix[1:])

@@ -13,6 +13,7 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan
+from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
 
 THEATRE = "theatre"
@@ -113,6 +114,7 @@ def _identity(job: TrainingJob, kind: str, options: dict[str, Any]) -> dict[str,
         "labels": str(job.labels),
         "looks": [" ".join((look.name, look.content)).strip() for look in job.scenery.looks],
         "families": list(job.scenery.families),
+        "edition": EDITION if job.data == THEATRE else None,
         "clips": job.clips,
         "start_from": job.start_from,
         "validation_split": job.validation_split,

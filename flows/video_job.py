@@ -153,8 +153,11 @@ def annotating(
         tidy(existing)
         return
     # Importing what loads the networks takes seconds, which a finished set or no video does not.
-    from flows.annotation_loops import open_loop, picture_size
+    from flows.annotation_loops import numbers_of, open_loop, picture_size
 
+    manifest = manifest.model_copy(
+        update={"software": manifest.software | numbers_of(job.settings)}
+    )
     saved = None if existing is None else resumable_state(existing, manifest)
     loop, tracker = open_loop(video.info, job.settings)
     video = video.shrunk_to(picture_size(video.info, job.settings))
@@ -198,17 +201,18 @@ def _write(
             yield batch
             with counters.annotating.clock():
                 frames = loop.step(batch)
+            done += len(batch)
+            # Before anything is written: whoever is told may say that the set is another's now.
+            report(done)
             with counters.writing.clock():
                 writer.add_batch(frames, loop.state)
             counters.annotating.frames += len(batch)
             counters.writing.frames += len(frames)
-            done += len(batch)
-            report(done)
             if should_stop():
                 writer.checkpoint(loop.state)
                 raise AnnotationStoppedError(
-                    f"{writer.path} was left unfinished after {done} frames; the same command "
-                    "goes on from there"
+                    f"{writer.path} was left unfinished after {writer.frame_count} frames; the "
+                    "same command goes on from there"
                 )
     except InputError:
         # The frames before a damaged one are as good as ever.

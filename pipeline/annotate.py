@@ -29,7 +29,7 @@ from pipeline.records import (
     Prompt,
     TrackedMasks,
 )
-from pipeline.scene_changes import FrameSigns, SceneWatch
+from pipeline.scene_changes import NO_SIGNS, FrameSigns, SceneWatch
 
 
 class Overseer(Protocol):
@@ -188,7 +188,11 @@ class PromptedTracking:
 
     def step(self, batch: FrameBatch) -> list[FrameAnnotation]:
         """Take the next batch; returns the frames, in order, that nothing can change any more."""
-        signs = [self._watch.look(image) for image in batch.images]
+        signs = [
+            # In place of a frame that cannot be decoded stands another one.
+            NO_SIGNS if index in batch.undecodable else self._watch.look(image)
+            for index, image in zip(batch.indices.tolist(), batch.images, strict=True)
+        ]
         seen = _look(batch, signs, self._overseer, self._policy)
         self._tracker.encode_ahead(batch.indices.tolist(), batch.images)
         done = []

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.annotation_rows import SCHEMAS, part_name, rows_of_frames
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import InputError, OutputError, ScopelineError
+from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
 from pipeline.frames import VideoInfo
 from pipeline.labels import LabelSet
 from pipeline.loop_state import LoopState, SavedState, latest_state, remove_states, save_state
@@ -72,7 +72,7 @@ def tidy(existing: AnnotationSet) -> None:
     remove_states(existing.path / _RESUME)
 
 
-class AnnotationStoppedError(ScopelineError):
+class AnnotationStoppedError(AnnotationAbandonedError):
     """An annotation was asked to stop, and did so after a commit."""
 
 
@@ -143,6 +143,11 @@ class AnnotationSetWriter:
         for part in range(saved.part_count):
             self._note_classes(part, written.rows("masks", part, ["track_id", "class_id"]))
 
+    @property
+    def frame_count(self) -> int:
+        """How many frames are committed."""
+        return self._manifest.counts.frames
+
     def __enter__(self) -> "AnnotationSetWriter":
         """Begin writing."""
         return self
@@ -160,8 +165,8 @@ class AnnotationSetWriter:
             self._update(state="complete")
             remove_states(self.path / _RESUME)
             return
-        if isinstance(error, AnnotationStoppedError):
-            # Asked to stop after a commit: the set says that it is running, and goes on from it.
+        if isinstance(error, AnnotationAbandonedError):
+            # The set says that it is running; what another process has written since stays so.
             return
         try:
             self._commit_all()

@@ -2,22 +2,44 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.errors import InputError
 from pipeline.records import FrameBatch
 
 # A healthy decoder needs milliseconds for a frame; whatever makes one hang, waiting must end.
 _DECODE_TIMEOUT_S = 120.0
+_Decoded = TypeVar("_Decoded")
 
 
-def decode_ahead(batches: Iterator[FrameBatch], path: Path) -> Generator[FrameBatch, None, None]:
+class DecodedCount:
+    """How many frames a decoder has given, also of those that nobody sees.
+
+    Attributes:
+        frames: so many.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+
+    def over(self, decoded: Iterable[_Decoded]) -> Iterator[_Decoded]:
+        """Yield what is decoded, and count it."""
+        for one in decoded:
+            self.frames += 1
+            yield one
+
+
+def decode_ahead(
+    batches: Iterator[FrameBatch], path: Path, count: DecodedCount
+) -> Generator[FrameBatch, None, None]:
     """Decode on a thread, at most two batches ahead of whoever uses the frames.
 
     Args:
         batches: decodes while it is iterated.
         path: of the video, for messages.
+        count: of the decoder, which may have hours to decode before the first frame it gives.
 
     Raises:
         InputError: the decoder hangs; whatever else goes wrong on the thread is raised as it is.
@@ -48,9 +70,12 @@ def decode_ahead(batches: Iterator[FrameBatch], path: Path) -> Generator[FrameBa
     threading.Thread(target=decode, name="decode-ahead", daemon=True).start()
     try:
         while True:
+            before = count.frames
             try:
                 item = waiting.get(timeout=_DECODE_TIMEOUT_S)
             except queue.Empty:
+                if count.frames != before:
+                    continue
                 raise InputError(
                     f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
                     "its frame count may be wrong: remux it"

@@ -33,7 +33,8 @@ class BestWeights:
         if not self._patience:
             return
         score = next(iter(scores.values()))
-        if score <= self._best:
+        # What is not a number is not better either.
+        if not score > self._best:
             self._misses += 1
             return
         self._best, self._misses = score, 0

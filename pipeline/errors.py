@@ -21,6 +21,10 @@ class UsageError(ScopelineError):
     """The command was called with arguments that do not fit together."""
 
 
+class AnnotationAbandonedError(ScopelineError):
+    """A set is left as it is, for this process or another one to go on with."""
+
+
 class UnreachableError(ScopelineError):
     """A store or a server does not answer now; it may later."""
 

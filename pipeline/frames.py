@@ -1,7 +1,7 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import stat
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.content_hash import hash_files
 from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
-from pipeline.decode_ahead import decode_ahead
+from pipeline.decode_ahead import DecodedCount, decode_ahead
 from pipeline.errors import InputError
 from pipeline.file_names import require_printable
 from pipeline.matroska import declared_bytes
@@ -33,6 +33,8 @@ VIDEO_SUFFIXES = (
 )  # fmt: skip
 _FOLDER_RATE = 25.0
 _DECODED_TOGETHER = 8
+# A jump decodes from the key frame before, which is some ten seconds at most.
+_WORTH_SEEKING = 250
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
 OnBadFrame = Literal["stop", "skip"]
@@ -69,6 +71,10 @@ class VideoSource(Protocol):
     @property
     def info(self) -> VideoInfo:
         """What the video says of itself."""
+
+    @property
+    def is_seekable(self) -> bool:
+        """Whether decoding from a frame on needs none far before it."""
 
     def batches(
         self, size: int, max_frames: int | None = None, start: int = 0
@@ -139,6 +145,37 @@ def numbered_frames(
             yield from batch.numbered()
 
 
+def chosen_frames(
+    video: VideoSource, wanted: Iterable[int]
+) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
+    """Decode some frames; what lies far between them is not decoded, where the video allows.
+
+    Args:
+        video: where the frames come from.
+        wanted: indices of frames, ascending; the next is asked for when a frame is taken.
+
+    Yields:
+        The index and the picture uint8[H, W, 3], RGB, of each.
+
+    Raises:
+        InputError: a frame cannot be decoded, or the video ends early.
+    """
+    frames = numbered_frames(video)
+    following = 0
+    try:
+        for index in wanted:
+            if video.is_seekable and index - following > _WORTH_SEEKING:
+                frames.close()
+                frames = numbered_frames(video, start=index)
+            for found, image in frames:
+                if found == index:
+                    yield found, image
+                    break
+            following = index + 1
+    finally:
+        frames.close()
+
+
 class VideoFile:
     """A video file.
 
@@ -184,7 +221,9 @@ class VideoFile:
             rate=rate,
         )
         self._times = sorted(time for time in times if time is not None)
-        self._is_seekable = tell_frames_apart(times)
+        # Gaps are known only by what comes before them.
+        self.is_seekable = on_bad_frame == "stop" and tell_frames_apart(times)
+        self._count = DecodedCount()
         self._size = height, width
 
     def shrunk_to(self, size: tuple[int, int]) -> "VideoFile":
@@ -198,19 +237,15 @@ class VideoFile:
     ) -> Generator[FrameBatch, None, None]:
         """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(self.info.frame_count, max_frames)
-        return decode_ahead(self.decode(size, limit, start), self._path)
+        return decode_ahead(self.decode(size, limit, start), self._path, self._count)
 
     def decode(self, size: int, limit: int, start: int = 0) -> Iterator[FrameBatch]:
         """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
         if start >= limit:
             return iter(())
-        first = self._first_decoded(start)
+        first = start if self.is_seekable else 0
         frames = islice(self._frames(first, limit), limit - first)
         return _in_batches(frames, size, self._size, first, start)
-
-    def _first_decoded(self, start: int) -> int:
-        """Return the frame to decode from: gaps are known only by what comes before them."""
-        return 0 if self._on_bad_frame == "skip" or not self._is_seekable else start
 
     def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
         """Yield each of the frames from `first` to `limit`."""
@@ -236,7 +271,8 @@ class VideoFile:
     def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
         decoded: Iterator[tuple[float | None, NDArray[np.uint8] | None]]
         if self._on_bad_frame == "skip":
-            decoded = decode_with_gaps(container, self._size, self._times)
+            gapless = decode_with_gaps(container, self._size, self._times)
+            decoded = self._count.over(gapless)
         else:
             container.streams.video[0].thread_type = "AUTO"
             shown = self._from(container, first)
@@ -250,11 +286,12 @@ class VideoFile:
 
     def _from(self, container: InputContainer, first: int) -> Iterator[VideoFrame]:
         """Decode from a frame on: from the key frame before it, if its time is known."""
-        if first == 0 or not self._is_seekable:
+        if first == 0:
             return islice(self._shown(container), first, None)
         wanted = self._times[first]
         container.seek(wanted, stream=container.streams.video[0])
-        late = dropwhile(lambda frame: is_before(frame.pts, wanted), container.decode(video=0))
+        from_key_frame = self._count.over(container.decode(video=0))
+        late = dropwhile(lambda frame: is_before(frame.pts, wanted), from_key_frame)
         found = next(late, None)
         if found is not None and found.pts == wanted:
             return chain([found], late)
@@ -264,7 +301,8 @@ class VideoFile:
     def _shown(self, container: InputContainer) -> Iterator[VideoFrame]:
         """Decode from the beginning; some decoders try what has no key frame to build on."""
         begin = self._times[0] if self._times else None
-        return dropwhile(lambda frame: is_before(frame.pts, begin), container.decode(video=0))
+        decoded = self._count.over(container.decode(video=0))
+        return dropwhile(lambda frame: is_before(frame.pts, begin), decoded)
 
 
 def _open_container(path: Path) -> InputContainer:
@@ -294,6 +332,8 @@ class FrameFolder:
 
     def __init__(self, path: Path, on_bad_frame: OnBadFrame = "stop") -> None:
         self._on_bad_frame = on_bad_frame
+        # In place of a picture that cannot be read stands the one before it.
+        self.is_seekable = on_bad_frame == "stop"
         self._files = list_images(path)
         if not self._files:
             raise InputError(
@@ -310,6 +350,7 @@ class FrameFolder:
             rate=_FOLDER_RATE,
         )
         self._size = height, width
+        self._count = DecodedCount()
 
     def shrunk_to(self, size: tuple[int, int]) -> "FrameFolder":
         """Return the same video, whose pictures are brought to a height and width when decoded."""
@@ -322,12 +363,13 @@ class FrameFolder:
     ) -> Generator[FrameBatch, None, None]:
         """Decode in order, ahead of whoever uses the frames, in batches of at most `size`."""
         limit = _limit(len(self._files), max_frames)
-        return decode_ahead(self.decode(size, limit, start), self.info.path)
+        return decode_ahead(self.decode(size, limit, start), self.info.path, self._count)
 
     def decode(self, size: int, limit: int, start: int = 0) -> Iterator[FrameBatch]:
         """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
-        first = 0 if self._on_bad_frame == "skip" else start
-        return _in_batches(self._frames(first, limit), size, self._size, first, start)
+        first = start if self.is_seekable else 0
+        frames = self._count.over(self._frames(first, limit))
+        return _in_batches(frames, size, self._size, first, start)
 
     def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
         for index in range(first, limit):

@@ -97,7 +97,8 @@ class _FrameLinker:
         if self._previous and len(masks):
             iou = iou_matrix(masks, np.stack([mask for _, _, mask in self._previous]))
             taken: set[int] = set()
-            for number, other in np.dstack(np.unravel_index(np.argsort(-iou, None), iou.shape))[0]:
+            best_first = np.argsort(-iou, axis=None, kind="stable")
+            for number, other in np.dstack(np.unravel_index(best_first, iou.shape))[0]:
                 track_id, class_id, _ = self._previous[other]
                 free = track_ids[number] == 0 and track_id not in taken
                 if iou[number, other] > 0 and free and class_id == class_ids[number]:

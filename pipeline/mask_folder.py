@@ -1,6 +1,7 @@
 """A folder of mask pictures as annotations: one PNG a frame, indexed, grey or RGB."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,6 @@ class MaskFolder:
         path: the folder.
         label_set: what the values mean; without it each value but 0 is a class of its own.
 
-    Attributes:
-        is_described: whether a label set was given.
-
     Raises:
         InputError: the folder is missing or holds no PNG.
     """
@@ -40,8 +38,21 @@ class MaskFolder:
         self._files = [file for file in list_images(path) if file.suffix.lower() == ".png"]
         if not self._files:
             raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")
-        self.is_described = label_set is not None
-        self.label_set = label_set or unnamed_label_set(self._all_values())
+        self._given_labels = label_set
+
+    @property
+    def is_described(self) -> bool:
+        """Whether a label set was given."""
+        return self._given_labels is not None
+
+    @cached_property
+    def label_set(self) -> LabelSet:
+        """What the values mean; to find out which there are, all masks are read.
+
+        Raises:
+            InputError: a PNG is damaged.
+        """
+        return self._given_labels or unnamed_label_set(self._all_values())
 
     def __len__(self) -> int:
         """Return the number of frames."""

@@ -54,6 +54,27 @@ def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     return decoded.view(np.bool_)
 
 
+def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:
+    """Fill polygons as COCO does.
+
+    Args:
+        polygons: float64[P, 2] of x and y in pixels each, three points or more; together they
+            are one object.
+        size: height and width of the frame.
+
+    Raises:
+        ValueError: a polygon has fewer points, or lies far outside the frame.
+    """
+    if not polygons or any(len(polygon) < 3 for polygon in polygons):
+        raise ValueError("a polygon needs three points")
+    # Filling takes memory by the length of the outline; a stroke may well leave the frame a bit.
+    side = max(size)
+    if not all((np.abs(polygon) < 2 * side).all() for polygon in polygons):
+        raise ValueError("the polygon lies outside the frame")
+    filled = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], *size)
+    return RLE(size, coco_mask.merge(filled)["counts"])
+
+
 def decode_shrunk(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Decode to a smaller bool[h, w]: a pixel is inside if at least half of what it covers is.
 

@@ -4,7 +4,8 @@ Region similarity J and boundary accuracy F follow DAVIS (Perazzi et al., CVPR 2
 objects that are matched one to one over the whole video; IoU and Dice are per class.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -116,7 +117,12 @@ def evaluate(
         )
     _check_sizes(pairs)
     matches, objects, tracks = _match_objects(pairs)
-    courses = [_course(pairs, truth_id, matches.get(truth_id)) for truth_id in objects]
+    true_masks = _masks_by_track(true for _, true in pairs)
+    found_masks = _masks_by_track(found for found, _ in pairs)
+    courses = [
+        _course(len(pairs), true_masks[truth_id], found_masks.get(matches.get(truth_id, -1), {}))
+        for truth_id in objects
+    ]
     returns = [found for course in courses for found in course.found_again()]
     entries = [on_time for course in courses for on_time in course.entered_on_time()]
     per_class = _class_scores(pairs, label_set)
@@ -258,34 +264,39 @@ class _Course:
         return found
 
 
-def _course(pairs: _Pairs, truth_id: int, track_id: int | None) -> _Course:
-    both = [
-        (_rle_of(true, truth_id), None if track_id is None else _rle_of(found, track_id))
-        for found, true in pairs
-    ]
-    iou, boundary = np.zeros(len(both)), np.zeros(len(both))
-    for number, (true_rle, rle) in enumerate(both):
-        if true_rle is not None and rle is not None:
-            iou[number] = coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]
-            boundary[number] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
+def _masks_by_track(frames: Iterable[FrameAnnotation]) -> dict[int, dict[int, RLE]]:
+    """Return the masks of each track by the frame's place in order."""
+    masks: dict[int, dict[int, RLE]] = defaultdict(dict)
+    for place, frame in enumerate(frames):
+        for track in frame.tracks:
+            masks[track.track_id][place] = track.rle
+    return masks
+
+
+def _course(length: int, true: Mapping[int, RLE], found: Mapping[int, RLE]) -> _Course:
+    iou, boundary = np.zeros(length), np.zeros(length)
+    for place in true.keys() & found.keys():
+        rle, true_rle = found[place], true[place]
+        iou[place] = coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]
+        boundary[place] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
     return _Course(
-        shows=np.array([true_rle is not None for true_rle, _ in both]),
-        shows_clearly=np.array([_is_clear(true_rle) for true_rle, _ in both]),
-        followed=np.array([rle is not None for _, rle in both]),
+        shows=_at(true, length),
+        shows_clearly=_at([place for place, rle in true.items() if _is_clear(rle)], length),
+        followed=_at(found, length),
         iou=iou,
         boundary=boundary,
     )
 
 
-def _is_clear(rle: RLE | None) -> bool:
-    return rle is not None and rle_area(rle) >= _CLEAR_AREA_SHARE * rle.size[0] * rle.size[1]
+def _at(places: Iterable[int], length: int) -> NDArray[np.bool_]:
+    """Return bool[length], true at some places."""
+    result = np.zeros(length, np.bool_)
+    result[list(places)] = True
+    return result
 
 
-def _rle_of(frame: FrameAnnotation, track_id: int) -> RLE | None:
-    for track in frame.tracks:
-        if track.track_id == track_id:
-            return track.rle
-    return None
+def _is_clear(rle: RLE) -> bool:
+    return rle_area(rle) >= _CLEAR_AREA_SHARE * rle.size[0] * rle.size[1]
 
 
 def _class_scores(pairs: _Pairs, label_set: LabelSet) -> dict[int, ClassScore]:

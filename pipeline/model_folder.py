@@ -4,12 +4,20 @@ Processes that start others, or have nothing to do, thus start in a fraction of 
 """
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 
 WEIGHTS = "weights.safetensors"
 
 
 def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal; a file that has not changed is read once."""
+    status = path.stat()
+    return _sha256_of(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=64)
+def _sha256_of(path: Path, stamp: tuple[int, ...]) -> str:
+    del stamp
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,6 @@
 """When to prompt: a policy looks at what overseer and tracker see, and decides."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -160,6 +161,7 @@ class Given:
         whole_frames: Collection[int] = (),
     ) -> None:
         self._prompts = prompts_by_frame
+        self._given_frames = sorted(prompts_by_frame)
         self._whole_frames = set(whole_frames)
         self._last_given: dict[int, int] = {}
         self._classes = {
@@ -201,7 +203,10 @@ class Given:
 
     def _revised_since(self, frame_index: int, prompts: Sequence[Prompt]) -> dict[int, int]:
         """Return the first frame that each track's mask says more of than what was given before."""
-        before = max((given for given in self._prompts if given < frame_index), default=-1)
+        if not prompts:
+            return {}
+        place = bisect_left(self._given_frames, frame_index)
+        before = self._given_frames[place - 1] if place else -1
         since = {}
         for track_id in (prompt.track_id for prompt in prompts):
             if track_id in self._last_given:

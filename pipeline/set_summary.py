@@ -1,6 +1,5 @@
 """What an annotation set holds, gathered in one pass: tracks, cuts, stretches, quality."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,7 +73,7 @@ def summarize(annotated: AnnotationSet) -> SetSummary:
     frame_count = annotated.manifest.counts.frames
     bins = min(_QUALITY_BINS, frame_count)
     gap = max(1, round(_SHORTEST_GAP_SHARE * frame_count))
-    sums: dict[int, list[float]] = defaultdict(list)
+    quality_sums, quality_counts = np.zeros(bins), np.zeros(bins, np.int64)
     for number, frame in enumerate(annotated.frames()):
         summary.overseer_looks += frame.overseer_ran
         if "cut" in frame.flags:
@@ -89,12 +88,15 @@ def summarize(annotated: AnnotationSet) -> SetSummary:
             known.quality_sum += track.quality
             known.area_sum += rle_area(track.rle)
             _extend(known.runs, frame.index, gap)
-            sums[number * bins // max(frame_count, 1)].append(track.quality)
+            place = number * bins // frame_count
+            quality_sums[place] += track.quality
+            quality_counts[place] += 1
         for prompt in frame.prompts:
             known = _track(summary, annotated, prompt.track_id, prompt.class_id)
             known.prompts.append((frame.index, prompt))
     summary.qualities = [
-        float(np.mean(sums[number])) if number in sums else None for number in range(bins)
+        float(total / count) if count else None
+        for total, count in zip(quality_sums, quality_counts, strict=True)
     ]
     return summary
 

@@ -104,56 +104,73 @@ def train(
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
     first = _load_checkpoint(checkpoint, model, optimizer, best)
-    records = _Records(folder, first)
-    unusable = 0
+    descent = _Descent(trained, optimizer, plan.clip_norm)
     saved = time.monotonic()
-    for step in range(first, plan.steps):
-        if best.is_hopeless:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate_at(step, plan)
-        with computing(device, plan.precision):
-            losses = losses_of_step(step)
+    with _Records(folder, first) as records:
+        for step in range(first, plan.steps):
+            if best.is_hopeless:
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate_at(step, plan)
+            with computing(device, plan.precision):
+                losses = losses_of_step(step)
+            descent.go_down(step, losses)
+            values = {name: value.item() for name, value in losses.items()}
+            records.add(LOSSES, step, values)
+            is_last = step + 1 == plan.steps
+            if validate is not None and ((step + 1) % plan.validate_every == 0 or is_last):
+                scores = validate()
+                records.add(VALIDATION, step, scores)
+                best.note(model, scores)
+            is_due = time.monotonic() - saved >= _CHECKPOINT_EVERY_S
+            is_due = is_due or (step + 1) % plan.checkpoint_every == 0
+            if is_due or is_last or best.is_hopeless:
+                _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
+                saved = time.monotonic()
+            on_step(step, values)
+    best.restore(model)
+
+
+class _Descent:
+    """Takes steps down the gradient, but for those whose loss is not a number.
+
+    Args:
+        trained: what learns.
+        optimizer: of these.
+        clip_norm: longest gradient.
+    """
+
+    def __init__(
+        self, trained: Sequence[nn.Parameter], optimizer: torch.optim.Optimizer, clip_norm: float
+    ) -> None:
+        self._trained = trained
+        self._optimizer = optimizer
+        self._clip_norm = clip_norm
+        self._unusable = 0
+
+    def go_down(self, step: int, losses: dict[str, Tensor]) -> None:
+        """Take a step down the gradient of the losses' sum.
+
+        Raises:
+            FloatingPointError: it is not a number, as those of several steps before.
+        """
         total = torch.stack([loss.float() for loss in losses.values()]).sum()
-        learned = _descend(total, trained, optimizer, plan.clip_norm)
-        unusable = 0 if learned else unusable + 1
-        if unusable > _MOST_UNUSABLE_STEPS:
+        self._unusable = 0 if self._learns(total) else self._unusable + 1
+        if self._unusable > _MOST_UNUSABLE_STEPS:
             raise FloatingPointError(
                 f"the loss is not a number at step {step} and the {_MOST_UNUSABLE_STEPS} before "
                 "it; train more slowly"
             )
-        values = {name: value.item() for name, value in losses.items()}
-        records.add(LOSSES, step, values)
-        is_last = step + 1 == plan.steps
-        if validate is not None and ((step + 1) % plan.validate_every == 0 or is_last):
-            scores = validate()
-            records.add(VALIDATION, step, scores)
-            best.note(model, scores)
-        is_due = time.monotonic() - saved >= _CHECKPOINT_EVERY_S
-        is_due = is_due or (step + 1) % plan.checkpoint_every == 0
-        if is_due or is_last or best.is_hopeless:
-            _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
-            saved = time.monotonic()
-        on_step(step, values)
-    records.close()
-    best.restore(model)
 
-
-def _descend(
-    total: Tensor,
-    trained: Sequence[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    clip_norm: float,
-) -> bool:
-    """Take a step down the gradient; returns False, and takes none, where it is not a number."""
-    if not torch.isfinite(total):
-        return False
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    if not torch.isfinite(nn.utils.clip_grad_norm_(trained, clip_norm)):
-        return False
-    optimizer.step()
-    return True
+    def _learns(self, total: Tensor) -> bool:
+        if not torch.isfinite(total):
+            return False
+        self._optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        if not torch.isfinite(nn.utils.clip_grad_norm_(self._trained, self._clip_norm)):
+            return False
+        self._optimizer.step()
+        return True
 
 
 def learning_rate_at(step: int, plan: TrainingPlan) -> float:
@@ -215,7 +232,10 @@ class _Records:
         for name, value in values.items():
             self._board.add_scalar(f"{path.stem}/{name}", value, step)
 
-    def close(self) -> None:
+    def __enter__(self) -> "_Records":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self._board.close()
 
 

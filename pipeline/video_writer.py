@@ -36,7 +36,7 @@ class VideoWriter:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._draft.absolute()), "w")
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:
             raise self._unwritable(error) from error
         stream = self._container.add_stream("h264", rate=Fraction(rate).limit_denominator(1001))
         stream.width, stream.height = width - width % 2, height - height % 2
@@ -59,7 +59,7 @@ class VideoWriter:
         even = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
         try:
             self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(even)))
-        except OSError as error:
+        except (OSError, av.error.FFmpegError) as error:
             raise self._unwritable(error) from error
 
     def __exit__(
@@ -75,12 +75,12 @@ class VideoWriter:
             self._container.close()
             if error is None:
                 self._draft.replace(self._path)
-        except OSError as failure:
+        except (OSError, av.error.FFmpegError) as failure:
             raise self._unwritable(failure) from failure
         finally:
             self._draft.unlink(missing_ok=True)
 
-    def _unwritable(self, error: OSError) -> OutputError:
+    def _unwritable(self, error: OSError | av.error.FFmpegError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(
             f"{self._path} cannot be written ({reason}); free space or choose another folder"

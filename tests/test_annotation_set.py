@@ -17,7 +17,7 @@ from pipeline.annotation_set_writer import (
     remove_set,
     resumable_state,
 )
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
 from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle
@@ -305,3 +305,19 @@ def test_a_disk_that_is_full_of_a_state_stops_the_set_and_loses_nothing(
             writer.add_batch(batch, lambda: LoopState(next_frame=0))
     found = [frame.index for frame in AnnotationSet(path).frames()]
     assert found == list(range(len(found)))
+
+
+def test_who_lost_a_set_to_another_process_leaves_it_alone(tmp_path, clip_info, labels):
+    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
+    loser = AnnotationSetWriter(path, manifest)
+    every = list(frames(230))
+    loser.add_batch(every[:100], lambda: LoopState(next_frame=100))
+    loser.checkpoint(lambda: LoopState(next_frame=100))
+    saved = resumable_state(AnnotationSet(path), manifest)
+    with AnnotationSetWriter(path, manifest, saved) as winner:
+        winner.add_batch(every[100:], lambda: LoopState(next_frame=230))
+    with pytest.raises(AnnotationAbandonedError), loser:
+        loser.add_batch(every[100:150], lambda: LoopState(next_frame=150))
+        raise AnnotationAbandonedError("it is another's now")
+    assert AnnotationSet(path).is_complete
+    assert len(list(AnnotationSet(path).frames())) == 230

@@ -23,7 +23,7 @@ def test_a_folder_is_searched_with_its_subfolders(tmp_path):
         touch(tmp_path / name)
     assert names(tmp_path) == ["2026/op1", "op2", "op10"]
     found = find_videos(str(tmp_path))[1]
-    assert (found.size, found.is_remote) == (5, False)
+    assert found.size == 5
     assert found.address == str(tmp_path / "op2.MP4")
 
 
@@ -164,7 +164,6 @@ def test_an_object_store_is_an_archive(bucket):
     store.pipe("theatre/2026/._op1.mp4", b"of a file system")
     (found,) = find_videos(f"{address}/2026")
     assert (found.name, found.address, found.size) == ("op1", "s3://theatre/2026/op1.mp4", 5)
-    assert found.is_remote
     before = found.modified
     store.pipe("theatre/2026/op1.mp4", b"other")
     fsspec.get_filesystem_class("s3").clear_instance_cache()

@@ -143,7 +143,7 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
     ("more", "said"),
     [
         ({"images": [{"id": "a", "file_name": "op1_00.png"}]}, "ids that are no numbers"),
-        ({"images": [{"file_name": "op1_00.png"}]}, "entries without an id"),
+        ({"images": [{"file_name": "op1_00.png"}]}, "images without an id"),
         (
             {"categories": [{"id": 3, "name": "tool"}, {"id": 5, "name": "tool"}]},
             "two classes with name tool; give --labels",
@@ -185,6 +185,24 @@ def test_endoscapes_masks_are_read_without_its_boxes(tmp_path):
         (tmp_path / folder / f"annotation{name}_coco.json").write_bytes(document)
     frames = read_labelled_frames(tmp_path, "endoscapes", None, 400)
     assert (len(frames.clips), frames.problems) == (1, ())
+
+
+def test_a_coco_annotation_without_a_category_costs_its_frame_alone(tmp_path):
+    outline = [[value for point in polygon(0, 0, 10, 10) for value in point]]
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": outline},
+        {"id": 2, "image_id": 2, "segmentation": outline},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert len(frames.clips) == 1
+    assert_left_out(frames, {"annotations.json has category None on"})
+
+
+def test_coco_categories_without_names_are_refused(tmp_path):
+    coco(tmp_path, [], categories=[{"id": 3}])
+    with pytest.raises(InputError, match="categories without id or name"):
+        read_labelled_frames(tmp_path, "coco", None, 400)
 
 
 @pytest.mark.parametrize("entry", [{"id": 1, "category_id": 3}, "no annotation"])

@@ -176,3 +176,11 @@ def test_an_exported_set_comes_back(tmp_path, labels):
     found = regions(read_labelled_frames(tmp_path / "cvat", "cvat", labels, 400))
     assert np.array_equal(found["Grasper"], TWO_PARTS)
     assert np.array_equal(found["Liver"], RING)
+
+
+def test_a_place_in_depth_that_is_no_number_costs_its_frame_alone(tmp_path):
+    pictures(tmp_path, 0, 1)
+    write(tmp_path / "annotations.xml", ("Grasper", mask(0)), ("Grasper", mask(1, z_order="top")))
+    frames = read_labelled_frames(tmp_path, "cvat", None, 400)
+    assert len(frames.clips) == 1
+    assert_left_out(frames, {"annotations.xml has a z_order in frame 1 that is no whole number"})

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from overseer.datasets import read_labelled_frames
+from overseer.datasets.labelled_frames import clip_of_instances
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.corrections import write_corrections
 from pipeline.errors import InputError, UsageError
+from pipeline.labelled_clip import IGNORED
 from pipeline.labels import CHOLECSEG8K
 from pipeline.manifest import Counts
 from tests.conftest import SHARED_DATA, assert_left_out
@@ -191,3 +193,12 @@ def test_folders_of_images_and_masks_are_videos(tmp_path):
     frames = read_labelled_frames(tmp_path, "masks", None, 400)
     assert frames.videos == ("more/op2", "op1")
     assert [label.value for label in frames.label_set.classes] == [90, 255]
+
+
+def test_of_more_objects_than_can_be_told_apart_the_last_are_ignored():
+    image = np.zeros((16, 20, 3), np.uint8)
+    instances = [(1, np.arange(320).reshape(16, 20) == number) for number in range(300)]
+    clip = clip_of_instances(image, instances, 400)
+    assert len(clip.class_of_track) == 254
+    assert (clip.track_maps[0].ravel()[254:300] == IGNORED).all()
+    assert not clip.track_maps[0].ravel()[300:].any()

@@ -38,12 +38,18 @@ def test_labelme_shapes_of_one_group_are_one_instance(tmp_path):
 
 def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
     good = polygon(0, 0, 10, 10)
-    for name in ("good", "unknown", "small", "line"):
+    for name in ("good", "unknown", "small", "line", "text", "nan", "far", "flat", "none", "odd"):
         save(tmp_path / f"{name}.png", picture())
     labelme(tmp_path / "good.json", ("Grasper", good, None))
     labelme(tmp_path / "unknown.json", ("Spleen", good, None))
     labelme(tmp_path / "small.json", ("Grasper", good, None), imageHeight=20, imageWidth=60)
     labelme(tmp_path / "line.json", ("Grasper", good[:2], None))
+    labelme(tmp_path / "text.json", ("Grasper", [["x", 1], *good], None))
+    labelme(tmp_path / "nan.json", ("Grasper", [[float("nan"), 1], *good], None))
+    labelme(tmp_path / "far.json", ("Grasper", [[3e7, 1], *good], None))
+    labelme(tmp_path / "flat.json", ("Grasper", [1, 2, 3, 4, 5, 6], None))
+    labelme(tmp_path / "none.json", ("Grasper", None, None))
+    labelme(tmp_path / "odd.json", ("Grasper", good, None), imageHeight="high")
     labelme(tmp_path / "gone.json", ("Grasper", good, None))
     (tmp_path / "broken.json").write_text("{")
     frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
@@ -52,6 +58,12 @@ def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
         "unknown.json has the label 'Spleen'",
         "small.json is 60x20, its picture is 60x40",
         "line.json has a shape of fewer than 3 points",
+        "text.json has a shape that cannot be read",
+        "nan.json has a shape that cannot be read (the polygon lies outside",
+        "far.json has a shape that cannot be read (the polygon lies outside",
+        "flat.json has a shape that cannot be read",
+        "none.json has a shape that cannot be read",
+        "odd.json has a shape that cannot be read",
         "gone.png",
         "broken",
     }

@@ -75,7 +75,7 @@ def test_bad_folders_are_named(tmp_path):
         open_masks(tmp_path)
     (tmp_path / "0.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"0\.png is not a readable mask"):
-        open_masks(tmp_path)
+        _ = open_masks(tmp_path).label_set
 
 
 def test_a_set_is_opened_as_a_set(tmp_path, clip_info, labels):

@@ -13,8 +13,8 @@ from overseer.datasets.labelled_frames import (
     LabelledPicture,
     check_size,
     gather_frames,
+    polygon_mask,
 )
-from overseer.datasets.labelme import polygon_mask
 from overseer.label_sets import CATARACT1K, CATARACT1K_TISSUES
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
@@ -61,9 +61,14 @@ def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[I
     objects.sort(key=lambda entry: order.get(entry[0], len(order)))
     instances: list[Instance] = []
     for name, exterior, holes in objects:
-        mask = polygon_mask([exterior], size)
-        for hole in holes:
-            mask &= ~polygon_mask([hole], size)
+        try:
+            mask = polygon_mask([exterior], size)
+            for hole in holes:
+                mask &= ~polygon_mask([hole], size)
+        except ValueError as error:
+            raise InputError(
+                f"{file} has an outline of {name} that cannot be filled ({error}); repair it"
+            ) from error
         instances.append((numbers[name], mask))
     return instances
 

@@ -18,8 +18,8 @@ from overseer.datasets.labelled_frames import (
     LabelledPicture,
     check_size,
     gather_frames,
+    polygon_mask,
 )
-from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
 
@@ -116,9 +116,12 @@ def _read(file: Path) -> dict[str, Any] | None:
         return None
     try:
         numbers = [entry["id"] for entry in (*document["images"], *document["categories"])]
+        for category in document["categories"]:
+            category["name"]
     except (TypeError, KeyError) as error:
         raise InputError(
-            f"{file} has entries without an id ({error}); repair or remove it"
+            f"{file} has images without an id, or categories without id or name ({error}); repair "
+            "or remove it"
         ) from error
     if any(not isinstance(number, int) for number in numbers):
         raise InputError(f"{file} has ids that are no numbers; number them, as COCO does")
@@ -216,10 +219,11 @@ def _instances(
             # A crowd is a region in which the objects are not told apart.
             instances.append((None, _mask(file, annotation, size)))
             continue
-        class_id = classes.get(int(annotation["category_id"]))
+        category = annotation.get("category_id")
+        class_id = classes.get(category) if isinstance(category, int) else None
         if class_id is None:
             raise InputError(
-                f"{file} has category {annotation['category_id']} on {image['file_name']}, which "
+                f"{file} has category {category} on {image['file_name']}, which "
                 "has no class; add it to the file or to --labels"
             )
         instances.append((class_id, _mask(file, annotation, size)))

@@ -26,10 +26,10 @@ from overseer.datasets.labelled_frames import (
     check_size,
     clip_of_instances,
     gather_readings,
+    polygon_mask,
 )
-from overseer.datasets.labelme import polygon_mask
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES, numbered_frames, open_video
+from pipeline.frames import VIDEO_SUFFIXES, chosen_frames, open_video
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
 from pipeline.picture_files import list_images, read_image
@@ -221,9 +221,8 @@ def _decode(
             f"{document.file} has shapes in frame {wanted[-1]}, but {path} has "
             f"{video.info.frame_count} frames; give the video that was annotated"
         )
-    chosen = set(wanted)
-    with closing(numbered_frames(video, wanted[-1] + 1)) as frames:
-        yield from ((index, image) for index, image in frames if index in chosen)
+    with closing(chosen_frames(video, wanted)) as frames:
+        yield from frames
 
 
 def _frame(
@@ -233,12 +232,8 @@ def _frame(
     size = (image.shape[0], image.shape[1])
     check_size(document.file, document.size or size, size)
     numbers = {label.name: label.id for label in label_set.classes}
-    # Of two shapes the one of the higher z_order lies over the other.
-    shapes = sorted(
-        document.frames[frame], key=lambda shape: int(shape.attributes.get("z_order", 0))
-    )
     instances: list[Instance] = []
-    for shape in shapes:
+    for shape in _from_behind(document, frame):
         if shape.label not in numbers:
             raise InputError(
                 f"{document.file} has the label {shape.label!r} in frame {frame}, which label set "
@@ -252,6 +247,19 @@ def _frame(
                 f"({error}); draw it anew as a mask or polygon"
             ) from error
     return clip_of_instances(image, instances, longest_side)
+
+
+def _from_behind(document: _Document, frame: int) -> list[_Shape]:
+    """Return a frame's shapes: of two the one of the higher z_order lies over the other."""
+    try:
+        return sorted(
+            document.frames[frame], key=lambda shape: int(shape.attributes.get("z_order", 0))
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{document.file} has a z_order in frame {frame} that is no whole number ({error}); "
+            "repair it"
+        ) from error
 
 
 def _mask(shape: _Shape, size: tuple[int, int]) -> NDArray[np.bool_]:

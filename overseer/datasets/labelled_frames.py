@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import class_regions, in_colours
-from pipeline.masks import connected_parts
+from pipeline.masks import connected_parts, decode_mask, polygon_rle
 from pipeline.picture_files import read_image
 
 Instance = tuple[int | None, NDArray[np.bool_]]
@@ -165,6 +165,20 @@ def check_size(labels: Path, size: tuple[int, int], picture_size: tuple[int, int
         )
 
 
+def polygon_mask(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask bool[H, W] of an object's polygons.
+
+    Args:
+        polygons: each a flat list of x and y in pixels.
+        size: height and width of the picture.
+
+    Raises:
+        ValueError: one has less than three points, or lies far outside the picture.
+    """
+    rings = [np.asarray(polygon, np.float64).reshape(-1, 2) for polygon in polygons]
+    return decode_mask(polygon_rle(rings, size))
+
+
 def clip_of_instances(
     image: NDArray[np.uint8], instances: Iterable[Instance], longest_side: int
 ) -> LabelledClip:
@@ -172,7 +186,7 @@ def clip_of_instances(
 
     Args:
         image: uint8[H, W, 3], RGB.
-        instances: in the picture's size.
+        instances: in the picture's size; from the 255th on they are ignored regions.
         longest_side: a larger picture is shrunk to this many pixels.
     """
     height, width = image.shape[:2]
@@ -182,9 +196,11 @@ def clip_of_instances(
     class_of_track: dict[int, int] = {}
     for class_id, mask in instances:
         small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
-        if class_id is None:
+        if not small.any():
+            continue
+        if class_id is None or len(class_of_track) == IGNORED - 1:
             track_map[small] = IGNORED
-        elif small.any() and len(class_of_track) < IGNORED - 1:
+        else:
             track_id = len(class_of_track) + 1
             class_of_track[track_id] = class_id
             track_map[small] = track_id

@@ -7,10 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from natsort import natsorted
-from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from overseer.datasets.labelled_frames import (
     Instance,
@@ -18,10 +15,12 @@ from overseer.datasets.labelled_frames import (
     LabelledPicture,
     check_size,
     gather_frames,
+    polygon_mask,
 )
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
 
+_SIZE = ("imageHeight", "imageWidth")
 _INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
 CHOLEC_INSTANCE_SEG = LabelSet(
     name="CholecInstanceSeg",
@@ -80,14 +79,6 @@ def read_cholec_instance_seg(
     return _read_files(folder, classes, longest_side, _operation_of)
 
 
-def polygon_mask(polygons: list[list[float]], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the mask bool[H, W] of polygons, each a flat list of x and y in pixels."""
-    if not polygons:
-        return np.zeros(size, np.bool_)
-    runs = coco_mask.frPyObjects(polygons, *size)
-    return np.asarray(coco_mask.decode(coco_mask.merge(runs)), np.bool_)
-
-
 def _operation_of(file: Path, folder: Path) -> str:
     """Return the operation that a file's folders name, such as `VID01`."""
     names = (re.match(r"VID\d+", part) for part in file.relative_to(folder.parent).parts[:-1])
@@ -139,8 +130,20 @@ def _picture_of(file: Path, folder: Path) -> Path | None:
 
 def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:
     document = _read(file)
-    declared = (document.get("imageHeight") or size[0], document.get("imageWidth") or size[1])
-    check_size(file, (int(declared[0]), int(declared[1])), size)
+    try:
+        declared = [int(document.get(name) or size[axis]) for axis, name in enumerate(_SIZE)]
+        check_size(file, (declared[0], declared[1]), size)
+        return _grouped_instances(file, document, label_set, size)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} has a shape that cannot be read ({error}); repair or remove it"
+        ) from error
+
+
+def _grouped_instances(
+    file: Path, document: dict[str, Any], label_set: LabelSet, size: tuple[int, int]
+) -> list[Instance]:
+    """Return the instances of a file; ValueError or TypeError if a shape is none."""
     numbers = {label.name: label.id for label in label_set.classes}
     grouped: dict[tuple[str, Any], list[list[float]]] = {}
     for key, polygon in _polygons(file, document):

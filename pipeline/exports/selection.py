@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import tee
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError, UsageError
-from pipeline.frames import numbered_frames, open_video
+from pipeline.frames import chosen_frames, open_video
 from pipeline.labels import LabelClass
 from pipeline.masks import rle_area
 from pipeline.records import FrameAnnotation, TrackAnnotation
@@ -113,17 +114,10 @@ class Selection:
                 f"{video.info.path} is not the video that {self.annotation_set.path} annotates; "
                 "put the original back, or say where it is by --video"
             )
-        frames = self.frames()
-        frame = next(frames, None)
-        if frame is None:
-            return
-        with closing(numbered_frames(video)) as pictures:
-            for index, image in pictures:
-                if frame.index == index:
-                    yield frame, self._shown(frame, image)
-                    frame = next(frames, None)
-                    if frame is None:
-                        return
+        frames, same_frames = tee(self.frames())
+        with closing(chosen_frames(video, (frame.index for frame in same_frames))) as pictures:
+            for frame, (_, image) in zip(frames, pictures, strict=True):
+                yield frame, self._shown(frame, image)
 
     def frames_to_learn_from(self) -> Iterator[tuple[FrameAnnotation, NDArray[np.uint8] | None]]:
         """Yield the frames with their pictures, or None where `images` wants none.

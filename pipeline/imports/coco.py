@@ -18,9 +18,8 @@ from pipeline.imports.drawing import (
     frame_of_name,
     given_track,
     not_of_video,
-    polygon_rle,
 )
-from pipeline.masks import RLE
+from pipeline.masks import RLE, polygon_rle
 
 
 def read_coco(path: Path, selection: Selection) -> Drawing:

@@ -24,9 +24,8 @@ from pipeline.imports.drawing import (
     DrawnObject,
     given_track,
     placed_mask,
-    polygon_rle,
 )
-from pipeline.masks import encode_mask
+from pipeline.masks import encode_mask, polygon_rle
 
 _SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 

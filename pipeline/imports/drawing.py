@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from pipeline.errors import InputError
 from pipeline.exports.polygons import outlines
 from pipeline.exports.selection import Selection
-from pipeline.masks import RLE, decode_mask, encode_mask
+from pipeline.masks import RLE, decode_mask, encode_mask, polygon_rle
 from pipeline.records import TrackAnnotation
 
 Tracks = tuple[TrackAnnotation, ...]
@@ -86,27 +85,6 @@ class Classes:
     def known(self, names: Sequence[str]) -> frozenset[int]:
         """Return the ids of those names that are classes of the set."""
         return frozenset(self._numbers[name] for name in names if name in self._numbers)
-
-
-def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:
-    """Fill polygons as COCO does.
-
-    Args:
-        polygons: float64[P, 2] of x and y in pixels each, three points or more; together they
-            are one object.
-        size: height and width of the frame.
-
-    Raises:
-        ValueError: a polygon has fewer points, or lies far outside the frame.
-    """
-    if not polygons or any(len(polygon) < 3 for polygon in polygons):
-        raise ValueError("a polygon needs three points")
-    # Filling takes memory by the length of the outline; a stroke may well leave the frame a bit.
-    side = max(size)
-    if not all((np.abs(polygon) < 2 * side).all() for polygon in polygons):
-        raise ValueError("the polygon lies outside the frame")
-    filled = coco_mask.frPyObjects([polygon.ravel().tolist() for polygon in polygons], *size)
-    return RLE(size, coco_mask.merge(filled)["counts"])
 
 
 def outline_rle(rle: RLE) -> RLE:

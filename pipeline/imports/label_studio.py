@@ -17,9 +17,8 @@ from pipeline.imports.drawing import (
     DrawnObject,
     frame_of_name,
     not_of_video,
-    polygon_rle,
 )
-from pipeline.masks import RLE, encode_mask
+from pipeline.masks import RLE, encode_mask, polygon_rle
 
 # Red, green, blue and opacity.
 _CHANNELS = 4

@@ -20,7 +20,7 @@ from samples.theatre.scene import Theatre
 FIRST_TRAINING_SEED = 100_000
 # To be raised whenever a seed draws another picture or another truth, so that kept clips are drawn
 # anew.
-_EDITION = 2
+EDITION = 2
 _SCENE_FRAMES = 250
 # Between two frames of a clip lie this many frames of the scene, so that the models see
 # slow and fast motion, and objects that leave and return.
@@ -118,7 +118,7 @@ def clip_pool(
         workers: processes that draw.
         on_progress: is called with (clips that are there, clips in all).
     """
-    folder = folder / f"{width}x{height}x{frame_count}-edition-{_EDITION}"
+    folder = folder / f"{width}x{height}x{frame_count}-edition-{EDITION}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = {seed: _clip_path(seed, folder, scenery) for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
