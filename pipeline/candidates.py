@@ -21,10 +21,15 @@ class Candidates:
     def __init__(self, settings: ConstellationSettings) -> None:
         self._settings = settings
         self._waiting: list[tuple[int, NDArray[np.bool_]]] = []
+        self._are_likely = False
 
     def __bool__(self) -> bool:
-        """Return whether anything waits for another look."""
-        return bool(self._waiting)
+        """Return whether anything waits for another look, and is sure enough to be worth one."""
+        return self._are_likely
+
+    def forget(self) -> None:
+        """Let nothing wait any longer: what is seen next is another picture."""
+        self._waiting, self._are_likely = [], False
 
     def confirmed(self, detections: Detections, numbers: Sequence[int]) -> list[int]:
         """Return which detections are new objects; the others wait for the next look.
@@ -34,11 +39,11 @@ class Candidates:
             numbers: of those that no track explains.
         """
         confirmed = [number for number in numbers if self._is_object(detections, number)]
+        left = [number for number in numbers if number not in confirmed]
         self._waiting = [
-            (int(detections.class_ids[number]), detections.masks[number])
-            for number in numbers
-            if number not in confirmed
+            (int(detections.class_ids[number]), detections.masks[number]) for number in left
         ]
+        self._are_likely = bool((detections.scores[left] >= self._settings.confirm_score).any())
         return confirmed
 
     def _is_object(self, detections: Detections, number: int) -> bool:
@@ -55,10 +60,12 @@ class Candidates:
             for earlier, shape in self._waiting
         )
 
-    def state(self) -> list[Any]:
+    def state(self) -> dict[str, Any]:
         """Return what JSON can hold of them."""
-        return [[class_id, encode_mask(mask).to_json()] for class_id, mask in self._waiting]
+        waiting = [[class_id, encode_mask(mask).to_json()] for class_id, mask in self._waiting]
+        return {"waiting": waiting, "are likely": self._are_likely}
 
-    def restore(self, values: Sequence[Any]) -> None:
+    def restore(self, values: dict[str, Any]) -> None:
         """Go on from a state."""
-        self._waiting = [(c, decode_mask(RLE.from_json(mask))) for c, mask in values]
+        self._waiting = [(c, decode_mask(RLE.from_json(mask))) for c, mask in values["waiting"]]
+        self._are_likely = values["are likely"]

@@ -101,7 +101,6 @@ class Constellation:
         self._tracks[track_id] = FollowedTrack(
             last_prompt=frame_index,
             votes={class_id: score},
-            started=frame_index,
             last_seen=frame_index,
         )
 
@@ -146,10 +145,11 @@ class Constellation:
 
     def _shows_no_body(self, detections: Detections) -> bool:
         """Return whether another picture shows nothing, or nothing like what was followed."""
-        if not self._follows(Rule.OUT_OF_BODY):
+        # Instruments differ, also within the body: only who knows tissue misses it.
+        knows_tissue = any(self.label_set.is_stuff(label.id) for label in self.label_set.foreground)
+        if not self._follows(Rule.OUT_OF_BODY) or not knows_tissue:
             return False
         known: list[Appearance] = []
-        # Instruments differ, also within the body: only who knows tissue misses it.
         if any(self.label_set.is_stuff(class_id) for class_id in self._classes.values()):
             known += [track.traces.appearance for track in self._tracks.values()]
             known += self._left.appearances()
@@ -209,6 +209,8 @@ class Constellation:
 
     def _regroup(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
         """Find the tracks again in another picture of the scene, and start what is new in it."""
+        self._candidates.forget()
+        self._twins = {}
         explained = self._explain(detections, tracked)
         explained |= explain_by_class(detections, tracked, self._classes, explained)
         corrections = [
@@ -234,6 +236,7 @@ class Constellation:
         track = self._tracks[sighting.track_id]
         self._vote(sighting.track_id, sighting.class_id, sighting.score)
         track.looks_unseen = track.looks_unsupported = track.contradictions = 0
+        track.seen_again = True
         track.last_prompt = sighting.frame_index
         return sighting.as_detected(self.class_of(sighting.track_id), PromptReason.SCENE_CUT)
 
@@ -254,9 +257,9 @@ class Constellation:
     def _corrected(self, sighting: Sighting) -> Prompt | None:
         rules, track = self.settings, self._tracks[sighting.track_id]
         sure = sighting.score >= rules.drift_score
-        contradicted = sure and sighting.agreement < rules.drift_iou
+        contradicted = self._follows(Rule.DRIFTED) and sure and sighting.agreement < rules.drift_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
-        if self._follows(Rule.DRIFTED) and track.contradictions >= rules.drift_looks:
+        if contradicted and track.contradictions >= rules.drift_looks:
             track.contradictions = 0
             reason = PromptReason.DRIFTED if sighting.is_followed else PromptReason.RETURNED
             return self._with_better_outline(sighting, reason)
@@ -285,7 +288,8 @@ class Constellation:
         votes, known = self._tracks[track_id].votes, self._classes[track_id]
         votes[class_id] = votes.get(class_id, 0.0) + score
         needed = self.settings.reclassify_margin * votes[known]
-        taken = self.label_set.is_stuff(class_id) and class_id in self._classes.values()
+        followed = {self._classes[other] for other in self._tracks}
+        taken = self.label_set.is_stuff(class_id) and class_id in followed
         if not self._follows(Rule.VOTE) or class_id == known or taken or votes[class_id] <= needed:
             return False
         self._classes[track_id] = class_id
@@ -310,6 +314,8 @@ class Constellation:
                 next_track_id({*self._classes, *self._reserved}),
             )
         self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
+        # What was there before is not false for having been seen once since.
+        self._tracks[track_id].seen_again = reason is PromptReason.RETURNED
         return prompt_from(detections, number, frame_index, track_id, reason)
 
     def _returned(self, frame_index: int, detections: Detections, number: int) -> int | None:
@@ -342,18 +348,18 @@ class Constellation:
         pairs = twin_tracks(
             tracked, explained, self._classes, self.label_set, self.settings.merge_iou
         )
-        aged = [
-            sorted(pair, key=lambda track_id: (self._tracks[track_id].started, track_id))
-            for pair in pairs
-        ]
+        # Ids ascend with the tracks' first frames; those of given tracks come before all.
         twins = {
-            (older, younger): self._twins.get((older, younger), 0) + 1 for older, younger in aged
+            (older, younger): self._twins.get((older, younger), 0) + 1
+            for older, younger in map(sorted, pairs)
         }
         self._twins = twins
         merged: set[int] = set()
         rows = {track_id: row for row, track_id in enumerate(tracked.track_ids.tolist())}
         for (older, younger), looks in twins.items():
-            if looks < self.settings.merge_looks or rows[older] in merged:
+            # The older one may just have taken over what the overseer sees of a third.
+            told_apart = {rows[older], rows[younger]} <= set(explained.values())
+            if looks < self.settings.merge_looks or rows[older] in merged or told_apart:
                 continue
             merged.add(rows[younger])
             for number, row in explained.items():

@@ -15,7 +15,6 @@ class FollowedTrack:
     Attributes:
         last_prompt: frame of its last prompt.
         votes: sums of the scores of its detections, by class.
-        started: frame of its first prompt.
         last_seen: frame in which it was last visible.
         traces: where it was then, and how it has looked.
         seen_again: whether a look after the first has seen it.
@@ -26,7 +25,6 @@ class FollowedTrack:
 
     last_prompt: int
     votes: dict[int, float]
-    started: int
     last_seen: int
     traces: Traces = field(default_factory=Traces)
     seen_again: bool = False

@@ -23,14 +23,14 @@ def shrunk_size(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
     return height, width
 
 
-def small_grey(image: NDArray[np.uint8], longer_side: int) -> NDArray[np.uint8]:
+def small_grey(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return a frame uint8[H, W, 3], RGB, as flow is estimated on it: grey, uint8[h, w].
 
     Args:
         image: the frame.
-        longer_side: at most so many pixels.
+        size: h and w, as `shrunk_size` gives them.
     """
-    height, width = shrunk_size((image.shape[0], image.shape[1]), longer_side)
+    height, width = size
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 

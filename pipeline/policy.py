@@ -317,6 +317,7 @@ class WithGivenPrompts:
     def __init__(self, policy: AdoptingPolicy, given: Given) -> None:
         self._policy = policy
         self._given = given
+        self._missed_cut = False
         policy.reserve(given.track_ids)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
@@ -325,7 +326,7 @@ class WithGivenPrompts:
 
     def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
         """Return whether what the tracker sees asks for a look of the overseer after all."""
-        return self._policy.doubts(frame_index, tracked)
+        return self._missed_cut or self._policy.doubts(frame_index, tracked)
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""
@@ -338,22 +339,33 @@ class WithGivenPrompts:
         tracked: TrackedMasks,
         signs: FrameSigns = NO_SIGNS,
     ) -> Decision:
-        """Give the given prompts; elsewhere let the policy decide."""
+        """Give the given prompts; elsewhere let the policy decide.
+
+        A cut on a frame with given prompts is one for the policy on the frame after it.
+        """
         given = self._given.decide(frame_index, detections, tracked, signs)
         for prompt in given.prompts:
             self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
         if given != Decision():
+            self._missed_cut = self._missed_cut or signs.cut
             return given
+        signs = replace(signs, cut=signs.cut or self._missed_cut)
+        self._missed_cut = self._missed_cut and detections is None
         return self._policy.decide(frame_index, detections, tracked, signs)
 
     def state(self) -> dict[str, Any]:
         """Return what both remember, as JSON can hold it."""
-        return {"policy": self._policy.state(), "given": self._given.state()}
+        return {
+            "policy": self._policy.state(),
+            "given": self._given.state(),
+            "missed cut": self._missed_cut,
+        }
 
     def restore(self, values: dict[str, Any]) -> None:
         """Go on from a state."""
         self._policy.restore(values["policy"])
         self._given.restore(values["given"])
+        self._missed_cut = values["missed cut"]
 
 
 def next_track_id(known: Collection[int]) -> int:

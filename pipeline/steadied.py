@@ -17,7 +17,14 @@ from pipeline.masks import decode_shrunk, encode_mask, enlarged_mask
 from pipeline.optical_flow import Flow, FlowEstimator, shrunk_size, small_grey
 from pipeline.outlines import signed_distance, smoothed
 from pipeline.records import FrameAnnotation, FrameBatch
-from pipeline.steady_outlines import FARTHEST_PX, Distances, mixed, moved_along
+from pipeline.steady_outlines import (
+    FARTHEST_PX,
+    Distances,
+    mixed,
+    moved_along,
+    on_their_objects,
+    without_flashes,
+)
 
 # Frames are given out in such blocks, so that the way back through time is gone once for several.
 _BLOCK_FRAMES = 8
@@ -130,7 +137,8 @@ class Steadied:
 
     def _see(self, batch: FrameBatch) -> None:
         for index, image in batch.numbered():
-            self._greys[index] = small_grey(image, LONGER_SIDE_PX)
+            # Decoded pictures may be a pixel wider or higher than flow needs them.
+            self._greys[index] = small_grey(image, self._size)
 
     def _given_out(self) -> list[FrameAnnotation]:
         done, self._done = self._done, []
@@ -153,12 +161,14 @@ class Steadied:
         later = self._moved_back(frames, seen)
         done = []
         for place in range(count):
-            frame, own = self._pending.popleft(), seen[place]
+            frame = self._pending.popleft()
             if "cut" in frame.flags:
                 self._before = {}
-            earlier = self._moved(self._before, frame.index - 1, frame, own)
-            done.append(self._redrawn(frame, mixed(own, [earlier, later[place]], self._weight)))
-            self._before = mixed(own, [earlier], self._weight)
+            earlier = self._moved(self._before, frame.index - 1, frame, seen[place])
+            own = without_flashes(seen[place], earlier, later[place])
+            around = [on_their_objects(moved, own) for moved in (earlier, later[place])]
+            done.append(self._redrawn(frame, mixed(own, around, self._weight)))
+            self._before = mixed(own, around[:1], self._weight)
         self._forget_before(done[-1].index)
         return done
 
@@ -180,7 +190,8 @@ class Steadied:
             if "cut" in later.flags:
                 outlines = {}
             moved = self._moved(outlines, later.index, frames[place], seen[place])
-            outlines = mixed(seen[place], [moved], self._weight)
+            believed = on_their_objects(moved, seen[place])
+            outlines = mixed(seen[place], [believed], self._weight)
             said.append(moved)
         return said[::-1]
 

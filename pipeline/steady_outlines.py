@@ -6,6 +6,9 @@ each moved along the optical flow: a two-sided exponential filter, whose memory 
 share with each frame. Where a neighbour says something else entirely, the object or the camera was
 faster than the flow could follow, and the frame itself is believed, as redescending M-estimators do
 (Huber and Ronchetti, Robust Statistics).
+
+But where both neighbours say the same of an object, and the frame itself something else, it is the
+frame that errs: the median of the three is what the neighbours say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +25,8 @@ FARTHEST_PX = 12
 _BELIEVED_PX = 5
 # Where a moved mask agrees less with the frame's own, the flow or the tracker has lost the object.
 _LEAST_IOU = 0.5
+# Both neighbours of a frame have to agree with each other by this much more than with the frame.
+_FLASH_IOU = 0.15
 
 Distances = Mapping[int, NDArray[np.float32]]
 
@@ -35,15 +40,52 @@ def moved_along(distances: Distances, way: Flow, seen: Distances) -> dict[int, N
         seen: of the frame itself.
 
     Returns:
-        float32[h, w] by track id; without tracks that the flow has not kept on their object.
+        float32[h, w] by track id.
     """
-    moved = {}
     fetcher = Fetcher(way)
-    for track_id in distances.keys() & seen.keys():
-        candidate = fetcher.fetch(distances[track_id])
-        if iou_matrix(candidate[None] > 0, seen[track_id][None] > 0)[0, 0] >= _LEAST_IOU:
-            moved[track_id] = candidate
-    return moved
+    return {
+        track_id: fetcher.fetch(distances[track_id]) for track_id in distances.keys() & seen.keys()
+    }
+
+
+def without_flashes(seen: Distances, earlier: Distances, later: Distances) -> Distances:
+    """Return a frame's distances, and in place of a flash what both neighbours say.
+
+    A flash is a mask that is elsewhere for a single frame, as where the overseer erred and the
+    tracker did not follow it.
+
+    Args:
+        seen: of the frame itself, float32[h, w] by track id.
+        earlier: of the frame before, moved into this one; it may lack tracks.
+        later: likewise of the frame after it.
+    """
+    result = dict(seen)
+    for track_id in earlier.keys() & later.keys():
+        before, own, after = earlier[track_id], seen[track_id], later[track_id]
+        with_neighbours = max(_overlap(own, before), _overlap(own, after))
+        if with_neighbours < 1 - _FLASH_IOU:
+            between = _overlap(before, after)
+            if between >= max(_LEAST_IOU, with_neighbours + _FLASH_IOU):
+                result[track_id] = (before + after) * np.float32(0.5)
+    return result
+
+
+def on_their_objects(moved: Distances, seen: Distances) -> Distances:
+    """Return what was moved of the tracks that the flow has kept on their object.
+
+    Args:
+        moved: of a neighbour, moved into a frame, float32[h, w] by track id.
+        seen: of the frame itself.
+    """
+    return {
+        track_id: distance
+        for track_id, distance in moved.items()
+        if _overlap(distance, seen[track_id]) >= _LEAST_IOU
+    }
+
+
+def _overlap(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    return float(iou_matrix(first[None] > 0, second[None] > 0)[0, 0])
 
 
 def mixed(

@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import decode_mask
-from pipeline.optical_flow import Flow, FlowEstimator, scale_flow, small_grey, warp
+from pipeline.optical_flow import (
+    Flow,
+    FlowEstimator,
+    scale_flow,
+    shrunk_size,
+    small_grey,
+    warp,
+)
 from pipeline.records import FrameAnnotation
 
 # A class that is gone for longer than this has left, and has not flickered.
@@ -67,7 +74,8 @@ def temporal_consistency(
     estimator = FlowEstimator()
     last: NDArray[np.uint8] | None = None
     for image, *frames in zip(images, *annotated.values(), strict=False):
-        small = small_grey(image, _FLOW_LONGER_SIDE_PX)
+        size = shrunk_size((image.shape[0], image.shape[1]), _FLOW_LONGER_SIDE_PX)
+        small = small_grey(image, size)
         flow = None
         if last is not None:
             flow = scale_flow(estimator.between(small, last), image.shape[:2])

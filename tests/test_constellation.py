@@ -7,10 +7,23 @@ import pytest
 
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.looks import EveryNth
+from pipeline.labels import LabelSet
+from pipeline.looks import Adaptive, EveryNth
 from pipeline.records import PromptReason
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
-from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, NOTHING, RIGHT, followed, seen, start
+from tests.conftest import rectangle
+from tests.hand_made import (
+    GRASPER,
+    HOOK,
+    LEFT,
+    LIVER,
+    MIDDLE,
+    NOTHING,
+    RIGHT,
+    followed,
+    seen,
+    start,
+)
 
 
 @pytest.fixture
@@ -361,3 +374,105 @@ def test_in_a_blurred_frame_there_are_no_masks_and_no_look(policy):
     decision = policy.decide(5, None, followed((1, LEFT, 1.0)), blurred)
     assert (decision.unusable, decision.out_of_body, decision.ended) == (True, False, ())
     assert not policy.decide(6, None, followed((1, LEFT, 1.0))).unusable
+
+
+FAR = rectangle(38, 22, 46, 30)
+
+
+def leave(policy, frame):
+    """Let track 1 be seen once more, and then go in the third of three looks."""
+    policy.decide(frame, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
+    ended = [policy.decide(frame + later, *gone).ended for later in (1, 2, 3)]
+    assert ended == [(), (), (1,)]
+
+
+def test_what_returned_for_one_look_ends_and_gets_its_id_back_again(policy):
+    start(policy)
+    leave(policy, 1)
+    back = seen((GRASPER, LEFT, 0.9)), followed()
+    assert [p.reason for p in policy.decide(5, *back).prompts] == [PromptReason.RETURNED]
+    alone = seen(), followed((1, LEFT, 1.0))
+    decisions = [policy.decide(frame, *alone) for frame in range(6, 14)]
+    assert not any(decision.withdrawn for decision in decisions)
+    assert decisions[-1].ended == (1,)
+    (prompt,) = policy.decide(14, *back).prompts
+    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
+
+
+def test_what_was_seen_before_and_after_a_cut_is_not_withdrawn(policy):
+    start(policy)
+    policy.decide(1, seen((GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)), CUT)
+    alone = seen(), followed((1, RIGHT, 1.0))
+    decisions = [policy.decide(frame, *alone) for frame in range(2, 10)]
+    assert not any(decision.withdrawn for decision in decisions)
+    assert decisions[-1].ended == (1,)
+
+
+def test_a_class_of_stuff_can_be_voted_for_once_its_track_has_ended(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (LIVER, RIGHT, 0.9)), followed())
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    for frame in range(1, 5):
+        decision = policy.decide(frame, seen((GRASPER, LEFT, 0.9)), both)
+    assert decision.withdrawn == (2,)
+    for frame in range(5, 20):
+        policy.decide(frame, seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert policy.class_of(1) == LIVER
+
+
+def test_who_knows_instruments_alone_takes_no_picture_for_outside(labels):
+    instruments = LabelSet(name="instruments", classes=labels.classes[:2])
+    policy = Constellation(instruments, ConstellationSettings(), EveryNth(1))
+    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    assert not policy.decide(1, seen(), followed((1, LEFT, 1.0)), CUT).out_of_body
+
+
+def test_of_three_tracks_on_one_place_two_that_are_seen_stay_two(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
+    three = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9), (GRASPER, MIDDLE, 0.9))
+    policy.decide(1, three, followed((1, LEFT, 1.0)))
+    shared = np.array([[1, 0.9, 0.9], [0.9, 1, 0], [0.9, 0, 1]], np.float32)
+    tracked = followed((1, NOTHING, 1.0), (2, RIGHT, 1.0), (3, MIDDLE, 1.0))
+    tracked = replace(tracked, claims=shared)
+    looks = seen((GRASPER, RIGHT, 0.9), (GRASPER, MIDDLE, 0.9))
+    ended = [policy.decide(frame, looks, tracked).ended for frame in (2, 3)]
+    assert ended == [(), (2,)]
+
+
+def test_a_track_that_returned_is_still_the_older_one(policy):
+    start(policy)
+    leave(policy, 1)
+    policy.decide(5, seen((GRASPER, FAR, 0.9)), followed())
+    assert policy.class_of(2) == GRASPER
+    both = seen((GRASPER, FAR, 0.9), (GRASPER, LEFT, 0.9))
+    policy.decide(6, both, followed((2, FAR, 1.0)))
+    claims = sharing((1, LEFT, 1.0), (2, NOTHING, 1.0))
+    ended = [policy.decide(frame, seen((GRASPER, LEFT, 0.9)), claims).ended for frame in (7, 8)]
+    assert ended == [(), (2,)]
+
+
+@pytest.mark.parametrize(("score", "next_look"), [(0.35, 8), (0.6, 3)])
+def test_only_what_may_be_confirmed_is_looked_at_sooner(labels, score, next_look):
+    policy = Constellation(labels, ConstellationSettings(), Adaptive())
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, score)), followed())
+    tracked = followed((1, LEFT, 1.0))
+    assert [policy.doubts(frame, tracked) for frame in range(1, next_look + 1)].index(True) == (
+        next_look - 1
+    )
+
+
+def test_what_waited_before_a_cut_confirms_nothing_behind_it(policy):
+    policy.decide(0, seen((GRASPER, LEFT, 0.4)), followed())
+    assert not policy.decide(1, seen((GRASPER, LEFT, 0.5)), followed(), CUT).prompts
+
+
+def test_without_the_rule_contradictions_are_not_waited_for(labels):
+    rules = frozenset(Rule) - {Rule.DRIFTED}
+    policy = Constellation(labels, ConstellationSettings(rules=rules), Adaptive())
+    policy.decide(0, seen((LIVER, LEFT, 0.9)), followed())
+    looks, tracked = [], followed((1, LEFT, 1.0))
+    for frame in range(1, 33):
+        if policy.doubts(frame, tracked):
+            looks.append(frame)
+            policy.decide(frame, seen((LIVER, RIGHT, 0.9)), tracked)
+    assert looks == [8, 16, 24, 32]

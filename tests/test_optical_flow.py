@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from pipeline.optical_flow import Fetcher, FlowEstimator, scale_flow, small_grey, warp
+from pipeline.optical_flow import (
+    Fetcher,
+    FlowEstimator,
+    scale_flow,
+    shrunk_size,
+    small_grey,
+    warp,
+)
 from tests.conftest import rectangle
 
 SIZE = (96, 128)
@@ -40,5 +47,6 @@ def test_a_flow_grows_with_the_picture():
 
 
 def test_large_frames_are_made_small_and_small_ones_left():
-    assert small_grey(np.zeros((1080, 1920, 3), np.uint8), 480).shape == (270, 480)
-    assert small_grey(np.zeros((96, 128, 3), np.uint8), 480).shape == (96, 128)
+    assert shrunk_size((1080, 1920), 480) == (270, 480)
+    assert shrunk_size((96, 128), 480) == (96, 128)
+    assert small_grey(np.zeros((1080, 1920, 3), np.uint8), (270, 480)).shape == (270, 480)

@@ -9,6 +9,7 @@ from pipeline.constellation import Constellation
 from pipeline.looks import EveryNth
 from pipeline.policy import FirstFrame, Given, GivenParts, WithGivenPrompts
 from pipeline.records import Prompt, PromptReason
+from pipeline.scene_changes import FrameSigns
 from tests.hand_made import GRASPER, LEFT, LIVER, MIDDLE, RIGHT, followed, seen
 
 
@@ -157,3 +158,19 @@ def test_a_track_that_is_given_again_has_not_left(labels):
     detections = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
     (other,) = both.decide(31, detections, followed((3, LEFT, 1.0))).prompts
     assert other.track_id == 4
+
+
+def test_a_cut_on_a_frame_with_a_given_mask_is_one_for_the_policy_a_frame_later(labels):
+    policy = Constellation(labels, schedule=EveryNth(8))
+    both = WithGivenPrompts(policy, Given({9: given(9, 7)}))
+    (grasper,) = both.decide(0, seen((GRASPER, LEFT, 0.9)), followed()).prompts
+    tracked = followed((grasper.track_id, LEFT, 1.0))
+    both.decide(8, seen((GRASPER, LEFT, 0.9)), tracked)
+    both.decide(9, seen((GRASPER, RIGHT, 0.9)), tracked, FrameSigns(cut=True))
+    again = WithGivenPrompts(Constellation(labels, schedule=EveryNth(8)), Given({9: given(9, 7)}))
+    again.restore(both.state())
+    for resumed in (both, again):
+        assert resumed.doubts(10, tracked)
+        decision = resumed.decide(10, seen((GRASPER, RIGHT, 0.9)), tracked)
+        assert [p.reason for p in decision.prompts] == [PromptReason.SCENE_CUT]
+        assert not resumed.doubts(11, tracked)

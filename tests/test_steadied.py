@@ -2,11 +2,15 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flows.annotation_loops import picture_size
+from flows.settings import AnnotateSettings
 from pipeline.errors import InputError
+from pipeline.frames import VideoInfo
 from pipeline.loop_state import LoopState
 from pipeline.masks import decode_mask, decode_shrunk, encode_mask
 from pipeline.records import FrameBatch
@@ -256,6 +260,31 @@ def test_masks_of_a_large_video_are_drawn_at_its_size():
     for found in masks(loop.finish()):
         assert found.shape == size
         assert (found ^ mask).sum() < 0.02 * mask.sum()
+
+
+@pytest.mark.parametrize("size", [(480, 854), (576, 704), (480, 848), (570, 1024), (1076, 1916)])
+def test_videos_of_all_sizes_are_steadied(size):
+    info = VideoInfo(
+        name="op", path=Path("op.mp4"), sha256="", height=size[0], width=size[1], frame_count=8,
+        rate=25.0,
+    )  # fmt: skip
+    decoded = picture_size(info, AnnotateSettings())
+    assert decoded < size
+    left = decoded[1] // 3
+
+    class Still(Trembles):
+        def _give(self, end):
+            mask = rectangle(left, 90, left + 80, 180, decoded)
+            return [annotated_frame(frame.index, t1_c5=mask) for frame in super()._give(end)]
+
+    loop = Steadied(Still(), 0.6, batch_frames=8, frame_size=size)
+    indices = np.arange(8)
+    images = np.zeros((8, *decoded, 3), np.uint8)
+    loop.step(FrameBatch(indices=indices, times=indices / 25, images=images))
+    scale = size[1] / decoded[1]
+    for found in masks(loop.finish()):
+        assert found.shape == size
+        assert found.sum() == pytest.approx(80 * 90 * scale**2, rel=0.03)
 
 
 def test_the_loop_may_see_smaller_pictures_than_the_video_has():

@@ -1,9 +1,16 @@
 """Outlines averaged with their neighbours in time, on shapes worked by hand."""
 
 import numpy as np
+import pytest
 
 from pipeline.outlines import signed_distance
-from pipeline.steady_outlines import FARTHEST_PX, mixed, moved_along
+from pipeline.steady_outlines import (
+    FARTHEST_PX,
+    mixed,
+    moved_along,
+    on_their_objects,
+    without_flashes,
+)
 from tests.conftest import rectangle
 
 SIZE = (60, 80)
@@ -43,7 +50,25 @@ def test_a_neighbour_that_lacks_a_track_leaves_its_share_to_the_frame():
 def test_what_the_flow_has_lost_does_not_count():
     seen = {1: outline(5), 2: outline(30)}
     neighbour = {1: outline(45), 2: outline(33), 3: seen[1]}
-    assert moved_along(neighbour, STILL, seen).keys() == {2}
+    assert on_their_objects(moved_along(neighbour, STILL, seen), seen).keys() == {2}
     followed = STILL.copy()
     followed[..., 0] = 40
-    assert moved_along(neighbour, followed, seen).keys() == {1}
+    assert on_their_objects(moved_along(neighbour, followed, seen), seen).keys() == {1}
+
+
+def test_a_mask_that_is_elsewhere_for_one_frame_is_what_its_neighbours_say():
+    seen = {1: outline(45), 2: outline(5)}
+    corrected = without_flashes(seen, {1: outline(20), 2: outline(5)}, {1: outline(22)})
+    assert np.array_equal(corrected[1][32] > 0, square(21)[32])
+    assert corrected[2] is seen[2]
+
+
+@pytest.mark.parametrize("later", [{1: outline(45)}, {1: outline(40)}, {}])
+def test_an_object_that_moves_on_or_ends_is_no_flash(later):
+    seen = {1: outline(45)}
+    assert without_flashes(seen, {1: outline(20)}, later)[1] is seen[1]
+
+
+def test_a_little_trembling_is_no_flash():
+    seen = {1: outline(22)}
+    assert without_flashes(seen, {1: outline(20)}, {1: outline(20)})[1] is seen[1]
