@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from flows.bench_clock import in_turns, seconds_of
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.frames import numbered_frames, open_video
+from pipeline.frames import open_video
 from pipeline.masks import decode_mask, encode_mask
 from pipeline.records import FrameAnnotation
+from pipeline.single_frames import numbered_frames
 
 _HOUR_FRAMES = 90_000
 _OBJECTS = 6

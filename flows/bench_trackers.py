@@ -6,19 +6,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
+from flows.models import choose_device, choose_precision
 from flows.settings import BATCH_FRAMES
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
-from pipeline.frames import numbered_frames, open_video
+from pipeline.devices import computing
+from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from pipeline.policy import Given
 from pipeline.records import Prompt, PromptReason
 from pipeline.sasvi import Sasvi
+from pipeline.single_frames import numbered_frames
 from tracking.tracker import Sam2Tracker
 
 OBJECT_COUNTS = (1, 4, 8, 16)
@@ -86,7 +90,7 @@ def measure_objects(
 
 
 def measure_official(job: VideoJob, truth: AnnotationSet, rounds: int) -> dict[str, Any]:
-    """Measure our tracker and the official predictor: the same weights, frames and prompts.
+    """Measure our tracker and the official predictor: the same weights, numbers, frames, prompts.
 
     Both begin with decoded frames and end with masks at the video's size.
     """
@@ -94,17 +98,22 @@ def measure_official(job: VideoJob, truth: AnnotationSet, rounds: int) -> dict[s
     predictor = predictor_like(tracker.network)
     images = _images(job)
     prompts = object_prompts(truth, _OFFICIAL_OBJECTS)
+    device = choose_device(job.settings.device)
+    precision = choose_precision(job.settings.precision, device)
+
+    def official() -> list[Tensor]:
+        with computing(device, precision):
+            return follow_with_predictor(predictor, images, prompts)
+
     seconds = in_turns(
         {
             "scopeline": lambda: seconds_of(lambda: follow_with_tracker(tracker, images, prompts)),
-            "official": lambda: seconds_of(
-                lambda: follow_with_predictor(predictor, images, prompts)
-            ),
+            "official": lambda: seconds_of(official),
         },
         rounds,
     )
     ours = follow_with_tracker(tracker, images, prompts)
-    theirs = [masks.numpy() for masks in follow_with_predictor(predictor, images, prompts)]
+    theirs = [masks.numpy() for masks in official()]
     return {
         "objects": len(prompts),
         "frames": len(images),

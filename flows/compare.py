@@ -11,14 +11,15 @@ from flows.annotation_loops import open_models
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.class_regions import comparable_frames, true_frames
+from pipeline.class_regions import comparable_frames, require_objects, true_frames
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
-from pipeline.frames import numbered_frames, open_video
+from pipeline.frames import open_video
 from pipeline.identity import identity_scores
 from pipeline.mask_folder import MaskFolder
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
+from pipeline.single_frames import numbered_frames
 from pipeline.temporal import temporal_consistency
 
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
@@ -87,8 +88,9 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     Raises:
         ScopelineError: the video, a model or the truth is not usable.
     """
-    truth = list(comparison.truth.frames())
     open_models(comparison.settings)
+    truth = list(comparison.truth.frames())
+    require_objects(truth, comparison.truth.path)
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()

@@ -12,14 +12,16 @@ from flows.models import choose_device, open_tracker
 from flows.video_job import set_path_of, set_to_keep
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest, remove_set
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.correct import Plans, correct
 from pipeline.correction_plan import deletions_after, plan_corrections
 from pipeline.corrections import deletions_of, open_corrections, settings_after
 from pipeline.errors import InputError, UsageError
-from pipeline.frames import VideoInfo, VideoSource, numbered_frames, open_video
+from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameAnnotation
+from pipeline.set_folders import remove_set
+from pipeline.single_frames import numbered_frames
 from tracking.mask_choice import surest_masks
 
 _SOFTWARE = ("scopeline", "torch", "RF-SAM-2", "av")

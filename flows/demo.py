@@ -19,6 +19,7 @@ def main() -> None:
     result = annotate_video(CLIP, out)
     print(f"\nannotation set: {result['set']}")
     print(f"overlay video:  {result['overlay']}")
+    print(f"report:         {result['report']}")
     print(f"look closer:    .venv/bin/scopeline info {result['set']}")
 
 
@@ -26,9 +27,9 @@ def remove_outdated(video: Path, out: Path) -> None:
     """Remove the demo that other models or settings have made, such as an earlier version's."""
     from flows.settings import AnnotateSettings
     from flows.video_job import VideoJob, manifest_of, set_to_keep
-    from pipeline.annotation_set_writer import remove_set
     from pipeline.errors import OutputError
     from pipeline.frames import open_video
+    from pipeline.set_folders import remove_set
 
     job = VideoJob(video=video, out=out, settings=AnnotateSettings())
     try:

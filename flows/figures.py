@@ -24,7 +24,7 @@ from overseer.validation import mask_precision
 from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import merge_by_class
-from pipeline.frames import numbered_frames, open_video
+from pipeline.frames import open_video
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS, LabelSet
 from pipeline.mask_folder import MaskFolder, class_regions, read_mask_values
@@ -32,6 +32,7 @@ from pipeline.masks import decode_mask
 from pipeline.metrics import evaluate
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameAnnotation
+from pipeline.single_frames import numbered_frames
 from samples.theatre.looks import Scenery
 from samples.theatre.render import render
 from tracking.baselines import FlowMasks, HeldMasks

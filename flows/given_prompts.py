@@ -1,6 +1,6 @@
 """Prompts from true masks that a user gives: which frames, and as what kind of hint."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -67,12 +67,49 @@ def given_policy(
     plain = isinstance(source, MaskFolder) and source.is_described
     if not plain or kind != "mask" or frames == "first":
         return Given(prompts, whole_frames)
-    parts: dict[int, tuple[Prompt, ...]] = {}
-    for frame_index, of_frame in prompts.items():
-        parts[frame_index] = tuple(
-            part for prompt in of_frame for part in _parts(prompt, source.label_set)
-        )
+    parts = prompts.divided(lambda prompt: _parts(prompt, source.label_set))
     return GivenParts(parts, whole_frames)
+
+
+class GivenPrompts(Mapping[int, tuple[Prompt, ...]]):
+    """Prompts by frame, made each time they are asked for: decoded masks would fill the memory.
+
+    Args:
+        masks: the true masks of each frame.
+        kind: hint that is made of them.
+        divide: what becomes of a prompt.
+    """
+
+    def __init__(
+        self,
+        masks: Mapping[int, Sequence[TrackAnnotation]],
+        kind: PromptKind,
+        divide: Callable[[Prompt], Iterable[Prompt]] = lambda prompt: (prompt,),
+    ) -> None:
+        self._masks = masks
+        self._kind = kind
+        self._divide = divide
+
+    def __getitem__(self, frame_index: int) -> tuple[Prompt, ...]:
+        """Return the prompts of a frame; KeyError if none are given for it."""
+        prompts = (_prompt(frame_index, mask, self._kind) for mask in self._masks[frame_index])
+        return tuple(part for prompt in prompts for part in self._divide(prompt))
+
+    def __contains__(self, frame_index: object) -> bool:
+        """Return whether anything is given for a frame, if only that nothing is there."""
+        return frame_index in self._masks
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the frames, in their order."""
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._masks)
+
+    def divided(self, divide: Callable[[Prompt], Iterable[Prompt]]) -> "GivenPrompts":
+        """Return the prompts that others become."""
+        return GivenPrompts(self._masks, self._kind, divide)
 
 
 def _parts(prompt: Prompt, label_set: LabelSet) -> Iterator[Prompt]:
@@ -89,7 +126,7 @@ def read_given_prompts(
     *,
     frames: PromptFrames,
     kind: PromptKind,
-) -> dict[int, tuple[Prompt, ...]]:
+) -> GivenPrompts:
     """Make prompts of true masks.
 
     Args:
@@ -106,18 +143,18 @@ def read_given_prompts(
         InputError: the masks have another size, or a prompt frame is not among them.
     """
     chosen = _first_masks(source) if frames == "first" else _masks_of_frames(source, frames)
-    prompts: dict[int, tuple[Prompt, ...]] = {}
+    masks: dict[int, Sequence[TrackAnnotation]] = {}
     for frame_index, tracks in chosen:
         for track in tracks:
             _check_size(source.path, track, info)
-        prompts[frame_index] = tuple(_prompt(frame_index, track, kind) for track in tracks)
+        masks[frame_index] = tracks
     if frames != "first":
-        missing = sorted(set(frames) - set(prompts))
+        missing = sorted(set(frames) - masks.keys())
         if missing:
             raise InputError(
                 f"{source.path} has no frame {missing[0]}; give --prompt-frames that it has"
             )
-    return prompts
+    return GivenPrompts(masks, kind)
 
 
 _Chosen = Iterator[tuple[int, list[TrackAnnotation]]]

@@ -12,9 +12,9 @@ from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import open_masks
-from pipeline.model_folder import WEIGHTS, sha256_of
+from pipeline.model_folder import DESCRIPTION, WEIGHTS, sha256_of
 from pipeline.picture_files import list_images
-from tracking.model_folders import describe_base, find_first_mask
+from tracking.model_folders import describe_base, find_first_mask, find_tracker
 
 
 def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
@@ -81,7 +81,13 @@ def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:
         path = folder / WEIGHTS if folder.is_dir() else folder
     if not path.is_file():
         raise ModelError(f"{path} does not exist; check the model's name or path")
-    return {"name": name, "sha256": sha256_of(path)}
+    return {"name": name, "sha256": sha256_of(path), **_described_by(path.parent)}
+
+
+def _described_by(folder: Path) -> dict[str, str]:
+    """Return the hash of what a model folder says of the network and its classes, if it does."""
+    description = folder / DESCRIPTION
+    return {"description_sha256": sha256_of(description)} if description.is_file() else {}
 
 
 def describe_tracker(name: str) -> dict[str, str]:
@@ -91,6 +97,7 @@ def describe_tracker(name: str) -> dict[str, str]:
         ModelError: it is unknown, or has no weights.
     """
     described = {"name": name, "sha256": describe_base(name).sha256}
+    described |= _described_by(find_tracker(name))
     first_mask = find_first_mask(name)
     if first_mask is not None:
         described["first_mask_sha256"] = describe_base(str(first_mask)).sha256

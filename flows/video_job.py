@@ -16,8 +16,6 @@ from pipeline.annotation_set_writer import (
     AnnotationSetWriter,
     AnnotationStoppedError,
     new_manifest,
-    remove_set,
-    require_replaceable,
     resumable_state,
     tidy,
 )
@@ -26,6 +24,7 @@ from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameBatch
 from pipeline.segments import Segment
+from pipeline.set_folders import remove_set, require_replaceable
 
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 
@@ -87,11 +86,26 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
     if same_video and (known.settings, known.models) == (manifest.settings, manifest.models):
         return existing
     kind = "a finished" if existing.is_complete else "an unfinished"
-    difference = "with other settings or models" if same_video else "of another video"
+    difference = "of another video"
+    if same_video:
+        difference = f"with other settings or models ({_first_difference(known, manifest)})"
     raise SetOfAnotherJobError(
         f"{path} is {kind} set {difference}; choose another --out, or remove it, as --no-resume "
         "does, to annotate anew"
     )
+
+
+def _first_difference(known: Manifest, wanted: Manifest) -> str:
+    """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
+    there = {**known.settings, **known.models}
+    here = {**wanted.settings, **wanted.models}
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            pair = [values.get(name) for values in (there, here)]
+            if any(isinstance(value, dict) for value in pair):
+                return f"another {name}"
+            return f"{name} is {pair[0]} there, {pair[1]} here"
+    return "none that is known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The annotation set on disk: Parquet parts under a manifest; the reader."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.annotation_rows import SCHEMAS, part_name, prompt_of_row, track_of
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.manifest import FORMAT_VERSION, Manifest, ManifestVersion
+from pipeline.masks import require_whole
 from pipeline.records import FrameAnnotation, PromptRecord
 
 SUFFIX = ".annset"
@@ -72,20 +74,53 @@ class AnnotationSet:
         Raises:
             InputError: a part is missing or damaged.
         """
+        last = -1
         for part in range(self.manifest.parts):
-            tables = {name: self.rows(name, part) for name in SCHEMAS}
-            masks = _by_frame(tables["masks"])
-            prompts = _by_frame(tables["prompts"])
-            for row in tables["frames"]:
-                index = row["frame_index"]
-                yield FrameAnnotation(
-                    index=index,
-                    time_s=row["time"],
-                    tracks=tuple(track_of_row(mask) for mask in masks.get(index, [])),
-                    overseer_ran=row["overseer_ran"],
-                    prompts=tuple(prompt_of_row(prompt) for prompt in prompts.get(index, [])),
-                    flags=tuple(row["flags"]),
-                )
+            try:
+                frames = list(self._frames_of(part))
+                for frame in frames:
+                    self._check(frame, last)
+                    last = frame.index
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{self.path} has rows in {part_name(part)} that cannot be read ({error}); "
+                    "copy the set again, or annotate the video again with --no-resume"
+                ) from error
+            yield from frames
+
+    def _frames_of(self, part: int) -> Iterator[FrameAnnotation]:
+        tables = {name: self.rows(name, part) for name in SCHEMAS}
+        masks = _by_frame(tables["masks"])
+        prompts = _by_frame(tables["prompts"])
+        for row in tables["frames"]:
+            index = row["frame_index"]
+            yield FrameAnnotation(
+                index=index,
+                time_s=row["time"],
+                tracks=tuple(track_of_row(mask) for mask in masks.get(index, [])),
+                overseer_ran=row["overseer_ran"],
+                prompts=tuple(prompt_of_row(prompt) for prompt in prompts.get(index, [])),
+                flags=tuple(row["flags"]),
+            )
+
+    def _check(self, frame: FrameAnnotation, last: int) -> None:
+        """Check what whoever uses a frame counts on; ValueError if it does not hold.
+
+        Args:
+            frame: as it was read.
+            last: index of the frame before it.
+        """
+        video = self.manifest.video
+        if frame.index <= last:
+            raise ValueError(f"frame {frame.index} comes after frame {last}")
+        for track in frame.tracks:
+            if track.rle.size != (video.height, video.width):
+                raise ValueError(f"frame {frame.index} has a mask of another size than the video")
+            if track.class_id not in self.label_set:
+                raise ValueError(f"frame {frame.index} has an unknown class {track.class_id}")
+            if not (math.isfinite(track.quality) and math.isfinite(track.presence)):
+                raise ValueError(f"frame {frame.index} has a quality that is not a number")
+            require_whole(track.rle)
 
     def prompts(self) -> Iterator[tuple[int, PromptRecord]]:
         """Yield (frame index, prompt) of each committed prompt in order; no mask is read.
@@ -125,11 +160,16 @@ class AnnotationSet:
         """
         path = self.path / table / part_name(part)
         try:
-            rows: list[dict[str, Any]] = pq.read_table(
-                path, columns=columns, schema=SCHEMAS[table]
-            ).to_pylist()
+            read = pq.read_table(
+                path, columns=columns, schema=SCHEMAS[table], page_checksum_verification=True
+            )
+            # A column that is not there is read as one without values.
+            empty = [name for name in read.column_names if read[name].null_count]
+            if empty:
+                raise pa.ArrowInvalid(f"{empty[0]} lacks values")
+            rows: list[dict[str, Any]] = read.to_pylist()
             return rows
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
             raise InputError(
                 f"{path} is missing or damaged; annotate the video again with --no-resume"
             ) from error

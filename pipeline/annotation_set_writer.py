@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,19 +14,19 @@ import pyarrow.parquet as pq
 
 from pipeline.annotation_rows import SCHEMAS, part_name, rows_of_frames
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
+from pipeline.errors import AnnotationAbandonedError, OutputError
 from pipeline.frames import VideoInfo
 from pipeline.labels import LabelSet
 from pipeline.loop_state import LoopState, SavedState, latest_state, remove_states, save_state
 from pipeline.manifest import Counts, Manifest, VideoEntry
 from pipeline.records import FrameAnnotation
+from pipeline.set_folders import MANIFEST_DRAFT, RESUME, make_room, take_for_writing, unwritable
 
 # Run lengths take 29 % less room than at the default level, for 5 ms a frame at 1080p.
 _COMPRESSION_LEVEL = 19
 _PART_FRAMES = 100
 # Of each track, the first and the last part that hold it under each class.
 WrittenClasses = dict[int, dict[int, tuple[int, int]]]
-_RESUME, _MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
 
 
 def new_manifest(
@@ -64,12 +65,12 @@ def resumable_state(existing: AnnotationSet, manifest: Manifest) -> SavedState |
     """
     if existing.manifest.software != manifest.software:
         return None
-    return latest_state(existing.path / _RESUME, existing.manifest.parts)
+    return latest_state(existing.path / RESUME, existing.manifest.parts)
 
 
 def tidy(existing: AnnotationSet) -> None:
     """Remove what a process that was killed while it finished a set has left in it."""
-    remove_states(existing.path / _RESUME)
+    remove_states(existing.path / RESUME)
 
 
 class AnnotationStoppedError(AnnotationAbandonedError):
@@ -104,27 +105,33 @@ class AnnotationSetWriter:
         self._beside = ThreadPoolExecutor(1, "writing")
         self._being_written: tuple[Future[None], list[FrameAnnotation]] | None = None
         if goes_on_from is None:
-            _make_room(path)
+            make_room(path)
         try:
             if goes_on_from is None:
                 self._begin()
             else:
                 self._go_on(goes_on_from)
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
 
     def _begin(self) -> None:
         """Make the folder under another name first: without a manifest it would be no set."""
         draft = self.path.with_name(f".{self.path.name}.begun")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
+        self._hold(draft)
         for table in SCHEMAS:
             (draft / table).mkdir()
         _write_manifest(draft, self._manifest)
         draft.rename(self.path)
 
+    def _hold(self, folder: Path) -> None:
+        """Take the set until it is written, or nobody has the writer any more."""
+        self._release = weakref.finalize(self, os.close, take_for_writing(folder))
+
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
+        self._hold(self.path)
         self._manifest = self._manifest.model_copy(
             update={
                 "parts": saved.part_count,
@@ -137,10 +144,13 @@ class AnnotationSetWriter:
             for file in (self.path / table).iterdir():
                 if file.name not in kept:
                     file.unlink()
-        remove_states(self.path / _RESUME, but=saved.part_count)
+        remove_states(self.path / RESUME, but=saved.part_count)
         # Not as it was at that time: a set that failed later has settled the classes since.
         written = AnnotationSet(self.path)
         for part in range(saved.part_count):
+            for table in ("frames", "prompts"):
+                # To go on behind a part that is gone would make a set that nobody can read.
+                written.rows(table, part)
             self._note_classes(part, written.rows("masks", part, ["track_id", "class_id"]))
 
     @property
@@ -158,12 +168,13 @@ class AnnotationSetWriter:
             self._end(error)
         finally:
             self._beside.shutdown()
+            self._release()
 
     def _end(self, error: BaseException | None) -> None:
         if error is None:
             self._commit_all()
             self._update(state="complete")
-            remove_states(self.path / _RESUME)
+            remove_states(self.path / RESUME)
             return
         if isinstance(error, AnnotationAbandonedError):
             # The set says that it is running; what another process has written since stays so.
@@ -248,12 +259,12 @@ class AnnotationSetWriter:
             )
             parts = self._manifest.parts + 1
             if state is not None:
-                save_state(state, self.path / _RESUME, parts, {"counts": counts.model_dump()})
+                save_state(state, self.path / RESUME, parts, {"counts": counts.model_dump()})
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         self._update(parts=parts, counts=counts)
         if state is not None:
-            remove_states(self.path / _RESUME, but=parts)
+            remove_states(self.path / RESUME, but=parts)
 
     def _note_classes(self, part: int, rows: Sequence[dict[str, Any]]) -> None:
         """Remember which tracks a part holds under which class."""
@@ -284,7 +295,7 @@ class AnnotationSetWriter:
                 path = self.path / "masks" / part_name(part)
                 _write_table(pa.Table.from_pylist(rows, SCHEMAS["masks"]), path)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
 
     def _stale_parts(self, class_of: Callable[[int], int | None]) -> list[int]:
         """Return the parts that hold a track under another class than its own."""
@@ -301,78 +312,18 @@ class AnnotationSetWriter:
         try:
             _write_manifest(self.path, changed)
         except OSError as error:
-            raise _unwritable(self.path, error) from error
+            raise unwritable(self.path, error) from error
         self._manifest = changed
-
-
-def require_replaceable(path: Path) -> None:
-    """Refuse to write a set in place of what holds anything else than a set does.
-
-    Raises:
-        OutputError: something else than a set, whole or damaged, is there.
-    """
-    if path.exists() and not (_is_set(path) or _holds_nothing_else(path)):
-        raise OutputError(
-            f"{path} exists and is not an annotation set; move it away or choose another --out"
-        )
-
-
-def _is_set(path: Path) -> bool:
-    try:
-        AnnotationSet(path)
-    except InputError:
-        return False
-    return True
-
-
-def _holds_nothing_else(path: Path) -> bool:
-    """Return whether all that a folder holds may be what is left of a set."""
-    own = {"manifest.json", _MANIFEST_DRAFT, _RESUME, *SCHEMAS}
-    return path.is_dir() and own.issuperset(file.name for file in path.iterdir())
-
-
-def remove_set(path: Path) -> None:
-    """Remove an annotation set, if there is one; a part of it never looks like a set.
-
-    Raises:
-        OutputError: it cannot be removed, or something else is there.
-    """
-    require_replaceable(path)
-    removed = path.with_name(f".{path.name}.removed")
-    try:
-        if removed.exists():
-            shutil.rmtree(removed)
-        if path.exists():
-            path.rename(removed)
-            shutil.rmtree(removed)
-    except OSError as error:
-        raise _unwritable(path, error) from error
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     text = json.dumps(manifest.model_dump(), indent=2) + "\n"
-    draft = folder / _MANIFEST_DRAFT
+    draft = folder / MANIFEST_DRAFT
     with draft.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / "manifest.json")
-
-
-def _make_room(path: Path) -> None:
-    if not path.exists():
-        return
-    try:
-        existing = AnnotationSet(path)
-    except InputError as error:
-        raise OutputError(
-            f"{path} exists and is not an annotation set; move it away or choose another --out"
-        ) from error
-    if existing.is_complete:
-        raise OutputError(
-            f"{path} is already complete; remove it or choose another --out to annotate again"
-        )
-    remove_set(path)
 
 
 def _write_table(table: pa.Table, path: Path) -> None:
@@ -381,6 +332,7 @@ def _write_table(table: pa.Table, path: Path) -> None:
         pq.write_table(
             table,
             file,
+            write_page_checksum=True,
             compression="zstd",
             compression_level=_COMPRESSION_LEVEL,
             use_dictionary=[name for name in table.column_names if name != "rle"],
@@ -388,8 +340,3 @@ def _write_table(table: pa.Table, path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}); free space or choose another --out")

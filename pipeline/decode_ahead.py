@@ -69,21 +69,25 @@ def decode_ahead(
     # A daemon, so that a decoder that hangs cannot keep the process alive.
     threading.Thread(target=decode, name="decode-ahead", daemon=True).start()
     try:
-        while True:
-            before = count.frames
-            try:
-                item = waiting.get(timeout=_DECODE_TIMEOUT_S)
-            except queue.Empty:
-                if count.frames != before:
-                    continue
-                raise InputError(
-                    f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
-                    "its frame count may be wrong: remux it"
-                ) from None
-            if item is None:
-                return
+        while (item := _next(waiting, path, count)) is not None:
             if isinstance(item, Exception):
                 raise item
             yield item
     finally:
         stop.set()
+
+
+def _next(
+    waiting: "queue.Queue[FrameBatch | Exception | None]", path: Path, count: DecodedCount
+) -> FrameBatch | Exception | None:
+    """Return what comes next, waiting for as long as the decoder decodes."""
+    while True:
+        before = count.frames
+        try:
+            return waiting.get(timeout=_DECODE_TIMEOUT_S)
+        except queue.Empty:
+            if count.frames == before:
+                raise InputError(
+                    f"{path} stopped giving frames for {_DECODE_TIMEOUT_S:.0f} s; "
+                    "its frame count may be wrong: remux it"
+                ) from None

@@ -1,8 +1,8 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
 import stat
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from itertools import chain, dropwhile, islice
@@ -32,9 +32,7 @@ VIDEO_SUFFIXES = (
     ".mts", ".m2ts", ".m2v", ".vob", ".mxf", ".asf", ".dv", ".3gp", ".flv", ".ogv",
 )  # fmt: skip
 _FOLDER_RATE = 25.0
-_DECODED_TOGETHER = 8
-# A jump decodes from the key frame before, which is some ten seconds at most.
-_WORTH_SEEKING = 250
+_LISTS = ("concat", "hls", "dash")
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
 OnBadFrame = Literal["stop", "skip"]
@@ -122,58 +120,6 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
             f"{path} has {status.st_size} of {declared} bytes; copy it again, or to its end"
         )
     return VideoFile(path, on_bad_frame)
-
-
-def numbered_frames(
-    video: VideoSource, max_frames: int | None = None, start: int = 0
-) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
-    """Decode in order, for those who need no batches.
-
-    Args:
-        video: where the frames come from.
-        max_frames: end before the frame of this index.
-        start: index of the first frame.
-
-    Yields:
-        The index and the picture uint8[H, W, 3], RGB, of each frame.
-
-    Raises:
-        InputError: a frame cannot be decoded, or the video ends early.
-    """
-    with closing(video.batches(_DECODED_TOGETHER, max_frames, start)) as batches:
-        for batch in batches:
-            yield from batch.numbered()
-
-
-def chosen_frames(
-    video: VideoSource, wanted: Iterable[int]
-) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
-    """Decode some frames; what lies far between them is not decoded, where the video allows.
-
-    Args:
-        video: where the frames come from.
-        wanted: indices of frames, ascending; the next is asked for when a frame is taken.
-
-    Yields:
-        The index and the picture uint8[H, W, 3], RGB, of each.
-
-    Raises:
-        InputError: a frame cannot be decoded, or the video ends early.
-    """
-    frames = numbered_frames(video)
-    following = 0
-    try:
-        for index in wanted:
-            if video.is_seekable and index - following > _WORTH_SEEKING:
-                frames.close()
-                frames = numbered_frames(video, start=index)
-            for found, image in frames:
-                if found == index:
-                    yield found, image
-                    break
-            following = index + 1
-    finally:
-        frames.close()
 
 
 class VideoFile:
@@ -307,7 +253,11 @@ class VideoFile:
 
 def _open_container(path: Path) -> InputContainer:
     # libav takes what is before a colon for a protocol, as in 2026-11-26T10:30.mp4.
-    return av.open(str(path.absolute()))
+    container = av.open(str(path.absolute()))
+    if container.format.name in _LISTS:
+        container.close()
+        raise InputError(f"{path} is a list of other files, whose content may change; give a video")
+    return container
 
 
 def _is_turned(path: Path) -> bool:

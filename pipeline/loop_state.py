@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from pipeline.content_hash import hash_files
+from pipeline.errors import InputError
+
 _VALUES, _ARRAYS = ".json", ".safetensors"
 
 
@@ -43,8 +46,13 @@ def save_state(state: LoopState, folder: Path, part_count: int, written: dict[st
     """
     folder.mkdir(exist_ok=True)
     path = folder / f"state-{part_count:06d}"
-    contents = {"next_frame": state.next_frame, "values": state.values, "written": written}
     _write(path.with_suffix(_ARRAYS), lambda draft: _save_arrays(state.arrays, draft))
+    contents = {
+        "next_frame": state.next_frame,
+        "values": state.values,
+        "written": written,
+        "arrays_sha256": hash_files([path.with_suffix(_ARRAYS)]),
+    }
     _write(path.with_suffix(_VALUES), lambda draft: draft.write_text(json.dumps(contents)))
 
 
@@ -93,13 +101,15 @@ def latest_state(folder: Path, part_count: int) -> SavedState | None:
 def _load(path: Path, part_count: int) -> SavedState | None:
     try:
         contents = json.loads(path.read_text())
+        if contents["arrays_sha256"] != hash_files([path.with_suffix(_ARRAYS)]):
+            return None
         state = LoopState(
             next_frame=contents["next_frame"],
             values=contents["values"],
             arrays=load_file(path.with_suffix(_ARRAYS)),
         )
         return SavedState(part_count=part_count, state=state, written=contents["written"])
-    except (OSError, ValueError, KeyError, SafetensorError):
+    except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         # Damaged: an earlier state, or the beginning, serves as well and only costs time.
         return None
 

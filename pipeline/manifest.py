@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 FORMAT_VERSION = 1
+# Of a frame in pixels, far beyond what any camera has.
+_LONGEST_SIDE = 1 << 16
 
 
 class _Strict(BaseModel):
@@ -32,19 +34,19 @@ class VideoEntry(_Strict):
     name: Annotated[str, AfterValidator(_plain_name)]
     path: str
     sha256: str
-    width: int
-    height: int
-    frame_count: int
-    rate: float
+    width: Annotated[int, Field(gt=0, le=_LONGEST_SIDE)]
+    height: Annotated[int, Field(gt=0, le=_LONGEST_SIDE)]
+    frame_count: Annotated[int, Field(ge=0)]
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Counts(_Strict):
     """What is committed so far."""
 
-    frames: int = 0
-    masks: int = 0
-    prompts: int = 0
-    tracks: int = 0
+    frames: Annotated[int, Field(ge=0)] = 0
+    masks: Annotated[int, Field(ge=0)] = 0
+    prompts: Annotated[int, Field(ge=0)] = 0
+    tracks: Annotated[int, Field(ge=0)] = 0
 
 
 class Manifest(_Strict):
@@ -58,19 +60,33 @@ class Manifest(_Strict):
     software: dict[str, str] = Field(default_factory=dict)
     state: Literal["running", "complete", "failed"] = "running"
     failure: str | None = None
-    parts: int = 0
+    parts: Annotated[int, Field(ge=0)] = 0
     counts: Counts = Counts()
+
+
+# Settings that policies other than the default one do not read.
+_UNREAD_BY_POLICY = {
+    "first-frame": ("overseer_every", "steady", "pictures"),
+    "sasvi": ("overseer_every", "steady", "pictures"),
+    "framewise": ("overseer_every", "steady", "pictures", "tracker"),
+    "given": ("overseer_every", "overseer_views", "steady", "pictures", "overseer"),
+}
 
 
 def settings_in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a manifest that say something, for people to read.
 
-    How prompts are taken says nothing where none were given. Of the corrections that were taken
-    over, people want to know how many there were.
+    How prompts are taken says nothing where none were given, nor does what a policy does not read.
+    Of the corrections that were taken over, people want to know how many there were.
     """
     said = {name: value for name, value in settings.items() if value not in (None, [], {})}
+    if isinstance(corrects := said.get("corrects"), dict):
+        said["corrects"] = corrects.get("set")
     if isinstance(corrected := said.get("corrected"), list):
         said["corrected"] = f"{len(corrected)} times" if len(corrected) > 1 else "once"
+    unread = set(_UNREAD_BY_POLICY.get(str(said.get("policy")), ()))
     if "prompts" in said:
-        return said
-    return {name: value for name, value in said.items() if not name.startswith("prompt_")}
+        unread |= {"steady", "pictures"}
+    else:
+        unread |= {"prompt_frames", "prompt_kind"}
+    return {name: value for name, value in said.items() if name not in unread}

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+# 35 bits, more than any frame has pixels.
+_LONGEST_RUN_DIGITS = 7
 # A smaller part of a plain mask is a speck of the annotation, not an instance.
 _LEAST_PART_SHARE = 0.0005
 
@@ -52,6 +54,33 @@ def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     """Decode to bool[H, W]."""
     decoded: NDArray[np.uint8] = coco_mask.decode(rle.to_coco())
     return decoded.view(np.bool_)
+
+
+def require_whole(rle: RLE) -> None:
+    """Check that a mask's runs fill its frame: pycocotools reads and writes beyond it otherwise.
+
+    Raises:
+        ValueError: they do not, or the frame has no size.
+    """
+    pixels = rle.size[0] * rle.size[1]
+    digits = np.frombuffer(rle.counts, np.uint8).astype(np.int64) - 48
+    if min(rle.size) < 1 or not len(digits) or not ((digits >= 0) & (digits < 64)).all():
+        raise ValueError("its mask is no run-length encoding")
+    # Each run is a number of 5-bit digits, the lowest first, whose last one has no sixth bit.
+    last = digits < 32
+    ends = np.flatnonzero(last)
+    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else np.zeros(0, np.int64)
+    lengths = ends - starts + 1
+    if not len(ends) or not last[-1] or lengths.max() > _LONGEST_RUN_DIGITS:
+        raise ValueError("its mask is no run-length encoding")
+    places = np.arange(len(digits)) - np.repeat(starts, lengths)
+    runs = np.add.reduceat((digits & 31) << 5 * places, starts)
+    runs -= np.where(digits[ends] & 16, 1 << 5 * lengths, 0)
+    # From the fourth on, a number says by how much a run is longer than the last but one.
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    if runs.min() < 0 or runs.sum() != pixels:
+        raise ValueError("the runs of its mask do not fill the frame")
 
 
 def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:

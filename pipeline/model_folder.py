@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 WEIGHTS = "weights.safetensors"
+DESCRIPTION = "model.json"
 
 
 def sha256_of(path: Path) -> str:

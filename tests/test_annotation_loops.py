@@ -1,10 +1,15 @@
 """Which models an annotation is given, by its settings."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
 from flows.annotation_loops import open_loop, open_models
+from flows.job_identity import job_identity
 from flows.settings import AnnotateSettings
+from overseer.model_folders import find_overseer
 from pipeline.records import TrackedMasks
 from tests.small_data import save
 from tracking.mask_choice import likely_masks, surest_masks
@@ -51,3 +56,25 @@ def test_how_far_given_masks_are_followed_back(tmp_path, clip_info, policy, fram
     nothing = TrackedMasks.empty(clip_info.height, clip_info.width)
     loop._policy.decide(0, None, nothing)
     assert loop._policy.decide(3, None, nothing).revised_since == since
+
+
+def test_policies_share_their_models():
+    overseer, tracker = open_models(AnnotateSettings())
+    assert tracker is not None
+    assert open_models(AnnotateSettings(policy="framewise")) == (overseer, None)
+    assert open_models(AnnotateSettings())[1] is tracker
+
+
+def test_a_model_that_was_replaced_is_loaded_anew(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(find_overseer("scopeline"), folder)
+    settings = AnnotateSettings(policy="framewise", overseer=str(folder))
+    before = job_identity(settings)["models"]
+    first, _ = open_models(settings)
+    assert open_models(settings)[0] is first
+    description = json.loads((folder / "model.json").read_text())
+    description["network"]["score_threshold"] = 0.9
+    (folder / "model.json").write_text(json.dumps(description))
+    assert job_identity(settings)["models"] != before
+    second, _ = open_models(settings)
+    assert (first.config.score_threshold, second.config.score_threshold) == (0.3, 0.9)

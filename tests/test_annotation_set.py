@@ -1,25 +1,24 @@
 """The set on disk: written, read back, and read by public tools alone."""
 
+import errno
 import json
+from contextlib import suppress
 from shutil import rmtree
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pycocotools import mask as coco_mask
 from safetensors import SafetensorError
 
-from pipeline import annotation_set_writer, loop_state
+from pipeline import annotation_set_writer, loop_state, set_folders
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import (
-    AnnotationSetWriter,
-    new_manifest,
-    remove_set,
-    resumable_state,
-)
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest, resumable_state
 from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
 from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
+from pipeline.set_folders import remove_set
 from tests.conftest import annotated_frame, rectangle
 
 
@@ -307,7 +306,28 @@ def test_a_disk_that_is_full_of_a_state_stops_the_set_and_loses_nothing(
     assert found == list(range(len(found)))
 
 
-def test_who_lost_a_set_to_another_process_leaves_it_alone(tmp_path, clip_info, labels):
+def test_a_set_has_one_writer_at_a_time(tmp_path, clip_info, labels):
+    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
+    with AnnotationSetWriter(path, manifest) as writer:
+        with pytest.raises(OutputError, match="is being written by another process"):
+            AnnotationSetWriter(path, manifest)
+        with pytest.raises(OutputError, match="is being written by another process"):
+            remove_set(path)
+        for frame in frames(230):
+            writer.add(frame)
+    assert AnnotationSet(path).is_complete
+    remove_set(path)
+    assert not path.exists()
+
+
+def test_who_lost_a_set_to_another_process_leaves_it_alone(
+    tmp_path, clip_info, labels, monkeypatch
+):
+    def without_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    # As over a network, where another machine may take a set over.
+    monkeypatch.setattr(set_folders.fcntl, "flock", without_locks)
     path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
     loser = AnnotationSetWriter(path, manifest)
     every = list(frames(230))
@@ -321,3 +341,77 @@ def test_who_lost_a_set_to_another_process_leaves_it_alone(tmp_path, clip_info, 
         raise AnnotationAbandonedError("it is another's now")
     assert AnnotationSet(path).is_complete
     assert len(list(AnnotationSet(path).frames())) == 230
+
+
+def damaged_row(annotated, table, **changes):
+    """Change columns of the first row of a set's first part."""
+    path = annotated.path / table / "part-000000.parquet"
+    rows = pq.read_table(path)
+    values = rows.to_pylist()
+    values[0] |= changes
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), path)
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "said"),
+    [
+        ("masks", {"rle": "zzzzzzzzzz"}, "no run-length encoding"),
+        ("masks", {"rle": "1"}, "do not fill the frame"),
+        ("masks", {"size": [2_000_000, 2_000_000]}, "another size than the video"),
+        ("masks", {"size": [0, 0]}, "another size than the video"),
+        ("masks", {"class_id": 999}, "unknown class 999"),
+        ("masks", {"quality": float("nan")}, "not a number"),
+        ("masks", {"origin": "nobody"}, "nobody"),
+        ("masks", {"track_id": None}, "is missing or damaged"),
+        ("frames", {"frame_index": 5}, "comes after frame 5"),
+        ("prompts", {"reason": "why not"}, "why not"),
+    ],
+)
+def test_rows_that_nothing_could_be_done_with_are_named(
+    tmp_path, clip_info, labels, table, changes, said
+):
+    annotated = write(tmp_path / "clip.annset", clip_info, labels, 12)
+    damaged_row(annotated, table, **changes)
+    with pytest.raises(InputError, match=r"part-000000\.parquet.*" + said):
+        list(annotated.frames())
+
+
+def test_a_flipped_bit_is_never_read_as_something_else(tmp_path, clip_info, labels):
+    annotated = write(tmp_path / "clip.annset", clip_info, labels, 40)
+    whole = list(annotated.frames())
+    random = np.random.default_rng(0)
+    for table in ("frames", "masks", "prompts"):
+        path = annotated.path / table / "part-000000.parquet"
+        content = path.read_bytes()
+        # The rest is the description of the columns.
+        end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+        for place in random.integers(4, end, 40):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << int(random.integers(8))
+            path.write_bytes(flipped)
+            with suppress(InputError):
+                assert list(annotated.frames()) == whole
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("lost", ["frames", "masks", "prompts"])
+def test_nothing_goes_on_behind_a_part_that_is_gone(tmp_path, clip_info, labels, lost):
+    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
+    writer = AnnotationSetWriter(path, manifest)
+    writer.add_batch(list(frames(100)), lambda: LoopState(next_frame=100))
+    writer.checkpoint(lambda: LoopState(next_frame=100))
+    del writer
+    saved = resumable_state(AnnotationSet(path), manifest)
+    (path / lost / "part-000000.parquet").unlink()
+    with pytest.raises(InputError, match="is missing or damaged; annotate"):
+        AnnotationSetWriter(path, manifest, saved)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate": 0}, {"rate": -1}, {"width": 0}, {"height": 10**9}, {"frame_count": -1}]
+)
+def test_a_video_that_cannot_be_is_no_video_of_a_set(tmp_path, clip_info, labels, change):
+    annotated = write(tmp_path / "clip.annset", clip_info, labels, 3)
+    change_manifest(annotated, lambda manifest: manifest["video"].update(change))
+    with pytest.raises(InputError, match="manifest.json is damaged"):
+        AnnotationSet(annotated.path)

@@ -315,7 +315,8 @@ def test_what_was_deleted_stays_so_in_later_corrections(scopeline, scene, tmp_pa
     def draw(document):
         for entry in document["annotations"]:
             if (entry["image_id"], entry["track_id"]) == (6, track_id):
-                rle = coco_mask.encode(np.asfortranarray(square(60), np.uint8))
+                drawn = rectangle(60, 20, 80, 40, tuple(entry["segmentation"]["size"]))
+                rle = coco_mask.encode(np.asfortranarray(drawn, np.uint8))
                 entry["segmentation"]["counts"] = rle["counts"].decode()
 
     for name, change in (("first", delete), ("second", draw)):

@@ -1,6 +1,8 @@
 """Video sources against PyAV and against what was written."""
 
+import os
 import threading
+import zlib
 from contextlib import nullcontext
 from fractions import Fraction
 
@@ -13,7 +15,7 @@ from PIL import Image
 from pipeline import decode_ahead as decode_ahead_module
 from pipeline.decode_ahead import DecodedCount, decode_ahead
 from pipeline.errors import InputError
-from pipeline.frames import numbered_frames, open_video
+from pipeline.frames import open_video
 from pipeline.picture_files import read_image
 from pipeline.video_writer import VideoWriter
 
@@ -40,13 +42,6 @@ def test_frames_equal_those_of_another_decoder(small_video):
 
 def test_max_frames_ends_early(small_video):
     assert sum(len(batch) for batch in open_video(small_video).batches(4, max_frames=6)) == 6
-
-
-def test_frames_come_one_by_one_with_their_indices(small_video):
-    frames = list(numbered_frames(open_video(small_video), 11, start=2))
-    assert [index for index, _ in frames] == list(range(2, 11))
-    shades = [image.mean() for _, image in frames]
-    assert np.allclose(shades, 20 * np.arange(2, 11), atol=4)
 
 
 def test_a_folder_of_frames_is_in_natural_order(tmp_path):
@@ -469,3 +464,29 @@ def test_all_that_is_decoded_counts_also_before_the_first_frame_that_is_wanted(s
     video = open_video(small_video, "skip")
     assert [batch.indices.tolist() for batch in video.batches(8, start=11)] == [[11]]
     assert video._count.frames == 12
+
+
+def test_a_list_of_files_is_no_video(tmp_path, small_video):
+    listing = tmp_path / "list.mp4"
+    listing.write_text(f"ffconcat version 1.0\nfile {small_video.name}\n")
+    with pytest.raises(InputError, match=r"list\.mp4 is "):
+        open_video(listing)
+
+
+def test_a_pipe_among_frames_is_none_of_them(tmp_path):
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    os.mkfifo(tmp_path / "1.png")
+    assert open_video(tmp_path).info.frame_count == 1
+
+
+def test_a_picture_whose_name_is_not_unicode_is_read_and_one_that_is_too_large_is_named(tmp_path):
+    odd = tmp_path / os.fsdecode(b"\xff.png")
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "0.png").rename(odd)
+    assert read_image(odd).shape == (8, 8, 3)
+    large = bytearray(odd.read_bytes())
+    large[16:24] = (60_000).to_bytes(4, "big") * 2
+    large[29:33] = zlib.crc32(large[12:29]).to_bytes(4, "big")
+    (tmp_path / "large.png").write_bytes(large)
+    with pytest.raises(InputError, match=r"large\.png is not a readable picture"):
+        read_image(tmp_path / "large.png")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flows import given_prompts
 from flows.given_prompts import given_policy, open_given, read_given_prompts
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError
@@ -89,3 +90,15 @@ def test_without_a_label_set_a_value_is_one_object(plain_masks, clip_info):
     policy = given_policy(open_given(plain_masks, None), clip_info, frames=(0,), kind="mask")
     prompts = policy.decide(0, None, TrackedMasks.empty(32, 48)).prompts
     assert sorted(prompt.class_id for prompt in prompts) == [90, 255]
+
+
+def test_masks_are_decoded_when_their_frame_comes_and_not_kept(given, clip_info, monkeypatch):
+    decoded = []
+    decode = given_prompts.decode_mask
+    monkeypatch.setattr(given_prompts, "decode_mask", lambda rle: decoded.append(1) or decode(rle))
+    prompts = read_given_prompts(given, clip_info, frames=(0, 2, 3), kind="mask")
+    assert list(prompts) == [0, 2, 3]
+    assert 2 in prompts
+    assert 1 not in prompts
+    assert not decoded
+    assert len(prompts[2]) == len(decoded) == 2

@@ -1,12 +1,14 @@
 """Masks: encoding read back by pycocotools, overlaps against set arithmetic."""
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 
 from pipeline.masks import (
+    RLE,
     boxes_of_masks,
     containment_matrix,
     decode_mask,
@@ -14,6 +16,7 @@ from pipeline.masks import (
     encode_mask,
     iou_matrix,
     points_in_mask,
+    require_whole,
     resolve_overlaps,
     rle_area,
     rle_box,
@@ -92,3 +95,14 @@ def test_points_lie_in_the_mask_and_are_the_same_each_time(mask, count):
     assert len(points) == min(count, mask.sum())
     assert all(mask[int(y), int(x)] for x, y in points)
     assert np.array_equal(points, points_in_mask(mask, count))
+
+
+@given(masks)
+def test_runs_of_any_mask_fill_its_frame(mask):
+    require_whole(encode_mask(mask))
+
+
+@pytest.mark.parametrize("counts", [b"", b"1", b"zzzz", b"0" * 9, bytes([200, 48]), b"oooooooooo0"])
+def test_runs_that_do_not_fill_a_frame_are_refused(counts):
+    with pytest.raises(ValueError, match="its mask"):
+        require_whole(RLE((32, 48), counts))

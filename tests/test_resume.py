@@ -20,7 +20,7 @@ from pipeline.errors import OutputError
 from pipeline.framewise import Framewise
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import Adaptive, EveryNth
-from pipeline.loop_state import latest_state, save_state
+from pipeline.loop_state import LoopState, latest_state, save_state
 from pipeline.policy import FirstFrame, Given, WithGivenPrompts
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from pipeline.sasvi import Sasvi, SasviSettings
@@ -230,3 +230,22 @@ def test_an_unfinished_set_of_another_job_is_not_replaced(scene, tmp_path):
     with pytest.raises(OutputError, match=r"unfinished set with other settings") as refused:
         annotate_job(other)
     assert is_for_good(refused.value)
+
+
+def test_a_state_whose_arrays_are_damaged_is_no_state(tmp_path):
+    state = LoopState(next_frame=8, values={"a": 1}, arrays={"b": np.arange(50.0)})
+    save_state(state, tmp_path / "resume", 1, {"counts": {}})
+    saved = latest_state(tmp_path / "resume", 1)
+    assert np.array_equal(saved.state.arrays["b"], np.arange(50.0))
+    arrays = tmp_path / "resume" / "state-000001.safetensors"
+    content = bytearray(arrays.read_bytes())
+    content[-3] ^= 1
+    arrays.write_bytes(content)
+    assert latest_state(tmp_path / "resume", 1) is None
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", "[" * 5000])
+def test_a_state_that_says_something_else_is_no_state(tmp_path, text):
+    save_state(LoopState(next_frame=8), tmp_path / "resume", 1, {})
+    (tmp_path / "resume" / "state-000001.json").write_text(text)
+    assert latest_state(tmp_path / "resume", 1) is None

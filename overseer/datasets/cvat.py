@@ -29,10 +29,11 @@ from overseer.datasets.labelled_frames import (
     polygon_mask,
 )
 from pipeline.errors import InputError
-from pipeline.frames import VIDEO_SUFFIXES, chosen_frames, open_video
+from pipeline.frames import VIDEO_SUFFIXES, open_video
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
 from pipeline.picture_files import list_images, read_image
+from pipeline.single_frames import chosen_frames
 
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError, UsageError
-from pipeline.frames import chosen_frames, open_video
+from pipeline.frames import open_video
 from pipeline.labels import LabelClass
 from pipeline.masks import rle_area
 from pipeline.records import FrameAnnotation, TrackAnnotation
+from pipeline.single_frames import chosen_frames
 
 ImageKind = Literal["jpeg", "png", "none"]
 OutOfBody = Literal["keep", "blank"]

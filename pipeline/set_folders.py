@@ -1,0 +1,106 @@
+"""The folder of an annotation set: taken for one writer, made room for, removed as a whole."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from pipeline.annotation_rows import SCHEMAS
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError, OutputError
+
+RESUME, MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to write a set in place of what holds anything else than a set does.
+
+    Raises:
+        OutputError: something else than a set, whole or damaged, is there.
+    """
+    if path.exists() and not (_is_set(path) or _holds_nothing_else(path)):
+        raise OutputError(
+            f"{path} exists and is not an annotation set; move it away or choose another --out"
+        )
+
+
+def _is_set(path: Path) -> bool:
+    try:
+        AnnotationSet(path)
+    except InputError:
+        return False
+    return True
+
+
+def _holds_nothing_else(path: Path) -> bool:
+    """Return whether all that a folder holds may be what is left of a set."""
+    own = {"manifest.json", MANIFEST_DRAFT, RESUME, *SCHEMAS}
+    return path.is_dir() and own.issuperset(file.name for file in path.iterdir())
+
+
+def remove_set(path: Path) -> None:
+    """Remove an annotation set, if there is one; a part of it never looks like a set.
+
+    Raises:
+        OutputError: it cannot be removed, or something else is there.
+    """
+    require_replaceable(path)
+    removed = path.with_name(f".{path.name}.removed")
+    try:
+        if removed.exists():
+            shutil.rmtree(removed)
+        if path.exists():
+            lock = take_for_writing(path)
+            path.rename(removed)
+            os.close(lock)
+            shutil.rmtree(removed)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def take_for_writing(folder: Path) -> int:
+    """Take a set for this process alone, for as long as the returned descriptor is open.
+
+    Where file systems have no locks, as over some networks, nothing is taken.
+
+    Raises:
+        OutputError: another process has taken it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise OutputError(
+            f"{folder} is being written by another process; wait for it, or choose another --out"
+        ) from None
+    except OSError:
+        return descriptor
+    return descriptor
+
+
+def make_room(path: Path) -> None:
+    """Remove an unfinished set where another one is to be written.
+
+    Raises:
+        OutputError: a finished set, or something else, is there.
+    """
+    if not path.exists():
+        return
+    try:
+        existing = AnnotationSet(path)
+    except InputError as error:
+        raise OutputError(
+            f"{path} exists and is not an annotation set; move it away or choose another --out"
+        ) from error
+    if existing.is_complete:
+        raise OutputError(
+            f"{path} is already complete; remove it or choose another --out to annotate again"
+        )
+    remove_set(path)
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """Return what is said of a set that cannot be written."""
+    reason = error.strerror or str(error)
+    return OutputError(f"{path} cannot be written ({reason}); free space or choose another --out")
