@@ -16,13 +16,14 @@ from flows.models import choose_device
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import UsageError
+from pipeline.errors import ScopelineError, UsageError
 from samples.theatre.render import render
 
 # In the opening shot of this seed there are 7 objects.
 _SEED = 7
 _SMALL_CLIP = (480, 270)
 _SMALL_FRAMES = 50
+FAILED = "failed"
 PARTS = (
     "annotate",
     "objects",
@@ -92,7 +93,7 @@ def run_benchmark(
         on_part: is called with the name of each part before it begins.
 
     Returns:
-        `machine`, `clip`, and the figures of each part by its name.
+        `machine`, `clip`, and the figures of each part by its name, or why it `failed`.
     """
     on_part("rendering")
     video = _clip(benchmark, benchmark.width, benchmark.height, benchmark.frames)
@@ -108,7 +109,11 @@ def run_benchmark(
     measures = _measures(benchmark, video)
     for part in benchmark.parts:
         on_part(part)
-        report[part] = measures[part]()
+        try:
+            report[part] = measures[part]()
+        # The parts take half an hour together: one that fails must not lose the others.
+        except (ScopelineError, OSError, RuntimeError) as error:
+            report[part] = {FAILED: str(error) or type(error).__name__}
     return report
 
 

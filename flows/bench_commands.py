@@ -45,7 +45,7 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     """Measure speed and memory on a rendered clip, in turns, and print the medians."""
-    from flows.bench import PARTS, Benchmark, run_benchmark
+    from flows.bench import FAILED, PARTS, Benchmark, run_benchmark
     from flows.settings import AnnotateSettings
 
     width, height = _pair(size, "x", "--size")
@@ -67,6 +67,8 @@ def bench(
         typer.echo(json.dumps(report, indent=2))
     else:
         _print_tables(report)
+    if any(FAILED in figures for figures in report.values()):
+        raise typer.Exit(1)
 
 
 def _pair(text: str, divider: str, option: str) -> tuple[int, int]:

@@ -17,11 +17,14 @@ from flows.bench_clock import (
     replace_function,
     seconds_of,
 )
+from flows.models import choose_device, choose_precision
+from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline import frames
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.constellation import Constellation
+from pipeline.devices import computing
 from pipeline.drafts import Draft
 from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import encode_mask
@@ -82,7 +85,7 @@ def measure_annotate(job: VideoJob, rounds: int) -> dict[str, Any]:
             "annotate": lambda: seconds_of(lambda: annotate_job(job)),
             "by stage": by_stage,
             "first frames": lambda: seconds_of(lambda: annotate_job(short)),
-            "networks": lambda: seconds_of(lambda: make_again(calls)),
+            "networks": lambda: seconds_of(lambda: make_again(calls, job.settings)),
         },
         rounds,
     )
@@ -191,9 +194,11 @@ def _first_frames_of(job: VideoJob) -> VideoJob:
     return VideoJob(video=job.video, out=job.out / "first", settings=settings, resume=False)
 
 
-def make_again(calls: list[Call]) -> None:
-    """Make the networks' forward passes again, with nothing between them."""
-    with torch.inference_mode():
+def make_again(calls: list[Call], settings: AnnotateSettings) -> None:
+    """Make the networks' forward passes again, with nothing between them, in the same numbers."""
+    device = choose_device(settings.device)
+    precision = choose_precision(settings.precision, device)
+    with torch.inference_mode(), computing(device, precision):
         for function, args, kwargs in calls:
             function(*args, **kwargs)
         if torch.cuda.is_available():

@@ -9,11 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from rich.progress import Progress
 from rich.table import Table
 
-from flows.command_options import screen
+from flows.frame_progress import counting_progress
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
     check_overseer_job,
@@ -81,7 +81,7 @@ def parse_budgets(text: str) -> tuple[int, ...]:
         UsageError: it is something else.
     """
     parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) for part in parts):
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise UsageError(f"--label-budget {text} is not numbers of frames; write it as 10,20,40")
     return tuple(sorted({int(part) for part in parts}))
 
@@ -191,7 +191,7 @@ def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size:
         "labels": len(part.clips),
     }
     claim_run_folder(job, "overseer", options)
-    with Progress(console=screen) as progress:
+    with counting_progress() as progress:
         learn_overseer(job, part, config, batch_size, progress)
 
 
@@ -208,7 +208,7 @@ def _fine_tune(
     origin = describe_base(settings.tracker)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
     claim_run_folder(own, "tracker", options)
-    with Progress(console=screen) as progress:
+    with counting_progress() as progress:
         network = load_to_adapt(settings.tracker, adaptation)
         material = moving_material(own, part)
         learn_tracker(own, material, network, adaptation, origin, progress)
@@ -286,6 +286,7 @@ def _draw(points: Sequence[BudgetPoint], path: Path) -> None:
         labels, [point.overseer_alone for point in points], marker="o", label="overseer alone"
     )
     axes.set(xlabel="labelled frames", ylabel="mean IoU", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     with replaced_file(path) as draft:

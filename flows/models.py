@@ -1,5 +1,6 @@
 """Models by name or path: the ones that ship, the official ones, and the user's own."""
 
+import re
 from pathlib import Path
 
 import torch
@@ -27,11 +28,17 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise UsageError(f"unknown device {name}; choose auto, cpu or cuda")
-    if kind == "cuda" and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+        raise UsageError(f"unknown device {name}; choose auto, cpu, cuda or cuda:1")
+    if name == "cpu":
+        return torch.device(name)
+    if not torch.cuda.is_available():
         raise UsageError("this machine has no CUDA device; choose --device cpu")
+    count, number = torch.cuda.device_count(), int(name.partition(":")[2] or 0)
+    if number >= count:
+        raise UsageError(
+            f"this machine has no device {name}; choose one of cuda:0 to cuda:{count - 1}"
+        )
     return torch.device(name)
 
 

@@ -1,14 +1,17 @@
 """Train the two models on the simulated theatre or on a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import cache, partial
 from pathlib import Path
 
+import torch
 from rich.progress import Progress
 from sam2.modeling.sam2_base import SAM2Base
 
 from flows.command_options import screen
+from flows.frame_progress import counting_progress
+from flows.job_identity import describe_overseer
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer
 from flows.training_job import (
@@ -28,12 +31,13 @@ from flows.training_material import (
     theatre_material,
 )
 from overseer.config import OverseerConfig
+from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.model_folders import find_overseer
-from overseer.pseudo_labels import PseudoLabels, read_pseudo_labels
+from overseer.pseudo_labels import MadeBy, PseudoLabels, read_pseudo_labels
 from overseer.train import VALIDATION_FRAMES, train_overseer
 from overseer.training_report import write_training_report
 from overseer.validation import mask_precision
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
 from tracking.adapted_weights import load_to_adapt, save_adaptation
@@ -61,7 +65,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
     check_overseer_job(job, config)
     options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
     refuse_other_run(job, "overseer", options)
-    with Progress(console=screen) as progress:
+    with counting_progress() as progress:
         material = _overseer_material(job, config, progress)
         claim_run_folder(job, "overseer", options)
         learn_overseer(job, material, config, batch_size, progress)
@@ -144,7 +148,7 @@ def _pseudo_labels(
     labels = read_pseudo_labels(
         job.pseudo_labels,
         material.label_set,
-        cache(partial(open_overseer, device=device)),
+        partial(_open_same_overseer, cache(open_overseer), device),
         side_to_vary(config),
         set(material.validation_videos),
     )
@@ -155,6 +159,22 @@ def _pseudo_labels(
         "in the mean",
     )
     return labels
+
+
+def _open_same_overseer(
+    open_once: Callable[..., MaskRCNNOverseer], device: torch.device, made_by: MadeBy
+) -> MaskRCNNOverseer:
+    """Open the overseer that a set was made with.
+
+    Raises:
+        InputError: there is another one in its place.
+    """
+    if describe_overseer(made_by.name, made_by.weights)["sha256"] != made_by.sha256:
+        raise InputError(
+            f"{made_by.path} was made by an overseer {made_by.name} of other weights than are "
+            "there now; annotate the video again"
+        )
+    return open_once(made_by.name, device, made_by.weights)
 
 
 def side_to_vary(config: OverseerConfig) -> int:
@@ -211,7 +231,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     if trunk == "varied" and job.start_from is None:
         raise UsageError("--trunk varied is for weights that track already; give --start-from")
     claim_run_folder(job, "tracker", {"trunk": trunk})
-    with Progress(console=screen) as progress:
+    with counting_progress() as progress:
         material = theatre_material(job, progress)
         baselines = {
             "mask held still": region_similarity(HeldMasks(), material.validation_clips),
@@ -276,7 +296,7 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     network = load_to_adapt(base, adaptation)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin)}
     refuse_other_run(job, "tracker", options)
-    with Progress(console=screen) as progress:
+    with counting_progress() as progress:
         material = _adaptation_material(job, network.image_size, progress)
         claim_run_folder(job, "tracker", options)
         learn_tracker(job, material, network, adaptation, origin, progress)

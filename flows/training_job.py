@@ -9,7 +9,7 @@ from typing import Any
 
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
-from pipeline.errors import OutputError, UsageError
+from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.training import TrainingPlan
@@ -169,7 +169,13 @@ def _refuse_other(job: TrainingJob, name: str, identity: dict[str, Any]) -> None
     path = run_folder(job) / name
     if not path.exists():
         return
-    known = json.loads(path.read_text())
+    try:
+        known = json.loads(path.read_text())
+        known.get(name)
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); remove {path.parent} to begin the training anew"
+        ) from error
     other = [name for name, value in identity.items() if known.get(name) != value]
     if other:
         raise UsageError(

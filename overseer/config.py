@@ -1,8 +1,11 @@
 """What an overseer's network is built from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+Norm = Literal["frozen", "batch"]
+Aspect = Literal["kept", "square"]
+_MOST = 1 << 14
 Learning = Literal["everything", "details"]
 """What of a network learns; `details` is the branch of `overseer.details` alone."""
 
@@ -31,9 +34,9 @@ class OverseerConfig:
     """
 
     backbone: str = "efficientnet_lite0"
-    norm: Literal["frozen", "batch"] = "frozen"
+    norm: Norm = "frozen"
     image_size: int = 320
-    aspect: Literal["kept", "square"] = "kept"
+    aspect: Aspect = "kept"
     channels: int = 128
     mask_channels: int | None = None
     detail_channels: int | None = None
@@ -41,3 +44,20 @@ class OverseerConfig:
     proposals: int = 100
     detections: int = 24
     score_threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        """Check what a file may say that others wrote.
+
+        Raises:
+            ValueError: a field is out of range.
+        """
+        numbers = (
+            self.image_size, self.channels, self.mask_channels or 1, self.detail_channels or 1,
+            self.smallest_anchor, self.proposals, self.detections,
+        )  # fmt: skip
+        if not all(isinstance(number, int) and 1 <= number <= _MOST for number in numbers):
+            raise ValueError(f"its sizes and counts are not whole numbers from 1 to {_MOST}")
+        if not 0 <= self.score_threshold <= 1:
+            raise ValueError(f"its score threshold is {self.score_threshold}, not from 0 to 1")
+        if self.norm not in get_args(Norm) or self.aspect not in get_args(Aspect):
+            raise ValueError(f"its norm {self.norm} or aspect {self.aspect} is unknown")

@@ -62,6 +62,8 @@ class DetailTrainer:
         if not len(examples.classes):
             return {"loss_details": self._details.loss(examples)}
         random = np.random.default_rng([self._seed, step])
+        # Dropout too shall be that of the step, also where a training goes on from a checkpoint.
+        torch.manual_seed(int(random.integers(2**31)))
         rows = torch.from_numpy(random.choice(len(examples.classes), _BOXES))
         pooled, classes = (each[rows.to(each.device)] for each in examples)
         pooled = pooled.float().flip([axis for axis in (2, 3) if random.random() < 0.5])

@@ -84,7 +84,7 @@ def read_description(folder: Path) -> tuple[OverseerConfig, LabelSet]:
     try:
         config = OverseerConfig(**document["network"])
         return config, LabelSet.from_json(document["labels"], str(path))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} does not describe an overseer ({error}); "
             "train one with `scopeline train overseer`"

@@ -44,10 +44,27 @@ class PseudoLabels:
     left_out: Sequence[Path]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeBy:
+    """The overseer that an annotation set was made with.
+
+    Attributes:
+        path: the set, for messages.
+        name: of the overseer, or its folder.
+        weights: checkpoint of a published overseer.
+        sha256: of its weights then, hexadecimal.
+    """
+
+    path: Path
+    name: str
+    weights: Path | None
+    sha256: str
+
+
 def read_pseudo_labels(
     paths: Sequence[Path],
     label_set: LabelSet,
-    open_overseer: Callable[[str], MaskRCNNOverseer],
+    open_overseer: Callable[[MadeBy], MaskRCNNOverseer],
     longest_side: int,
     measured_videos: Collection[str],
 ) -> PseudoLabels:
@@ -74,7 +91,7 @@ def read_pseudo_labels(
             left_out.append(path)
             continue
         own_class = _classes(annotated, label_set)
-        overseer = open_overseer(_overseer_name(annotated))
+        overseer = open_overseer(_made_by(annotated))
         for frame, image in spaced_frames(annotated):
             if not frame.tracks:
                 continue
@@ -118,14 +135,20 @@ def _sets(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def _overseer_name(annotated: AnnotationSet) -> str:
+def _made_by(annotated: AnnotationSet) -> MadeBy:
     overseer = annotated.manifest.models.get("overseer")
     if overseer is None:
         raise InputError(
             f"{annotated.path} was made without an overseer, so nothing says how far to trust it; "
             "annotate the video with one"
         )
-    return overseer["name"]
+    weights = annotated.manifest.settings.get("overseer_weights")
+    return MadeBy(
+        path=annotated.path,
+        name=overseer["name"],
+        weights=None if weights is None else Path(weights),
+        sha256=overseer["sha256"],
+    )
 
 
 def _classes(annotated: AnnotationSet, label_set: LabelSet) -> dict[int, int]:

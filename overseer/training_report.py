@@ -212,7 +212,8 @@ def _side_by_side(
 ) -> str:
     """Paint labels on the left and what was found on the right; returns a JPEG as data URL."""
     labels, sure = pair
-    painter = OverlayPainter(label_set, image.shape[0])
+    # The caption below says which frame it is.
+    painter = OverlayPainter(label_set, image.shape[0], stamp=lambda _: "")
     tracks = [
         TrackAnnotation(
             track_id=number + 1,

@@ -5,6 +5,7 @@ are both loaded from such files and written into such folders.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, OutputError
 from pipeline.model_folder import WEIGHTS
 from pipeline.output import replaced_file
 
@@ -51,6 +52,23 @@ def write_model(
     with ExitStack() as drafts:
         for name, content in contents.items():
             drafts.enter_context(replaced_file(folder / name)).write_bytes(content)
+
+
+def save_tensors(state: object, path: Path) -> None:
+    """Write what `torch.save` takes, in place of what is there.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    try:
+        with replaced_file(path) as draft, draft.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+    except RuntimeError as error:
+        # torch says so of a full disk.
+        reason = str(error).splitlines()[0]
+        raise OutputError(f"{path} cannot be written ({reason}); free space") from error
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

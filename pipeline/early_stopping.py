@@ -1,11 +1,12 @@
 """Early stopping: the best weights are kept, and a training that gets no better ends."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+
+from pipeline.checkpoints import save_tensors
 
 
 class BestWeights:
@@ -38,9 +39,7 @@ class BestWeights:
             self._misses += 1
             return
         self._best, self._misses = score, 0
-        draft = self._path.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(model.state_dict(), draft)
-        draft.replace(self._path)
+        save_tensors(model.state_dict(), self._path)
 
     def restore(self, model: nn.Module) -> None:
         """Give a model the best weights, if any validation has been noted."""

@@ -32,6 +32,15 @@ class LabelClass:
     color: tuple[int, int, int]
     value: int
 
+    def __post_init__(self) -> None:
+        """Check that the name can be written into files of all formats.
+
+        Raises:
+            ValueError: it has characters that cannot be printed.
+        """
+        if not self.name.isprintable():
+            raise ValueError(f"the class name {self.name!r} has characters that cannot be printed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSet:

@@ -174,7 +174,9 @@ def read_mask_values(path: Path) -> NDArray[np.int64]:
                 values = np.asarray(picture).astype(np.int64)
                 return values * 255 if picture.mode == "1" else values
             channels = np.asarray(picture.convert("RGB")).astype(np.int64)
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except (
+        OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError,
+    ) as error:  # fmt: skip
         raise InputError(f"{path} is not a readable mask PNG; replace or remove it") from error
     red, green, blue = channels[..., 0], channels[..., 1], channels[..., 2]
     if np.array_equal(red, green) and np.array_equal(green, blue):

@@ -22,7 +22,8 @@ def list_images(folder: Path) -> list[Path]:
         for file in folder.iterdir()
         if file.suffix.lower() in IMAGE_SUFFIXES
         and not file.name.startswith(".")
-        and not file.is_dir()
+        # A broken link is named when it is read.
+        and (file.is_file() or (file.is_symlink() and not file.exists()))
     ]
     return list(natsorted(files, key=lambda file: file.name))
 
@@ -33,8 +34,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InputError: it cannot be decoded.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None or not _is_whole(path):
+    try:
+        # Not by its path: OpenCV ends the process at one that is not Unicode.
+        content = np.fromfile(path, np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        is_whole = image is not None and _is_whole(path)
+    # Those of OpenCV have no class in common with others.
+    except (OSError, ValueError, cv2.error):
+        image, is_whole = None, False
+    if image is None or not is_whole:
         raise InputError(f"{path} is not a readable picture; replace or remove it")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
+from pipeline.checkpoints import save_tensors
 from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
+from pipeline.errors import InputError
 
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
@@ -246,15 +247,13 @@ def _save_checkpoint(
     optimizer: torch.optim.Optimizer,
     best: BestWeights,
 ) -> None:
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
     state = {
         "step": step,
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "best": best.state(),
     }
-    torch.save(state, draft)
-    draft.replace(path)
+    save_tensors(state, path)
 
 
 def _load_checkpoint(
@@ -265,8 +264,15 @@ def _load_checkpoint(
 ) -> int:
     if not path.exists():
         return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    best.load_state(state["best"])
-    return int(state["step"])
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        best.load_state(state["best"])
+        return int(state["step"])
+    # torch raises whatever its unpickler meets.
+    except Exception as error:
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise InputError(
+            f"{path} is damaged ({reason}); remove {path.parent} to begin the training anew"
+        ) from error

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from flows.annotation_loops import open_models
-from flows.bench import PARTS
+from flows.bench import PARTS, Benchmark, run_benchmark
 from flows.bench_clock import StageClock, in_turns, replace_attribute, replace_function
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
 from flows.bench_processes import repeat_video
+from flows.bench_runtimes import _ways
 from flows.bench_stages import NETWORK_STAGES, make_again, time_stages
 from flows.bench_trackers import follow_with_tracker, mask_agreement, object_prompts
 from flows.settings import AnnotateSettings
@@ -26,7 +27,7 @@ from pipeline.frames import open_video
 from pipeline.masks import decode_mask
 from samples.theatre.render import render
 from tracking.mask_choice import surest_masks
-from tracking.memory import EVERY_FRAME
+from tracking.memory import MemoryRule
 from tracking.tracker import Sam2Tracker
 
 
@@ -171,7 +172,7 @@ def test_forward_passes_are_recorded_and_made_again(scene, tmp_path):
     images = [args[0] for function, args, _ in calls if function.__name__ == "forward_image"]
     assert sum(len(batch) for batch in images) == 3
     assert names.count("attend_to_memories") >= 2
-    make_again(calls)
+    make_again(calls, AnnotateSettings())
 
 
 def test_the_official_predictor_is_given_the_same_prompts_and_agrees(network, truth, images):
@@ -185,7 +186,7 @@ def test_the_official_predictor_is_given_the_same_prompts_and_agrees(network, tr
     ours = Sam2Tracker(
         network,
         torch.device("cpu"),
-        memory_rule=EVERY_FRAME,
+        memory_rule=MemoryRule(least_presence=0.0),
         views="one",
         mask_choice=surest_masks,
     )
@@ -233,3 +234,23 @@ def test_the_longer_of_two_masks_agree_only_in_part():
     second[0, 0] = True
     assert mask_agreement([first], [second]) == 0.5
     assert mask_agreement([first & ~first], [second & ~second]) == 0
+
+
+def test_a_part_that_fails_loses_no_other(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("flows.bench.measure_storage", fails)
+    benchmark = Benchmark(
+        folder=tmp_path, settings=AnnotateSettings(), parts=("storage", "decoders"),
+        width=96, height=64, frames=4, rounds=1,
+    )  # fmt: skip
+    report = run_benchmark(benchmark)
+    assert report["storage"] == {"failed": "out of memory"}
+    assert "frames_per_second" in report["decoders"]
+
+
+def test_where_openvino_is_missing_it_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("flows.bench_runtimes.find_spec", lambda name: None)
+    job = VideoJob(video=tmp_path, out=tmp_path, settings=AnnotateSettings())
+    assert set(_ways(job)) == {"torch", "bfloat16"}

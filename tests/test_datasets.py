@@ -202,3 +202,20 @@ def test_of_more_objects_than_can_be_told_apart_the_last_are_ignored():
     assert len(clip.class_of_track) == 254
     assert (clip.track_maps[0].ravel()[254:300] == IGNORED).all()
     assert not clip.track_maps[0].ravel()[300:].any()
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "content"),
+    [
+        ("labelme", "0.json", '{"shapes": [{"label": "a\\u0001b", "points": []}]}'),
+        ("labelme", "0.json", '{"shapes": ' + "[" * 5000),
+        ("coco", "0.json", '{"images": [{"id": 1, "file_name": 7, "video_id": []}], '
+            '"categories": [], "annotations": []}'),
+        ("cvat", "0.xml", '<?xml version="1.0" encoding="nonsense"?><annotations/>'),
+    ],
+)  # fmt: skip
+def test_whatever_a_file_of_others_holds_is_one_sentence(tmp_path, layout, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError) as error:
+        read_labelled_frames(tmp_path, layout, None, 400)
+    assert str(tmp_path) in str(error.value)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from overseer.config import OverseerConfig
+from overseer.detail_training import DetailTrainer
 from overseer.mask_rcnn import MaskRCNNOverseer, copy_weights, load_overseer
 from overseer.networks import build_network, has_details, training_config
 from overseer.train import train_overseer
@@ -225,3 +226,24 @@ def test_without_an_instrument_details_learn_nothing_and_do_not_fail():
     proposals = [torch.tensor([[10.0, 10.0, 60.0, 60.0]])]
     examples = heads.examples(features_with_a_spot(None), proposals, [(192, 192)], [nothing])
     assert heads.details.loss(examples).item() == 0
+
+
+def test_a_step_learns_the_same_whatever_was_drawn_before_it():
+    torch.manual_seed(0)
+    network = build_network(DETAILED, 3)
+    network.roi_heads.details.tell_apart([1, 3])
+    masks = torch.zeros(2, 96, 96)
+    masks[0, 10:60, 10:60] = masks[1, 40:90, 40:90] = 1
+    target = {
+        "boxes": torch.tensor([[10.0, 10.0, 60.0, 60.0], [40.0, 40.0, 90.0, 90.0]]),
+        "labels": torch.tensor([1, 3]),
+        "masks": masks,
+    }
+    batch = [torch.rand(3, 96, 96)], [target]
+    trainer = DetailTrainer(network, lambda number: batch, 1, 3, lambda done, total: None)
+    losses = []
+    for draws in (0, 7):
+        torch.rand(draws)
+        losses.append(float(trainer.losses_of_step(4)["loss_details"].detach()))
+    assert losses[0] > 0
+    assert losses[0] == losses[1]

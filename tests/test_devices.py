@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from flows.bench_runtimes import set_agreement
-from flows.models import choose_precision, open_overseer, open_tracker
+from flows.models import choose_device, choose_precision, open_overseer, open_tracker
 from flows.settings import AnnotateSettings
 from pipeline.devices import computing, moved
+from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.masks import iou_matrix
 from tests.conftest import CLIP, annotated_clip
@@ -83,3 +84,12 @@ def test_annotate_finds_the_same_masks(scopeline, tmp_path):
 
 def test_the_precision_is_no_other_job():
     assert AnnotateSettings(precision="bfloat16").identity() == AnnotateSettings().identity()
+
+
+@pytest.mark.parametrize("name", ["cuda:7", "cuda:", "cpu:", "cpu:1", "gpu", "cuda:-1"])
+def test_a_device_that_is_not_there_is_wrong_use(monkeypatch, name):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(UsageError, match="device"):
+        choose_device(name)
+    assert choose_device("cuda:1") == torch.device("cuda", 1)

@@ -129,3 +129,19 @@ def test_bad_coco_files_are_refused(coco, tmp_path, annotated, change, problem):
     with pytest.raises(InputError, match=problem) as raised:
         read(tmp_path / "bad.json", "coco", annotated)
     assert "bad.json" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"track_id": 2**63},
+        {"segmentation": {"size": list(SIZE), "counts": "1"}},
+        {"segmentation": {"size": [float("inf"), 3], "counts": "1"}},
+        {"segmentation": [[float("inf"), 1, 5, 1, 3, 3]]},
+    ],
+)
+def test_numbers_that_mean_nothing_are_one_sentence(coco, change):
+    document, read_again = coco
+    document["annotations"][0] |= change
+    with pytest.raises(InputError, match="cannot be read"):
+        read_again()

@@ -10,6 +10,7 @@ from pycocotools import mask as coco_mask
 
 from pipeline.errors import InputError
 from pipeline.exports import Selection, export
+from pipeline.imports import read_changes
 from pipeline.imports.drawing import outline_rle
 from pipeline.masks import decode_mask, encode_mask
 from tests.conftest import rectangle
@@ -196,3 +197,14 @@ def test_bad_cvat_files_are_refused(annotated, tmp_path, text, problem):
     with pytest.raises(InputError, match=problem) as raised:
         read(tmp_path / "bad.xml", "cvat", annotated)
     assert "bad.xml" in str(raised.value)
+
+
+def test_a_damaged_zip_is_one_sentence(tmp_path, annotated):
+    path = tmp_path / "job.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", "<annotations>" + "x" * 5000 + "</annotations>")
+    content = bytearray(path.read_bytes())
+    content[45:60] = bytes(15)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"job\.zip (cannot be read|is not a file)"):
+        read_changes(path, "cvat", Selection(annotation_set=annotated))

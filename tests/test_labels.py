@@ -71,3 +71,11 @@ def test_without_labels_each_value_is_a_class():
     found = unnamed_label_set([0, 255, 3, 3])
     assert [label.id for label in found.classes] == [3, 255]
     assert isinstance(found.classes[0], LabelClass)
+
+
+@pytest.mark.parametrize("name", ["a\u0001b", "\ud800", "two\nlines"])
+def test_names_that_no_file_could_hold_are_refused(tmp_path, name):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"name": "l", "classes": [{"id": 1, "name": name}]}))
+    with pytest.raises(InputError, match="cannot be printed"):
+        load_label_set(path)

@@ -8,6 +8,7 @@ from overseer.mask_rcnn import (
     _join_stuff,
     load_overseer,
 )
+from overseer.model_folders import find_overseer, read_description
 from overseer.networks import (
     DETECTRON2_BACKBONES,
     TORCHVISION_BACKBONES,
@@ -107,3 +108,19 @@ def test_bad_models_are_named(overseer, tmp_path):
     path.write_text('{"kind": "tracker"}')
     with pytest.raises(ModelError, match="does not describe an overseer"):
         load_overseer(tmp_path / "model", CPU)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"score_threshold": float("nan")}, {"score_threshold": 5}, {"detections": 0},
+        {"image_size": 0}, {"image_size": "x"}, {"norm": "weird"}, {"aspect": "weird"},
+        {"smallest_anchor": -1},
+    ],
+)  # fmt: skip
+def test_a_description_that_no_network_fits_is_named(tmp_path, change):
+    description = json.loads((find_overseer("scopeline") / "model.json").read_text())
+    description["network"] |= change
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(ModelError, match=r"model\.json does not describe an overseer"):
+        read_description(tmp_path)

@@ -1,6 +1,6 @@
 import torch
 
-from tracking.memory import EVERY_FRAME, FrameMemory, MemoryBank, MemoryRule
+from tracking.memory import FrameMemory, MemoryBank, MemoryRule
 
 
 def memory(frame_index, value=None):
@@ -77,4 +77,4 @@ def test_memories_with_frames_left_out_are_as_old_as_their_rank():
 def test_by_default_what_is_hidden_is_not_remembered():
     assert MemoryRule().keeps(0.5)
     assert not MemoryRule().keeps(0.49)
-    assert EVERY_FRAME.keeps(0.0)
+    assert MemoryRule(least_presence=0.0).keeps(0.0)

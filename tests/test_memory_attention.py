@@ -9,7 +9,7 @@ from sam2.modeling.sam2_utils import get_1d_sine_pe
 import tracking.memory_keys
 from tracking.memory import FrameMemory, MemoryBank
 from tracking.memory_attention import MemoryReader, attend_to_memories
-from tracking.memory_keys import KeysAndValues, coarse_places
+from tracking.memory_keys import KeysAndValues, coarse_places, rotated
 from tracking.sam2_model import build_network
 
 CPU = torch.device("cpu")
@@ -202,3 +202,14 @@ def test_a_memory_that_is_the_latest_again_is_read_in_detail_again(network):
     bank[1].remember_prompted(prompt)
     again = reader.read(*picture(), bank.gather([1], 4))
     assert torch.equal(again, read(network, bank, 4, in_detail=1))
+
+
+def test_what_was_read_while_nothing_learned_can_be_learned_through(network):
+    cross = network.memory_attention.layers[0].cross_attn_image
+    side = 6
+    tokens = torch.randn(1, side * side, cross.internal_dim)
+    with torch.inference_mode():
+        rotated(cross, tokens)
+    learned = tokens.clone().requires_grad_()
+    rotated(cross, learned).square().sum().backward()
+    assert learned.grad.abs().sum() > 0

@@ -2,11 +2,15 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from overseer.pseudo_labels import read_pseudo_labels
+from flows.job_identity import describe_overseer
+from flows.training import _open_same_overseer
+from overseer.pseudo_labels import MadeBy, read_pseudo_labels
 from overseer.validation import agreement
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED
@@ -26,8 +30,8 @@ class Eyes:
         self.opened = []
         self._found = detections(*objects)
 
-    def open(self, name):
-        self.opened.append(name)
+    def open(self, made_by):
+        self.opened.append(made_by.name)
         return self
 
     def detect(self, images):
@@ -131,3 +135,30 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path, small_video, labels):
     bare = write_set(tmp_path / "bare.annset", small_video, labels, frames, models={})
     with pytest.raises(InputError, match="made without an overseer"):
         read([bare], labels, Eyes())
+
+
+def test_what_an_overseer_of_other_weights_has_made_is_refused(tmp_path):
+    made_by = MadeBy(path=tmp_path / "op.annset", name="scopeline", weights=None, sha256="0" * 64)
+    with pytest.raises(InputError, match=r"op\.annset was made by an overseer scopeline of other"):
+        _open_same_overseer(None, torch.device("cpu"), made_by)
+    now = replace(made_by, sha256=describe_overseer("scopeline")["sha256"])
+    opened = _open_same_overseer(lambda *which: which, torch.device("cpu"), now)
+    assert opened == ("scopeline", torch.device("cpu"), None)
+
+
+def test_a_published_overseer_is_opened_from_the_file_that_it_was_then(
+    tmp_path, small_video, labels
+):
+    opened = []
+
+    def note(made_by):
+        opened.append((made_by.name, made_by.weights, made_by.sha256))
+        return Eyes((1, LEFT, 0.9))
+
+    frames = [sure_frame(0, t1_c1=LEFT)]
+    path = write_set(
+        tmp_path / "small.annset", small_video, labels, frames, models=MODELS,
+        settings={"overseer_weights": "cadis.pth"},
+    )  # fmt: skip
+    read_pseudo_labels([path], labels, note, 96, ())
+    assert opened == [("eyes", Path("cadis.pth"), "0" * 64)]

@@ -6,10 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.annotate import PromptedTracking
 from pipeline.frames import open_video
+from pipeline.policy import Given
+from pipeline.records import FrameBatch
 from pipeline.scene_changes import FrameSigns, SceneWatch
 from samples.theatre import Theatre
 from samples.theatre.effects import Effects
+from tracking.baselines import FlowMasks
 
 
 def picture(seed, brightness=1.0):
@@ -118,3 +122,17 @@ def test_what_it_has_seen_survives_a_restart():
     again.restore(json.loads(json.dumps(watch.state())))
     assert again.look(smeared(textured(14))) == watch.look(smeared(textured(14)))
     assert again.state() == watch.state()
+
+
+def test_the_first_frame_behind_one_that_does_not_decode_is_no_cut(small_video):
+    images = next(iter(open_video(small_video).batches(8))).images + np.uint8(40)
+    policy = Given({})
+    loop = PromptedTracking(overseer=None, tracker=FlowMasks(), policy=policy)
+    indices = np.arange(8)
+    batch = FrameBatch(
+        indices=indices, times=indices / 25, images=np.concatenate([images[:1] * 0, images[1:]]),
+        undecodable=frozenset({0}),
+    )  # fmt: skip
+    frames = [*loop.step(batch), *loop.finish()]
+    assert frames[0].flags == ("undecodable",)
+    assert all(frame.flags == () for frame in frames[1:])

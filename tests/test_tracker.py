@@ -12,7 +12,7 @@ from tests.conftest import first_object
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import TrackOutput
 from tracking.mask_choice import surest_masks
-from tracking.memory import EVERY_FRAME, MemoryRule
+from tracking.memory import MemoryRule
 from tracking.sam2_model import build_network, normalize_images
 from tracking.tracker import Sam2Tracker
 
@@ -75,7 +75,11 @@ def official_logits(predictor: SAM2VideoPredictor, frames: np.ndarray, **prompt)
 
 def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
     tracker = Sam2Tracker(
-        network, CPU, memory_rule=EVERY_FRAME, views="one", mask_choice=surest_masks
+        network,
+        CPU,
+        memory_rule=MemoryRule(least_presence=0.0),
+        views="one",
+        mask_choice=surest_masks,
     )
     logits = []
     for index, frame in enumerate(frames):
@@ -126,7 +130,9 @@ def test_equals_the_official_predictor_for_points(predictor, frames):
 def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, frames):
     mask, other = square_mask(frames), square_mask(frames, left=100)
     alone = streamed_logits(predictor, frames, mask_prompt(0, 1, mask))
-    tracker = Sam2Tracker(predictor, CPU, memory_rule=EVERY_FRAME, mask_choice=surest_masks)
+    tracker = Sam2Tracker(
+        predictor, CPU, memory_rule=MemoryRule(least_presence=0.0), mask_choice=surest_masks
+    )
     together = []
     for index, frame in enumerate(frames):
         tracker.track(index, frame)
@@ -323,7 +329,9 @@ def logits_by_track(network, images, prompted_at, ahead=None):
 
     What is offered for a track is chosen without regard to the others.
     """
-    tracker = Sam2Tracker(network, CPU, memory_rule=EVERY_FRAME, mask_choice=surest_masks)
+    tracker = Sam2Tracker(
+        network, CPU, memory_rule=MemoryRule(least_presence=0.0), mask_choice=surest_masks
+    )
     found = []
     for index, image in enumerate(images):
         if ahead and index % ahead == 0:

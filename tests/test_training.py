@@ -352,3 +352,10 @@ def test_every_second_frame_is_one_without_labels_drawn_by_its_weight():
 
 def assert_is_a_drawing(path):
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    for content in (b"", b"PK\x03\x04 cut off", b"no zip at all"):
+        (tmp_path / "checkpoint.pt").write_bytes(content)
+        with pytest.raises(InputError, match=r"checkpoint\.pt is damaged .*; remove"):
+            fit_a_line(tmp_path, 5)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flows.job_identity import describe_overseer
 from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
 from overseer.config import OverseerConfig
 from overseer.mask_rcnn import (
@@ -67,7 +68,7 @@ def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
     plan = TrainingPlan(steps=80, learning_rate=2e-3)
     teacher = train_overseer_job(replace(data_job, plan=plan), config=TINY, batch_size=2)
     write_data_set(tmp_path / "unlabelled", 2)
-    models = {"overseer": {"name": str(teacher), "sha256": "0" * 64}}
+    models = {"overseer": describe_overseer(str(teacher))}
     masks = [rectangle(10 + index, 10, 50 + index, 40, size=(64, 96)) for index in range(2)]
     frames = [annotated_frame(index, t1_c1=mask) for index, mask in enumerate(masks)]
     sure = [replace(frame, tracks=(replace(frame.tracks[0], quality=0.95),)) for frame in frames]
@@ -84,7 +85,9 @@ def test_an_overseer_learns_from_annotation_sets_too(data_job, tmp_path, capfd):
 def test_a_folder_with_another_training_is_refused(job, tmp_path):
     write_data_set(tmp_path / "data", 1)
     train_overseer_job(job, config=TINY, batch_size=1)
-    with pytest.raises(UsageError, match="holds a training with another data; choose another"):
+    with pytest.raises(
+        UsageError, match="holds a training with another data, edition; choose another"
+    ):
         train_overseer_job(replace(job, data=str(tmp_path / "data")), config=TINY, batch_size=1)
     with pytest.raises(UsageError, match="another batch_size"):
         train_overseer_job(job, config=TINY, batch_size=2)

@@ -21,7 +21,13 @@ _CPU_BATCH = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFeatures:
-    """Features of one frame, flattened as SAM-2 wants them: float32[hw, 1, C] a level."""
+    """Features of one frame, flattened as SAM-2 wants them, the finest level first.
+
+    Attributes:
+        vision: float32[hw, 1, C] of each level.
+        positions: float32[hw, 1, C] of each level, the encoding of its places.
+        sizes: h and w of each level.
+    """
 
     vision: list[Tensor]
     positions: list[Tensor]

@@ -39,7 +39,6 @@ class MemoryRule:
         return presence >= self.least_presence
 
 
-EVERY_FRAME = MemoryRule(least_presence=0.0)
 # With the tracker that ships J&F stays what it is (0.836 on four scenes that no figure is reported
 # on), for 0.65 of the time that attending to memories takes.
 LATEST_IN_DETAIL = MemoryRule(in_detail=1)

@@ -167,10 +167,12 @@ def rotated(cross: RoPEAttention, tokens: Tensor) -> Tensor:
     flat = tokens.reshape(-1, *tokens.shape[-2:])
     split = cross._separate_heads(flat, cross.num_heads)
     places = split.shape[-2]
-    if cross.freqs_cis.shape[0] != places:
-        side = int(places**0.5)
-        cross.freqs_cis = cross.compute_cis(end_x=side, end_y=side)
-    cross.freqs_cis = cross.freqs_cis.to(tokens.device)
+    # A table that is made while nothing learns could not be learned through afterwards.
+    with torch.inference_mode(False):
+        if cross.freqs_cis.shape[0] != places:
+            side = int(places**0.5)
+            cross.freqs_cis = cross.compute_cis(end_x=side, end_y=side)
+        cross.freqs_cis = cross.freqs_cis.to(tokens.device)
     turned, _ = apply_rotary_enc(split, split[:, :, :0], freqs_cis=cross.freqs_cis)
     joined: Tensor = cross._recombine_heads(turned)
     return joined.reshape(tokens.shape)

@@ -142,4 +142,6 @@ def read_adapted(path: Path) -> tuple[Base, Adaptation] | None:
         return None
     if not is_known(base.name):
         base = replace(base, name=str((path / base.name).resolve()))
+    if base.name == str(path.resolve()):
+        raise ModelError(f"{path} says that it was made from itself; copy the folder again")
     return base, adaptation

@@ -8,7 +8,7 @@ as in SAM's automatic masks, arXiv 2304.02643, appendix B). What the views agree
 tracker's first mask rose from 0.66 by that to 0.70 with a box, from 0.72 to 0.77 with 5 points; to
 0.72 and 0.79 where what several prompts of a frame claim goes to the surest, and not to each of
 them; and to 0.74 and 0.81 with a network that does nothing else
-(`tracking.adapted_weights.find_first_mask`).
+(`tracking.model_folders.find_first_mask`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

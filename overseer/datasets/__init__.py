@@ -15,7 +15,7 @@ from overseer.datasets.endovis18 import read_endovis18
 from overseer.datasets.labelled_frames import LabelledFrames
 from overseer.datasets.labelme import read_cholec_instance_seg, read_labelme
 from overseer.datasets.mask_pictures import read_cholecseg8k, read_mask_pictures
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.labels import LabelSet
 
 __all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
@@ -58,4 +58,10 @@ def read_labelled_frames(
     """
     if layout not in LAYOUTS:
         raise UsageError(f"unknown layout {layout}; choose one of {', '.join(LAYOUTS)}")
-    return LAYOUTS[layout](folder, label_set, longest_side)
+    try:
+        return LAYOUTS[layout](folder, label_set, longest_side)
+    # What is in files that others wrote may be anything.
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder} cannot be read as {layout} ({error}); repair it, or choose another --layout"
+        ) from error

@@ -115,6 +115,12 @@ def gather_readings(
             sound.append((reading, reading.read()))
         except InputError as error:
             problems.append(str(error))
+        # Whatever is in a file that others wrote, it costs its own frame alone.
+        except (ArithmeticError, LookupError, OSError, TypeError, ValueError, cv2.error) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            problems.append(
+                f"{reading.path} has labels that cannot be read ({reason}); repair them"
+            )
     if not sound:
         reason = problems[0] if problems else "there are no pictures with labels"
         raise InputError(f"{folder} has no frame to learn from: {reason}")

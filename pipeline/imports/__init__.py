@@ -1,5 +1,6 @@
 """Imports of corrections: what a human changed in an exported file; one module a format."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,4 +43,10 @@ def read_changes(path: Path, format_name: str, selection: Selection) -> list[Fra
         raise UsageError(f"unknown format {format_name}; choose one of {', '.join(IMPORTERS)}")
     if not path.exists():
         raise InputError(f"{path} does not exist; give the file or folder that was corrected")
-    return list(find_changes(IMPORTERS[format_name](path, selection), selection))
+    try:
+        return list(find_changes(IMPORTERS[format_name](path, selection), selection))
+    # What other tools write, or a damaged archive holds, is of any kind.
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError, zlib.error) as error:
+        raise InputError(
+            f"{path} cannot be read as {format_name} ({error}); export it from the tool again"
+        ) from error

@@ -19,7 +19,7 @@ from pipeline.imports.drawing import (
     given_track,
     not_of_video,
 )
-from pipeline.masks import RLE, polygon_rle
+from pipeline.masks import RLE, polygon_rle, require_whole
 
 
 def read_coco(path: Path, selection: Selection) -> Drawing:
@@ -135,7 +135,9 @@ def _rle(outline: dict[str, Any], size: tuple[int, int]) -> RLE:
         if sum(counts) != height * width or min(counts) < 0:
             raise ValueError("its runs do not fill the frame")
         counts = coco_mask.frPyObjects(outline, height, width)["counts"].decode("ascii")
-    return cleaned_rle(RLE(size, counts.encode("ascii")))
+    rle = RLE(size, counts.encode("ascii"))
+    require_whole(rle)
+    return cleaned_rle(rle)
 
 
 def _polygons(outline: list[list[float]]) -> Iterator[Any]:

@@ -92,8 +92,9 @@ class _Reader:
                 continue
             above.pop()
             self._take(element, above)
-            if element.tag in ("track", "meta"):
-                element.clear()
+            # A shape is read with its attributes; nothing else is needed once it has gone by.
+            if above and element.tag != "attribute":
+                above[-1].remove(element)
 
     def drawing(self) -> Drawing:
         if not self._is_cvat:

@@ -137,12 +137,17 @@ def not_of_video(path: Path, selection: Selection) -> InputError:
     )
 
 
+_LARGEST_ID = 2**31 - 1
+
+
 def given_track(value: object) -> int | None:
     """Return a track id that a file gives; what is empty or below 1 gives none.
 
     Raises:
-        ValueError: it is not a whole number.
+        ValueError: it is not a whole number, or a very large one.
     """
     text = "" if value is None else str(value).strip()
     number = int(text) if text else 0
+    if number > _LARGEST_ID:
+        raise ValueError(f"track id {number} is too large")
     return number if number > 0 else None
