@@ -99,7 +99,7 @@ def set_path(out: Path, name: str) -> Path:
     **RETRYING,
 )
 def annotate_entry(job: ArchiveJob, name: str) -> str:
-    """Annotate one video of an archive, unless another process does; returns its state."""
+    """Annotate one video of an archive; returns its state, `RUNNING` if it is another's."""
     ledger, log, owner = Ledger(job.out), EventLog(job.out), this_process()
     if stop_asked():
         return EntryState.WAITING

@@ -1,6 +1,7 @@
 """The command line's part about annotating videos: `scopeline annotate`."""
 
 import json
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -28,7 +29,7 @@ from flows.command_options import (
     WeightsOption,
     screen,
 )
-from flows.complaints import complain, debugging
+from flows.complaints import complain, debugging, unforeseen
 from flows.frame_progress import frame_bars, frame_progress
 from pipeline.errors import OutputError, ScopelineError, UsageError
 
@@ -181,9 +182,9 @@ def annotate(
     if segments == 1 and (workers is not None or runner is not RunnerChoice.local):
         raise UsageError("--workers and --runner go with --segments; say how many to divide into")
     if corrections is None:
-        from flows.settings import settings_of
+        from flows.settings import settings_from_options
 
-        settings = settings_of(**given)
+        settings = settings_from_options(**given)
         _refuse_unused(given, settings)
         if together > 1:
             results = _annotate_together(videos, out, settings, together, resume=resume)
@@ -196,6 +197,7 @@ def annotate(
         results = [_correct_one(videos, out, corrections, given, resume=resume)]
     if as_json:
         typer.echo(json.dumps({"videos": results}, indent=2))
+    _say_what_next(results)
     if any("error" in result for result in results):
         raise typer.Exit(1)
 
@@ -285,9 +287,16 @@ def _correct_one(
 def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
     """Do one video's job with a progress bar; what goes wrong becomes part of the result."""
     started = time.monotonic()
+    is_new = False
+
+    def note(done: int, total: int) -> None:
+        nonlocal is_new
+        is_new = True
+        advance(done, total)
+
     try:
         with frame_progress(job.video.name) as advance:
-            manifest = work(job, advance).manifest
+            manifest = work(job, note).manifest
     except UsageError:
         raise
     except ScopelineError as error:
@@ -297,13 +306,29 @@ def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
         return _failed(
             job.video, OutputError(f"{place} cannot be used ({reason}); check its rights")
         )
+    # Whatever it is, it does not stop the other videos.
+    except Exception as error:
+        return _failed(job.video, unforeseen(job.video, error))
+    if not is_new:
+        screen.print(f"{job.set_path} has been made before, with these settings", soft_wrap=True)
     return _done(job, manifest, time.monotonic() - started)
+
+
+def _say_what_next(results: Sequence[dict[str, Any]]) -> None:
+    """Tell a person at a terminal what to do with a set."""
+    done = next((result["set"] for result in results if "error" not in result), None)
+    if done is not None and screen.is_terminal:
+        name = shlex.quote(done)
+        screen.print(f"look at it:  scopeline report {name} --out report.html", soft_wrap=True)
+        screen.print(
+            f"overlay:     scopeline export {name} --format mp4 --out overlay.mp4", soft_wrap=True
+        )
 
 
 def _failed(video: Path, error: ScopelineError) -> dict[str, Any]:
     """Say why a video has failed, and return it as part of the result."""
     if debugging():
-        raise error
+        raise error.__cause__ or error
     complain(error)
     return {"video": str(video), "error": str(error)}
 

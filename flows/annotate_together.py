@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from flows.complaints import unforeseen
 from flows.stage_counters import StageCounters
 from flows.video_job import Upcoming, VideoJob, annotating
 from pipeline.annotation_set import AnnotationSet
@@ -113,6 +114,9 @@ def _advance(one: _Running) -> Upcoming | AnnotationSet | ScopelineError:
         raise
     except ScopelineError as error:
         return error
+    # Whatever it is, it does not stop the other videos.
+    except Exception as error:
+        return unforeseen(one.job.video, error)
 
 
 def _encode(upcoming: Sequence[tuple[_Running, Upcoming]]) -> None:

@@ -31,6 +31,7 @@ from flows.command_options import (
     TrackerOption,
     ViewsOption,
     WeightsOption,
+    output,
     screen,
 )
 from pipeline.errors import InputError
@@ -104,12 +105,12 @@ def archive(
     quiet_prefect()
     from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
     from flows.prefect_server import prefect_api
-    from flows.settings import settings_of
+    from flows.settings import settings_from_options
 
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_of(
+        settings=settings_from_options(
             policy=policy,
             overseer_every=overseer_every,
             overseer_views=overseer_views,
@@ -129,7 +130,7 @@ def archive(
         runner=runner.value,
     )
     # Looked at before Prefect is started, so that a wrong word is said at once.
-    _say_if_empty(source)
+    _say_what_is_not_taken(source)
     with prefect_api(), _progress(out):
         summary = annotate_archive(**flow_parameters(job))
     if as_json:
@@ -180,13 +181,13 @@ def serve(
     from flows.annotate_archive import ArchiveJob, job_key
     from flows.archive_ledger import Ledger
     from flows.schedule import parse_schedule, serve_archive
-    from flows.settings import settings_of
+    from flows.settings import settings_from_options
 
     schedule = parse_schedule(every, cron)
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_of(
+        settings=settings_from_options(
             policy=policy,
             overseer_every=overseer_every,
             overseer_views=overseer_views,
@@ -210,7 +211,7 @@ def serve(
     # A wrong word is said now, and not by the first look.
     Ledger(out)
     job_key(job.settings)
-    _say_if_empty(source)
+    _say_what_is_not_taken(source)
     serve_archive(
         job,
         schedule,
@@ -219,14 +220,20 @@ def serve(
     _leave()
 
 
-def _say_if_empty(source: str) -> None:
-    """Look for videos, and say so if there is none: a word of the pattern may be wrong."""
-    from flows.archive_source import find_videos
+def _say_what_is_not_taken(source: str) -> None:
+    """Say so if there is no video, since a word of the pattern may be wrong, and what is none."""
+    from flows.archive_source import find_videos, folders_of_pictures
     from pipeline.frames import VIDEO_SUFFIXES
 
     if not find_videos(source):
         screen.print(
             f"{source} holds no video; what ends in {', '.join(VIDEO_SUFFIXES)} is one",
+            soft_wrap=True,
+        )
+    for folder in folders_of_pictures(source):
+        screen.print(
+            f"{folder} holds pictures; if they are frames of a video, list the folder in a CSV "
+            "file with a column video",
             soft_wrap=True,
         )
 
@@ -256,21 +263,22 @@ def status(
         typer.echo(json.dumps({"videos": [_described(entry) for entry in entries]}, indent=2))
         return
     counts = Counter(_state_now(entry) for entry in entries)
-    screen.print(", ".join(f"{count} {state}" for state, count in counts.items()))
-    table = Table("video", "state", "frames", "frames/s", "time left", "why")
-    for entry in entries:
-        shown = _described(entry)
-        if shown["state"] not in ("done", "waiting"):
-            table.add_row(
-                entry.name,
-                shown["state"],
-                f"{entry.frames_done} of {entry.frames_total or '?'}",
-                f"{shown['frames_per_s']:.1f}" if shown["frames_per_s"] else "",
-                f"{shown['seconds_left']:.0f} s" if shown["seconds_left"] is not None else "",
-                entry.reason or "",
-            )
+    output.print(", ".join(f"{count} {state}" for state, count in counts.items()))
+    table = Table("video", "state", "frames", "frames/s", "time left")
+    shown = [each for each in map(_described, entries) if each["state"] not in ("done", "waiting")]
+    for each in shown:
+        table.add_row(
+            each["name"],
+            each["state"],
+            f"{each['frames_done']} of {each['frames_total'] or '?'}",
+            f"{each['frames_per_s']:.1f}" if each["frames_per_s"] else "",
+            f"{each['seconds_left']:.0f} s" if each["seconds_left"] is not None else "",
+        )
     if table.row_count:
-        screen.print(table)
+        output.print(table)
+    for each in shown:
+        if each["reason"]:
+            output.print(f"{each['name']}: {each['reason']}", soft_wrap=True)
 
 
 def _state_now(entry: "Entry") -> str:

@@ -179,6 +179,10 @@ class Ledger:
             with self._opened() as database:
                 yield database
         except sqlite3.Error as error:
+            if type(error) is sqlite3.DatabaseError:
+                raise OutputError(
+                    f"{self.path} is damaged ({error}); remove it: the sets say what is done"
+                ) from error
             raise self._unwritable(error) from error
 
     @contextmanager

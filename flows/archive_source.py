@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from natsort import natsorted
 from pipeline.errors import InputError
 from pipeline.file_names import printable
 from pipeline.frames import VIDEO_SUFFIXES
-from pipeline.picture_files import list_images
+from pipeline.picture_files import IMAGE_SUFFIXES, list_images
 
 _MANIFEST_SUFFIXES = (".csv", ".parquet")
 _VIDEO_COLUMN = "video"
@@ -97,6 +98,21 @@ def _in_folder(folder: Path) -> Iterator[FoundVideo]:
             place,
             f"{printable(str(place))} cannot be read ({error.strerror}); let this user read it",
         )
+
+
+def folders_of_pictures(source: str) -> list[Path]:
+    """Return the folders of an archive that hold pictures alone, which may be frames of a video.
+
+    Others than those in a manifest are not annotated: pictures may as well be masks or exports.
+    """
+    if "://" in source or not Path(source).is_dir():
+        return []
+    suffixes: dict[Path, set[str]] = defaultdict(set)
+    for path in _files_below(Path(source), lambda _: None):
+        if not _is_hidden(path.relative_to(source)):
+            suffixes[path.parent].add(path.suffix.lower())
+    pictures = set(IMAGE_SUFFIXES)
+    return natsorted(folder for folder, found in suffixes.items() if found <= pictures)
 
 
 def _files_below(folder: Path, on_error: Callable[[OSError], None]) -> Iterator[Path]:

@@ -31,11 +31,11 @@ from flows.train_commands import (
 from flows.weights_commands import weights_app
 from pipeline.errors import ScopelineError, UsageError
 
+_INTERRUPTED = 130
 _ANNOTATE, _USE, _TRAIN, _MEASURE = "Annotate", "Look, export, correct", "Train", "Measure"
 
 app = typer.Typer(
     name="scopeline",
-    help="Annotate surgical videos: an overseer looks, SAM-2 memory tracking follows.",
     epilog="Example: `scopeline annotate op.mp4 --out annotations`  \n"
     "Example: `scopeline report annotations/op.annset --out op.html`  \n"
     "Each command has `--help` with examples of its own.",
@@ -102,6 +102,15 @@ app.command(
 )(bench_commands.bench)
 
 
+@app.callback()
+def every_command(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show where an error comes from, with any command.")
+    ] = False,
+) -> None:
+    """Annotate surgical videos: an overseer looks, SAM-2 memory tracking follows."""
+
+
 @app.command(
     rich_help_panel=_MEASURE,
     epilog="Example: `scopeline render --seed 7 --frames 250 --size 480x270 --out scene`",
@@ -136,7 +145,7 @@ def render(
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    numbers = (int(width), int(height)) if width.isdigit() and height.isdigit() else (0, 0)
+    numbers = (int(width), int(height)) if width.isdecimal() and height.isdecimal() else (0, 0)
     if min(numbers) < 64 or any(number % 2 for number in numbers):
         raise UsageError(f"--size {text} is not WxH in even numbers from 64, such as 480x270")
     return numbers
@@ -147,16 +156,23 @@ def main() -> None:
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         os.environ["SCOPELINE_DEBUG"] = "1"
+    if "" in sys.argv[1:]:
+        # It would be the current folder.
+        complain(UsageError("an argument is empty; is a variable of the shell unset?"))
+        sys.exit(2)
     try:
         app()
+    except SystemExit as ended:
+        # Typer makes this of Ctrl-C, and says nothing.
+        if ended.code != _INTERRUPTED:
+            raise
+        complain(Exception("stopped; what was committed stays, the same command goes on from it"))
+        sys.exit(1)
     except UsageError as error:
         if debugging():
             raise
         complain(error)
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain(Exception("stopped; what was committed stays"))
-        sys.exit(1)
     # The last resort: a user gets one sentence, a developer asks for --debug.
     except Exception as error:
         if debugging():

@@ -2,11 +2,22 @@
 
 import os
 import sys
+from pathlib import Path
+
+from pipeline.errors import ScopelineError
 
 
 def complain(error: Exception) -> None:
     """Say what went wrong."""
     print(f"scopeline: {error}", file=sys.stderr)
+
+
+def unforeseen(video: Path, error: Exception) -> ScopelineError:
+    """Return the sentence of an error of a video that nobody has thought of."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    failure = ScopelineError(f"{video}: {text}; run again with --debug to see where")
+    failure.__cause__ = error
+    return failure
 
 
 def debugging() -> bool:

@@ -50,7 +50,8 @@ def check(
 
     label_set = None if labels is None else load_label_set(labels)
     frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
-    _write_picture(sheet, contact_sheet(frames.clips, frames.label_set))
+    names = [path.name for path in frames.paths]
+    _write_picture(sheet, contact_sheet(frames.clips, names, frames.label_set))
     split = _split(folder, frames, validation_split, seed)
     document = {**_describe(frames), **split, "sheet": str(sheet)}
     if as_json:

@@ -27,7 +27,7 @@ class EventLog:
         """Add an event of a video.
 
         Args:
-            event: began, progress, done, stopped, retried or failed.
+            event: began, progress, done, stopped, left, retried or failed.
             video: its name in the archive.
             facts: what JSON can hold.
         """
@@ -38,6 +38,6 @@ class EventLog:
             "process": this_process(),
             **facts,
         }
-        # One write of one line: lines of processes that write at once do not mix.
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        # One write of one line, however long: lines of processes that write at once do not mix.
+        with self.path.open("ab", buffering=0) as file:
+            file.write((json.dumps(line) + "\n").encode())

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.exports import EXPORTERS, Selection, Splits, export_several
+from pipeline.exports import EXPORTERS, Selection, export_several
 from pipeline.frames import open_video
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import encode_mask, resolve_overlaps
@@ -131,8 +131,7 @@ def measure(path: Path, format_name: str, out: Path) -> dict[str, float]:
     if format_name == REPORT:
         write_report(annotated, out)
     else:
-        splits = Splits() if format_name == "yolo" else None
-        export_several([Selection(annotation_set=annotated)], format_name, out, splits)
+        export_several([Selection(annotation_set=annotated)], format_name, out, None)
     seconds = time.monotonic() - started
     files = [out] if out.is_file() else [file for file in out.rglob("*") if file.is_file()]
     return {

@@ -22,6 +22,17 @@ class _FrameRate(ProgressColumn):
         return f"{task.speed:.1f} frames/s" if task.speed else ""
 
 
+def counting_progress() -> Progress:
+    """Return progress bars on stderr with what is done, what there is, and the time left."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=screen, disable=not screen.is_terminal)
+
+
 @contextmanager
 def frame_bars() -> Any:
     """Show progress bars on stderr; yields a function that adds one.

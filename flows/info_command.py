@@ -112,9 +112,10 @@ def _print_set(document: dict[str, Any]) -> None:
     )
     output.print(_track_table(document))
     for prompt in document["prompts"]:
+        score = "" if prompt["reason"] == "human" else f", score {prompt['score']:.2f}"
         typer.echo(
-            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}, "
-            "score {score:.2f}".format(**prompt)
+            "frame {frame}: track {track}, {class}, prompted with {kind}, {reason}".format(**prompt)
+            + score
         )
 
 

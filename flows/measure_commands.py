@@ -13,6 +13,12 @@ from flows.command_options import JsonOption, output, screen
 TruthOption = Annotated[
     Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
 ]
+TruthLabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="JSON file: what the values of the truth's PNGs mean.  [default: as the set's classes]"
+    ),
+]
 _SCORES = ("j", "f", "j_and_f", "miou", "dice", "presence")
 _COLUMNS = {
     "J": "j",
@@ -35,18 +41,21 @@ _COLUMNS = {
 def evaluate(
     annotation_set: Annotated[Path, typer.Argument(metavar="SET", help="What is judged.")],
     truth: TruthOption,
+    labels: TruthLabelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.class_regions import comparable_frames, true_frames
+    from pipeline.class_regions import comparable_frames, require_objects, true_frames
+    from pipeline.labels import load_label_set
     from pipeline.mask_folder import open_masks
     from pipeline.metrics import evaluate as compare_with
 
     judged = AnnotationSet(annotation_set)
-    right = open_masks(truth, judged.label_set)
+    right = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
     found = comparable_frames(judged.frames(), right)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
+    require_objects(true, truth)
     result = compare_with(found, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))
@@ -63,6 +72,7 @@ def evaluate(
 def compare(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video file or folder of frames.")],
     truth: TruthOption,
+    labels: TruthLabelsOption = None,
     policies: Annotated[
         str, typer.Option(help="Policies, with commas between them.")
     ] = "constellation,sasvi,first-frame,framewise",
@@ -85,6 +95,7 @@ def compare(
     from flows.compare import compare as run
     from flows.settings import AnnotateSettings
     from overseer.model_folders import overseer_labels
+    from pipeline.labels import load_label_set
     from pipeline.mask_folder import open_masks
 
     settings = AnnotateSettings(
@@ -94,10 +105,11 @@ def compare(
         device=device,
         max_frames=max_frames,
     )
+    meaning = load_label_set(labels) if labels else overseer_labels(overseer)
     with TemporaryDirectory(prefix="scopeline-") as scratch:
         comparison = Comparison(
             video=video,
-            truth=open_masks(truth, overseer_labels(overseer)),
+            truth=open_masks(truth, meaning),
             policies=tuple(policies.split(",")),
             settings=settings,
             out=out or Path(scratch),
@@ -117,7 +129,7 @@ def _table(policies: dict[str, dict[str, Any]], truth: dict[str, float]) -> Tabl
     table = Table()
     table.add_column("")
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for title, key in _COLUMNS.items():
         table.add_row(title, *(_text(figures.get(key)) for figures in columns.values()))
     return table

@@ -1,5 +1,6 @@
 """Settings of an annotation job, from the command line, the environment or a flow's parameters."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -97,6 +98,33 @@ class AnnotateSettings(BaseSettings):
         return self.model_dump(mode="json", exclude={"device", "runtime", "precision"})
 
 
+def refuse_unread(given: Collection[str], settings: AnnotateSettings) -> None:
+    """Refuse options that the policy would not read.
+
+    Args:
+        given: names of the settings that a user gave.
+        settings: what they make.
+
+    Raises:
+        UsageError: one would have no effect.
+    """
+    unread: dict[str, bool] = {
+        "overseer_every": settings.policy != "constellation",
+        "steady": settings.policy != "constellation" or settings.prompts is not None,
+        "overseer_views": settings.policy == "given",
+        "overseer": settings.policy == "given",
+        "overseer_weights": settings.policy == "given",
+        "tracker": settings.policy == "framewise",
+    }
+    for name, is_unread in unread.items():
+        if is_unread and name in given:
+            option = "weights" if name == "overseer_weights" else name.replace("_", "-")
+            prompts = " with --prompts" if settings.prompts is not None else ""
+            raise UsageError(
+                f"--{option} has no effect with --policy {settings.policy}{prompts}; leave it out"
+            )
+
+
 def settings_of(**given: Any) -> AnnotateSettings:
     """Return the settings that a user gives; those that are None come from the environment.
 
@@ -108,4 +136,16 @@ def settings_of(**given: Any) -> AnnotateSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
-        raise UsageError(f"setting {name}: {problem['msg']}") from error
+        option = name.partition(".")[0].replace("_", "-")
+        raise UsageError(f"--{option}: {problem['msg']}, not {problem['input']!r}") from error
+
+
+def settings_from_options(**given: Any) -> AnnotateSettings:
+    """Return the settings that a command's options make; those not given are None.
+
+    Raises:
+        UsageError: one is not usable, or would have no effect.
+    """
+    settings = settings_of(**given)
+    refuse_unread([name for name, value in given.items() if value is not None], settings)
+    return settings

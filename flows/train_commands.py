@@ -161,7 +161,12 @@ def train_overseer(
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
-    look: LookOption = LookChoice.laparoscopic,
+    looks: Annotated[
+        list[LookChoice] | None,
+        typer.Option(
+            "--look", help="Kind of operation; each has its classes.  [default: laparoscopic]"
+        ),
+    ] = None,
     families: FamiliesOption = None,
     photographs: PhotographsOption = None,
     start_from: StartFromOption = None,
@@ -237,7 +242,7 @@ def train_overseer(
         out=out,
         clips=clips,
         validation_clips=validation_clips,
-        scenery=find_scenery([look], families or [FamilyChoice.plain], photographs),
+        scenery=find_scenery([_only_look(looks)], families or [FamilyChoice.plain], photographs),
         photographs=photographs,
         start_from=start_from,
         kept_share=keep_start,
@@ -265,7 +270,7 @@ def train_overseer(
             parse_budgets(label_budget),
             config=config,
             batch_size=batch_size,
-            settings=AnnotateSettings(tracker=tracker),
+            settings=AnnotateSettings(tracker=tracker, device=device or "auto"),
             adaptation=None if adapt is None else default_adaptation(adapt.value),
         )
         screen.print(show_budgets(points))
@@ -375,3 +380,15 @@ def train_tracker(
         adaptation = replace(adaptation, rank=rank)
     base = start_from or "scopeline"
     screen.print(str(adapt_tracker_job(job, adaptation=adaptation, base=base)))
+
+
+def _only_look(looks: list[LookChoice] | None) -> LookChoice:
+    """Return the one look that an overseer learns.
+
+    Raises:
+        UsageError: there are several, whose classes differ.
+    """
+    chosen = looks or [LookChoice.laparoscopic]
+    if len(chosen) > 1:
+        raise UsageError("an overseer learns the classes of one --look; give one")
+    return chosen[0]

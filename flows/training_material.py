@@ -16,6 +16,8 @@ from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
 
 _CLIP_SIZE = (384, 216)
+# Where no progress bar can be shown.
+_SAID_EVERY_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +134,10 @@ def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[s
     bar = progress.add_task("training", total=job.plan.steps)
 
     def report(step: int, losses: dict[str, float]) -> None:
-        text = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-        progress.update(bar, completed=step + 1, description=f"training  {text}")
+        done, loss = step + 1, sum(losses.values())
+        progress.update(bar, completed=done, description=f"training, loss {loss:.3f}")
+        if progress.disable and (done % _SAID_EVERY_STEPS == 0 or done == job.plan.steps):
+            screen.print(f"step {done} of {job.plan.steps}, loss {loss:.3f}")
 
     return report
 

@@ -1,6 +1,7 @@
 """Detections that no track explains, until another look confirms that they are objects."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,21 @@ from numpy.typing import NDArray
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix
 from pipeline.records import Detections
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A detection that waits for another look.
+
+    Attributes:
+        class_id: of the detection.
+        mask: bool[H, W].
+        looks: how many in a row have shown it.
+    """
+
+    class_id: int
+    mask: NDArray[np.bool_]
+    looks: int
 
 
 class Candidates:
@@ -20,16 +36,16 @@ class Candidates:
 
     def __init__(self, settings: ConstellationSettings) -> None:
         self._settings = settings
-        self._waiting: list[tuple[int, NDArray[np.bool_]]] = []
-        self._are_likely = False
+        self._waiting: list[_Candidate] = []
 
     def __bool__(self) -> bool:
-        """Return whether anything waits for another look, and is sure enough to be worth one."""
-        return self._are_likely
+        """Return whether anything waits for another look that has not waited for long."""
+        most = self._settings.candidate_looks
+        return any(candidate.looks <= most for candidate in self._waiting)
 
     def forget(self) -> None:
         """Let nothing wait any longer: what is seen next is another picture."""
-        self._waiting, self._are_likely = [], False
+        self._waiting = []
 
     def confirmed(self, detections: Detections, numbers: Sequence[int]) -> list[int]:
         """Return which detections are new objects; the others wait for the next look.
@@ -38,34 +54,45 @@ class Candidates:
             detections: what the overseer sees.
             numbers: of those that no track explains.
         """
-        confirmed = [number for number in numbers if self._is_object(detections, number)]
-        left = [number for number in numbers if number not in confirmed]
-        self._waiting = [
-            (int(detections.class_ids[number]), detections.masks[number]) for number in left
-        ]
-        self._are_likely = bool((detections.scores[left] >= self._settings.confirm_score).any())
+        confirmed: list[int] = []
+        waiting: list[_Candidate] = []
+        for number in numbers:
+            looks = self._looks_before(detections, number) + 1
+            if self._is_object(float(detections.scores[number]), looks):
+                confirmed.append(number)
+            else:
+                class_id = int(detections.class_ids[number])
+                waiting.append(_Candidate(class_id, detections.masks[number], looks))
+        self._waiting = waiting
         return confirmed
 
-    def _is_object(self, detections: Detections, number: int) -> bool:
-        score = detections.scores[number]
-        if score >= self._settings.enter_score:
-            return True
-        return bool(score >= self._settings.confirm_score) and self._was_seen(detections, number)
+    def _is_object(self, score: float, looks: int) -> bool:
+        least = self._settings.enter_score if looks == 1 else self._settings.confirm_score
+        return score >= least
 
-    def _was_seen(self, detections: Detections, number: int) -> bool:
+    def _looks_before(self, detections: Detections, number: int) -> int:
+        """Return how many looks in a row have shown a detection before."""
         class_id, mask = int(detections.class_ids[number]), detections.masks[number]
-        return any(
-            class_id == earlier
-            and iou_matrix(mask[None], shape[None])[0, 0] > self._settings.confirm_iou
-            for earlier, shape in self._waiting
+        return max(
+            (
+                candidate.looks
+                for candidate in self._waiting
+                if candidate.class_id == class_id
+                and iou_matrix(mask[None], candidate.mask[None])[0, 0] > self._settings.confirm_iou
+            ),
+            default=0,
         )
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> list[Any]:
         """Return what JSON can hold of them."""
-        waiting = [[class_id, encode_mask(mask).to_json()] for class_id, mask in self._waiting]
-        return {"waiting": waiting, "are likely": self._are_likely}
+        return [
+            [candidate.class_id, encode_mask(candidate.mask).to_json(), candidate.looks]
+            for candidate in self._waiting
+        ]
 
-    def restore(self, values: dict[str, Any]) -> None:
+    def restore(self, values: Sequence[Any]) -> None:
         """Go on from a state."""
-        self._waiting = [(c, decode_mask(RLE.from_json(mask))) for c, mask in values["waiting"]]
-        self._are_likely = values["are likely"]
+        self._waiting = [
+            _Candidate(class_id, decode_mask(RLE.from_json(mask)), looks)
+            for class_id, mask, looks in values
+        ]

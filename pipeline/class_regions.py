@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import MaskFolder
 from pipeline.masks import RLE, decode_mask, encode_mask
@@ -61,6 +63,23 @@ def true_frames(
         for frame in frames
     ]
     return mapped, replace(judged, classes=(*judged.classes, *added))
+
+
+def require_objects(frames: Iterable[FrameAnnotation], truth: Path) -> None:
+    """Check that there is anything to compare with.
+
+    Args:
+        frames: the true masks.
+        truth: where they come from, for the message.
+
+    Raises:
+        InputError: no frame shows any object.
+    """
+    if not any(frame.tracks for frame in frames):
+        raise InputError(
+            f"{truth} shows no object of the classes that are compared; say by --labels what its "
+            "values mean"
+        )
 
 
 def without_regions(

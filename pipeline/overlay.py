@@ -1,5 +1,7 @@
 """Draw annotations over frames, for people to look at; over supervision's annotators."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import supervision as sv
@@ -13,16 +15,26 @@ from pipeline.records import FrameAnnotation
 _PLACING_ROWS = 135
 
 
+def time_of(frame: FrameAnnotation) -> str:
+    """Return when a frame is shown, and its number."""
+    minutes, seconds = divmod(frame.time_s, 60)
+    return f"{int(minutes):02d}:{seconds:05.2f}  frame {frame.index}"
+
+
 class OverlayPainter:
     """Paints the tracks of a frame with their class colours, outlines and names.
 
     Args:
         label_set: names and colours of the classes.
         height: of the frames in pixels.
+        stamp: what is written in the corner of a frame.
     """
 
-    def __init__(self, label_set: LabelSet, height: int) -> None:
+    def __init__(
+        self, label_set: LabelSet, height: int, stamp: Callable[[FrameAnnotation], str] = time_of
+    ) -> None:
         self._label_set = label_set
+        self._stamp = stamp
         scale = height / 540
         thickness = max(round(2 * scale), 1)
         self._class_rows = {label.id: row for row, label in enumerate(label_set.classes)}
@@ -45,6 +57,7 @@ class OverlayPainter:
         """Return a painted copy of a frame uint8[H, W, 3], RGB."""
         # supervision draws BGR.
         canvas = np.ascontiguousarray(image[..., ::-1])
+        below_stamp = self._write_stamp(canvas.copy(), frame)
         tracks = [track for track in frame.tracks if track.class_id in self._class_rows]
         if tracks:
             masks = np.stack([decode_mask(track.rle) for track in tracks])
@@ -62,24 +75,37 @@ class OverlayPainter:
             canvas = self._fill.annotate(canvas, detections)
             canvas = self._outline.annotate(canvas, detections)
             places = np.stack([_place_of_name(mask) for mask in masks])
+            in_corner = (places < below_stamp).all(1)
+            places[in_corner, 1] = below_stamp[1]
             named = sv.Detections(xyxy=np.tile(places, 2), class_id=detections.class_id)
             canvas = self._names.annotate(canvas, named, labels=names)
-        self._write_time(canvas, frame)
+        self._write_stamp(canvas, frame)
         return np.ascontiguousarray(canvas[..., ::-1])
 
-    def _write_time(self, canvas: NDArray[np.uint8], frame: FrameAnnotation) -> None:
-        minutes, seconds = divmod(frame.time_s, 60)
-        text = f"{int(minutes):02d}:{seconds:05.2f}  frame {frame.index}"
-        size = max(0.45 * self._scale, 0.3)
+    def _write_stamp(
+        self, canvas: NDArray[np.uint8], frame: FrameAnnotation
+    ) -> NDArray[np.float32]:
+        """Write the stamp into the upper left corner.
+
+        Returns:
+            float32[2], x and y: names whose middle is left of and above it would lie on the stamp.
+        """
+        text = self._stamp(frame)
+        if not text:
+            return np.zeros(2, np.float32)
+        size, padding = max(0.45 * self._scale, 0.3), max(round(4 * self._scale), 2)
+        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
         sv.draw_text(
             canvas,
             text,
-            sv.Point(round(130 * self._scale), round(16 * self._scale)),
+            # The middle of the text.
+            sv.Point(padding + width // 2, padding + height // 2),
             text_scale=size,
-            text_padding=max(round(4 * self._scale), 2),
+            text_padding=padding,
             text_color=sv.Color.WHITE,
             background_color=sv.Color.BLACK,
         )
+        return np.array([2 * padding + width, 2 * (2 * padding + height)], np.float32)
 
 
 def _place_of_name(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -59,8 +59,10 @@ def write_report(
         moments = _moments(summary)
         wanted = _even_frames(annotated) | moments.keys()
         wanted |= {doubt.frame_index for doubt in doubts}
-        selection = Selection(annotation_set=annotated, out_of_body=out_of_body, video=video)
-        pictures = _pictures(selection, wanted)
+        selection = Selection(
+            annotation_set=annotated, only=frozenset(wanted), out_of_body=out_of_body, video=video
+        )
+        pictures = _pictures(selection)
         page = _render(annotated, summary, doubts, moments, pictures, out_of_body)
         draft.write_text(page, "utf-8")
 
@@ -80,7 +82,7 @@ def _moments(summary: SetSummary) -> dict[int, str]:
     return {frame: ", ".join(found[frame]) for frame in sorted(found)[:_MOMENTS]}
 
 
-def _pictures(selection: Selection, wanted: set[int]) -> _Pictures:
+def _pictures(selection: Selection) -> _Pictures:
     annotated = selection.annotation_set
     painter = OverlayPainter(annotated.label_set, annotated.manifest.video.height)
     try:
@@ -88,7 +90,6 @@ def _pictures(selection: Selection, wanted: set[int]) -> _Pictures:
             {
                 frame.index: jpeg_url(painter.paint(image, frame), _PICTURE_WIDTH, _JPEG_QUALITY)
                 for frame, image in selection.frames_with_pictures()
-                if frame.index in wanted
             }
         )
     except InputError as error:

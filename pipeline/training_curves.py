@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from pipeline.training import LOSSES, VALIDATION
@@ -57,10 +58,12 @@ def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> N
     for name, values in losses.items():
         loss_axes.plot(*_smoothed(steps, values), label=name)
     loss_axes.set(title="loss", xlabel="step", yscale="log")
+    loss_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     loss_axes.legend(fontsize="small")
     if (folder / VALIDATION).exists():
         _draw_scores(score_axes, read_record(folder / VALIDATION), baselines)
     else:
+        score_axes.set_axis_off()
         score_axes.set(title="no validation data")
     draft = picture.with_name(f".{picture.name}.tmp")
     figure.savefig(draft, format="svg")
@@ -76,6 +79,7 @@ def _draw_scores(
     for number, (name, score) in enumerate(baselines.items()):
         axes.axhline(score, color="grey", linestyle=("--", ":")[number % 2], label=name)
     axes.set(title="on unseen frames", xlabel="step", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize="small")
     axes.grid(alpha=0.3)
 

@@ -184,7 +184,11 @@ def test_wrong_words_are_one_sentence(tmp_path, scopeline):
     assert "is not the --out of an archive" in error
     code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, "--policy", "none")
     assert code == 2
-    assert "setting policy" in error
+    assert "--policy: Input should be 'constellation'" in error
+    options = ("--policy", "first-frame", "--steady", 0.5)
+    code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, *options)
+    assert code == 2
+    assert "--steady has no effect with --policy first-frame" in error
 
 
 def test_an_archive_without_a_video_says_what_a_video_is(tmp_path, environment):
@@ -202,7 +206,7 @@ def test_an_archive_takes_what_annotate_takes(tmp_path, environment):
     manifest.write_text("video\nop.mp4\ngone.mp4\nframes.2026\n")
     options = ("--on-bad-frame", "skip", "--steady", 0, "--pictures", "full")
     out = tmp_path / "out"
-    ended = run(environment, "archive", manifest, "--out", out, *options, *SETTINGS)
+    ended = run(environment, "archive", manifest, "--out", out, *options)
     assert ended.returncode == 1
     assert "failed: gone: " in ended.stderr
     assert "2 done, 0 were done before, 1 failed, 0 waiting" in ended.stderr

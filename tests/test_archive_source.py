@@ -4,7 +4,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flows.archive_source import find_videos
+from flows.archive_source import find_videos, folders_of_pictures
 from pipeline.errors import InputError
 
 
@@ -189,3 +189,12 @@ def test_a_name_in_a_store_never_leads_out_of_the_archive():
     with pytest.raises(InputError, match=r"op1\.mp4 has a name that leads out of the archive"):
         find_videos("memory://theatre")
     store.rm("/theatre", recursive=True)
+
+
+def test_folders_that_hold_pictures_alone_are_told(tmp_path):
+    for name in ("frames/0.png", "frames/1.JPG", "op/op1.mp4", "op/thumb.png", ".hidden/0.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert folders_of_pictures(str(tmp_path)) == [tmp_path / "frames"]
+    assert names(str(tmp_path)) == ["op/op1"]

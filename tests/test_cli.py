@@ -128,7 +128,8 @@ def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch
     def unexpected(*_):
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("flows.annotation_loops._open_models", unexpected)
+    monkeypatch.setattr("flows.annotation_loops.open_overseer", unexpected)
+    monkeypatch.setattr("flows.annotation_loops.open_tracker", unexpected)
     assert scopeline(*job)[0] == 0
 
 
@@ -363,3 +364,77 @@ def test_a_real_operation(scopeline, real_video, tmp_path):
     assert json.loads(out)["videos"][0]["frames"] == 12
     frame = next(AnnotationSet(tmp_path / "up.annset").frames())
     assert all(track.rle.size == (1080, 1920) for track in frame.tracks)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--policy", "framewise", "--overseer-every", 5),
+        ("--policy", "framewise", "--tracker", "scopeline"),
+        ("--policy", "sasvi", "--steady", 0.5),
+        ("--policy", "first-frame", "--overseer-every", "adaptive"),
+    ],
+)
+def test_options_that_a_policy_does_not_read_are_wrong_use(scopeline, scene, tmp_path, options):
+    code, _, err = scopeline("annotate", scene / "video.mp4", "--out", tmp_path, *options)
+    assert code == 2
+    assert f"{options[2]} has no effect with --policy {options[1]}" in err
+    assert not list(tmp_path.glob("*"))
+
+
+def test_an_empty_argument_is_not_the_current_folder(scopeline, scene):
+    code, _, err = scopeline("annotate", scene / "video.mp4", "--out", "")
+    assert code == 2
+    assert "an argument is empty" in err
+
+
+def test_an_interrupted_command_says_so(scopeline, scene, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipeline.frames.open_video", interrupted)
+    code, _, err = scopeline("info", scene / "video.mp4")
+    assert code == 1
+    assert "stopped; what was committed stays" in err
+
+
+def test_what_a_finished_set_differs_in_is_said(scopeline, scene, tmp_path):
+    job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--max-frames", 1, "--policy")
+    assert scopeline(*job, "first-frame")[0] == 0
+    code, _, err = scopeline(*job, "first-frame")
+    assert code == 0
+    assert "has been made before" in err
+    code, _, err = scopeline(*job, "framewise")
+    assert code == 1
+    assert "policy is first-frame there, framewise here" in " ".join(err.split())
+
+
+def test_a_video_that_nobody_has_thought_of_does_not_stop_the_others(
+    scopeline, scene, tmp_path, monkeypatch
+):
+    shutil.copy(scene / "video.mp4", tmp_path / "..mp4")
+    options = ("--out", tmp_path / "out", "--policy", "first-frame", "--max-frames", 1)
+    videos = (tmp_path / "..mp4", scene / "video.mp4")
+    code, _, err = scopeline("annotate", *videos, *options)
+    assert code == 1
+    assert "..mp4" in err
+    assert AnnotationSet(tmp_path / "out" / "video.annset").is_complete
+
+
+def test_nothing_to_compare_with_is_said_and_labels_say_what_there_is(scopeline, scene, tmp_path):
+    job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--max-frames", 2)
+    assert scopeline(*job, "--policy", "first-frame")[0] == 0
+    (tmp_path / "masks").mkdir()
+    for index in range(2):
+        mask = np.zeros((136, 240), np.uint8)
+        mask[40:80, 60:120] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{index}.png")
+    evaluate = ("evaluate", tmp_path / "video.annset", "--truth", tmp_path / "masks")
+    code, _, err = scopeline(*evaluate)
+    assert code == 1
+    assert "shows no object of the classes that are compared; say by --labels" in err
+    classes = [{"id": 5, "name": "Grasper", "value": 255}]
+    (tmp_path / "labels.json").write_text(json.dumps({"name": "tools", "classes": classes}))
+    code, out, err = scopeline(*evaluate, "--labels", tmp_path / "labels.json", "--json")
+    assert code == 0, err
+    assert json.loads(out)["objects"] == 1

@@ -451,14 +451,15 @@ def test_a_track_that_returned_is_still_the_older_one(policy):
     assert ended == [(), (2,)]
 
 
-@pytest.mark.parametrize(("score", "next_look"), [(0.35, 8), (0.6, 3)])
-def test_only_what_may_be_confirmed_is_looked_at_sooner(labels, score, next_look):
+def test_what_is_never_sure_is_waited_for_no_longer(labels):
     policy = Constellation(labels, ConstellationSettings(), Adaptive())
-    policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, score)), followed())
-    tracked = followed((1, LEFT, 1.0))
-    assert [policy.doubts(frame, tracked) for frame in range(1, next_look + 1)].index(True) == (
-        next_look - 1
-    )
+    tracked, looks = followed((1, LEFT, 1.0)), []
+    policy.decide(0, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.35)), followed())
+    for frame in range(1, 36):
+        if policy.doubts(frame, tracked):
+            looks.append(frame)
+            policy.decide(frame, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.35)), tracked)
+    assert looks == [3, 6, 9, 17, 25, 33]
 
 
 def test_what_waited_before_a_cut_confirms_nothing_behind_it(policy):

@@ -32,8 +32,8 @@ def test_a_sound_data_set_is_counted_and_shown(scopeline, data_set):
     assert (found["frames"], found["videos"], found["instances"]) == (5, 1, 15)
     assert found["classes"]["Grasper"] == {"frames": 5, "instances": 10}
     sheet = cv2.imread(found["sheet"])
-    assert sheet.shape == (2 * 180, 4 * 320, 3)
-    assert sheet[200:, 330:].max() == 0  # the fifth frame is alone in its row
+    assert sheet.shape == (2 * 213, 4 * 320, 3)
+    assert sheet[220:, 330:].max() == 0  # the fifth frame is alone in its row
 
 
 def test_damaged_frames_are_named_and_the_rest_is_shown(scopeline, data_set):

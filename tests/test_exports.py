@@ -461,3 +461,14 @@ def test_pictures_outside_the_body_are_blanked_on_request(
     brightness = [np.median(picture) for picture in pictures]
     assert all(value < 5 for value in brightness[4:8])
     assert all(value > 15 for value in (*brightness[1:4], *brightness[8:]))
+
+
+def test_no_spreadsheet_takes_a_class_for_a_formula(tmp_path, clip_info):
+    labels = LabelSet(name="x", classes=(numbered_class(1, "=cmd|' /C calc'!A0"),))
+    path = tmp_path / "clip.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        writer.add(annotated_frame(0, t1_c1=rectangle(2, 2, 9, 9)))
+    export_selection(Selection(annotation_set=AnnotationSet(path)), "csv", tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["class_name"] == "'=cmd|' /C calc'!A0"

@@ -131,10 +131,12 @@ def test_corrections_of_one_video_are_read_from_a_part_with_several(sets, tmp_pa
 
 def test_one_coco_video_is_divided_only_on_request(sets, tmp_path):
     export_several(sets[:1], "coco", tmp_path / "whole", None)
-    export_several(sets[:1], "coco", tmp_path / "divided", Splits())
+    export_several(sets[:1], "coco", tmp_path / "divided", Splits((1, 0, 0)))
     assert (tmp_path / "whole" / "annotations.json").is_file()
     files = [path.name for path in (tmp_path / "divided" / "annotations").iterdir()]
     assert files == ["instances_train.json"]
+    with pytest.raises(UsageError, match="a video is never divided"):
+        export_several(sets[:1], "coco", tmp_path / "parts", Splits())
 
 
 def test_nnunet_tests_on_other_videos_than_it_learns_from(sets, tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import UsageError
 from pipeline.exports import Selection, Splits, export_several
 from pipeline.exports.polygons import filled, one_polygon, outlines
 from pipeline.labels import LabelSet, numbered_class
@@ -62,7 +63,7 @@ def iou(first, second):
 
 
 def test_labels_hold_the_masks_with_their_holes_and_parts(sets, tmp_path):
-    export_several(sets[:1], "yolo", tmp_path / "out", Splits())
+    export_several(sets[:1], "yolo", tmp_path / "out", None)
     (parts_number, parts), (ring_number, ring) = read_labels(
         tmp_path / "out" / "labels" / "train" / "op0_00000.txt"
     )
@@ -92,7 +93,7 @@ def test_pictures_and_labels_go_together(sets, tmp_path):
 
 
 def test_a_frame_without_objects_has_an_empty_file(sets, tmp_path):
-    export_several(sets[:1], "yolo", tmp_path / "out", Splits())
+    export_several(sets[:1], "yolo", tmp_path / "out", None)
     assert (tmp_path / "out" / "labels" / "train" / "op0_00001.txt").read_text() == ""
 
 
@@ -128,7 +129,8 @@ def test_masks_of_a_set_come_back(sets):
 
 def test_names_of_classes_may_have_any_characters(tmp_path):
     labels = LabelSet(name="x", classes=(numbered_class(1, "\U0001f600 'Hook': \"é\""),))
-    export_several([annotate(tmp_path, "op", 0, labels)], "yolo", tmp_path / "out", Splits())
+    selection = annotate(tmp_path, "op", 0, labels, class_ids=(1, 1))
+    export_several([selection], "yolo", tmp_path / "out", None)
     description = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text(encoding="utf-8"))
     assert description["names"] == {0: "\U0001f600 'Hook': \"é\""}
 
@@ -141,3 +143,9 @@ def test_long_outlines_are_tied_in_little_memory():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1e8
+
+
+def test_one_video_cannot_be_divided(tmp_path, labels):
+    sets = [annotate(tmp_path, "op", 0, labels)]
+    with pytest.raises(UsageError, match="a video is never divided: give 2 sets or more"):
+        export_several(sets, "yolo", tmp_path / "out", Splits())

@@ -84,6 +84,8 @@ def export_several(
         InputError: a set is damaged, or pictures are wanted and the video is gone.
         OutputError: the path exists already or cannot be written.
     """
+    if splits is not None and format_name in SPLITTERS:
+        splits.require_enough(len(selections))
     divided = len(selections) > 1 or splits is not None or format_name not in EXPORTERS
     if divided and format_name in SPLITTERS:
         SPLITTERS[format_name](selections, path, splits or Splits())

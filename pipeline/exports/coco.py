@@ -57,7 +57,7 @@ def _write_document(
 ) -> None:
     images: list[dict[str, Any]] = []
     with path.open("w") as file:
-        file.write('{"categories": ')
+        file.write('{"info": {"description": "annotated by Scopeline"}, "categories": ')
         json.dump([category(label) for label in labels], file)
         file.write(', "annotations": ')
         write_list(_annotations(selections, labels, images, pictures, part), file)

@@ -47,6 +47,19 @@ class Splits:
         train, val, test = (*numbers, 0.0, 0.0)[:3]
         return cls((train, val, test))
 
+    def require_enough(self, count: int) -> None:
+        """Check that so many videos fill all parts.
+
+        Raises:
+            UsageError: there are fewer videos than parts.
+        """
+        parts = sum(share > 0 for share in self.shares)
+        if count < parts:
+            raise UsageError(
+                f"--splits has {parts} parts, and a video is never divided: give {parts} sets or "
+                "more, or leave out --splits"
+            )
+
     def divide(self, selections: Sequence[Selection]) -> dict[str, list[Selection]]:
         """Return the sets of each part; the content of the videos alone decides.
 

@@ -16,6 +16,7 @@ from pipeline.output import whole_file
 from pipeline.records import FrameAnnotation
 
 _ROWS_AT_ONCE = 10_000
+_FORMULA_MARKS = ("=", "+", "-", "@")
 _SCHEMA = pa.schema(
     [
         ("frame_index", pa.int64()),
@@ -89,7 +90,13 @@ def export_csv(selection: Selection, path: Path) -> None:
     with whole_file(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, _SCHEMA.names)
         writer.writeheader()
-        writer.writerows(asdict(row) for row in table_rows(selection))
+        for row in table_rows(selection):
+            writer.writerow(asdict(row) | {"class_name": _plain(row.class_name)})
+
+
+def _plain(name: str) -> str:
+    """Return a name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name.startswith(_FORMULA_MARKS) else name
 
 
 def export_parquet(selection: Selection, path: Path) -> None:

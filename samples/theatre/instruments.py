@@ -21,8 +21,8 @@ class InstrumentStyle:
         jaw_length: factor on the length of the jaws.
         jaw_bend: angle by which the jaws curve on their way, in radians.
         slotted: share of a jaw's width that is an opening, 0 (none) .. 1.
-        shaft_tint: float64[3], factor on the shaft's RGB colour.
-        metal_tint: float64[3], factor on the metal's RGB colour.
+        shaft_tint: factors on the shaft's RGB colour.
+        metal_tint: factors on the metal's RGB colour.
     """
 
     width: float = 1.0

@@ -57,7 +57,7 @@ class TissueLayer:
     Attributes:
         color: uint8[H, W, 3], RGB canvas.
         alpha: uint8[H, W], 255 where the layer is opaque.
-        class_map: uint8[H, W], the class of each pixel.
+        class_map: uint8[H, W], whose each pixel is: a class, or a track where it has its own.
         wetness: uint8[H, W], strength of specular highlights.
         sway: strength of its own motion as a fraction of the canvas height.
         travel: how far it moves about as a whole, as a fraction of the canvas height.
