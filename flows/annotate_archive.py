@@ -24,10 +24,7 @@ from flows.stage_counters import StageCounters
 from flows.stopping import busy, passing_signals_on, stop_asked
 from pipeline.annotation_set import SUFFIX
 from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import (
-    OutputError,
-    ScopelineError,
-)
+from pipeline.errors import OutputError, ScopelineError, SetTakenError
 
 # Progress is told this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0
@@ -113,6 +110,11 @@ def annotate_entry(job: ArchiveJob, name: str) -> str:
     except AnnotationStoppedError:
         ledger.settle(name, owner, EntryState.WAITING)
         log.add("stopped", name)
+        return EntryState.WAITING
+    except SetTakenError as error:
+        # Its process has outlived its lease: it leaves once it sees that, and then the set is free.
+        ledger.settle(name, owner, EntryState.WAITING, str(error))
+        time.sleep(_POLL_S)
         return EntryState.WAITING
     except LeaseLostError as error:
         log.add("left", name, reason=str(error))

@@ -29,7 +29,7 @@ from flows.command_options import (
     WeightsOption,
     screen,
 )
-from flows.complaints import complain, debugging, unforeseen
+from flows.complaints import UnforeseenError, complain, debugging, unforeseen
 from flows.frame_progress import frame_bars, frame_progress
 from pipeline.errors import OutputError, ScopelineError, UsageError
 
@@ -328,7 +328,7 @@ def _say_what_next(results: Sequence[dict[str, Any]]) -> None:
 def _failed(video: Path, error: ScopelineError) -> dict[str, Any]:
     """Say why a video has failed, and return it as part of the result."""
     if debugging():
-        raise error.__cause__ or error
+        raise (error.__cause__ if isinstance(error, UnforeseenError) else None) or error
     complain(error)
     return {"video": str(video), "error": str(error)}
 

@@ -98,6 +98,9 @@ def annotate_in_segments(
     total = segments[-1].stop
     if not job.whole.resume:
         remove_set(job.set_path)
+    # The parts say what computed them, and in which numbers.
+    software = AnnotationSet(paths[0]).manifest.software
+    manifest = manifest.model_copy(update={"software": software})
     with AnnotationSetWriter(job.set_path, manifest) as writer:
         for frame in joiner.join([AnnotationSet(path).frames() for path in paths]):
             writer.add(frame)

@@ -230,10 +230,12 @@ def _say_what_is_not_taken(source: str) -> None:
             f"{source} holds no video; what ends in {', '.join(VIDEO_SUFFIXES)} is one",
             soft_wrap=True,
         )
-    for folder in folders_of_pictures(source):
+    folders = folders_of_pictures(source)
+    if folders:
+        others = f" and {len(folders) - 1} other folders" if len(folders) > 1 else ""
         screen.print(
-            f"{folder} holds pictures; if they are frames of a video, list the folder in a CSV "
-            "file with a column video",
+            f"{folders[0]}{others} hold pictures alone; those that are frames of a video must be "
+            "listed in a CSV file with a column video",
             soft_wrap=True,
         )
 

@@ -12,10 +12,14 @@ def complain(error: Exception) -> None:
     print(f"scopeline: {error}", file=sys.stderr)
 
 
-def unforeseen(video: Path, error: Exception) -> ScopelineError:
+class UnforeseenError(ScopelineError):
+    """What nobody has thought of, as a sentence; its cause is what was raised."""
+
+
+def unforeseen(video: Path, error: Exception) -> UnforeseenError:
     """Return the sentence of an error of a video that nobody has thought of."""
     text = " ".join(str(error).split()) or type(error).__name__
-    failure = ScopelineError(f"{video}: {text}; run again with --debug to see where")
+    failure = UnforeseenError(f"{video}: {text}; run again with --debug to see where")
     failure.__cause__ = error
     return failure
 

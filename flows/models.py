@@ -28,10 +28,10 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
+    if not re.fullmatch(r"cpu(:0)?|cuda(:[0-9]+)?", name):
         raise UsageError(f"unknown device {name}; choose auto, cpu, cuda or cuda:1")
-    if name == "cpu":
-        return torch.device(name)
+    if name.startswith("cpu"):
+        return torch.device("cpu")
     if not torch.cuda.is_available():
         raise UsageError("this machine has no CUDA device; choose --device cpu")
     count, number = torch.cuda.device_count(), int(name.partition(":")[2] or 0)

@@ -118,10 +118,10 @@ def refuse_unread(given: Collection[str], settings: AnnotateSettings) -> None:
     }
     for name, is_unread in unread.items():
         if is_unread and name in given:
-            option = "weights" if name == "overseer_weights" else name.replace("_", "-")
             prompts = " with --prompts" if settings.prompts is not None else ""
             raise UsageError(
-                f"--{option} has no effect with --policy {settings.policy}{prompts}; leave it out"
+                f"{_option_of(name)} has no effect with --policy {settings.policy}{prompts}; leave "
+                "it out"
             )
 
 
@@ -136,8 +136,15 @@ def settings_of(**given: Any) -> AnnotateSettings:
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
-        option = name.partition(".")[0].replace("_", "-")
-        raise UsageError(f"--{option}: {problem['msg']}, not {problem['input']!r}") from error
+        field = name.partition(".")[0]
+        is_option = given.get(field) is not None
+        place = _option_of(field) if is_option else f"SCOPELINE_{field.upper()}"
+        raise UsageError(f"{place}: {problem['msg']}, not {problem['input']!r}") from error
+
+
+def _option_of(field: str) -> str:
+    """Return the option of the command line that sets a field."""
+    return "--weights" if field == "overseer_weights" else f"--{field.replace('_', '-')}"
 
 
 def settings_from_options(**given: Any) -> AnnotateSettings:

@@ -176,7 +176,7 @@ def _refuse_other(job: TrainingJob, name: str, identity: dict[str, Any]) -> None
         raise InputError(
             f"{path} is damaged ({error}); remove {path.parent} to begin the training anew"
         ) from error
-    other = [name for name, value in identity.items() if known.get(name) != value]
+    other = [name for name, value in identity.items() if known.get(name, value) != value]
     if other:
         raise UsageError(
             f"{job.out} holds a training with another {', '.join(other)}; choose another --out, or "

@@ -83,7 +83,7 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
     existing = AnnotationSet(path)
     known = existing.manifest
     same_video = known.video.sha256 == manifest.video.sha256
-    if same_video and (known.settings, known.models) == (manifest.settings, manifest.models):
+    if same_video and known.settings == manifest.settings and _same_models(known, manifest):
         return existing
     kind = "a finished" if existing.is_complete else "an unfinished"
     difference = "of another video"
@@ -93,6 +93,14 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
         f"{path} is {kind} set {difference}; choose another --out, or remove it, as --no-resume "
         "does, to annotate anew"
     )
+
+
+def _same_models(known: Manifest, wanted: Manifest) -> bool:
+    """Return whether two manifests name the same models, by what both of them note."""
+    if known.models.keys() != wanted.models.keys():
+        return False
+    pairs = [(known.models[role], wanted.models[role]) for role in known.models]
+    return all({**there, **here} == {**here, **there} for there, here in pairs)
 
 
 def _first_difference(known: Manifest, wanted: Manifest) -> str:
@@ -225,8 +233,7 @@ def _write(
             if should_stop():
                 writer.checkpoint(loop.state)
                 raise AnnotationStoppedError(
-                    f"{writer.path} was left unfinished after {writer.frame_count} frames; the "
-                    "same command goes on from there"
+                    f"{writer.path} was left unfinished; the same command goes on from there"
                 )
     except InputError:
         # The frames before a damaged one are as good as ever.

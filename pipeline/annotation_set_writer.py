@@ -104,6 +104,7 @@ class AnnotationSetWriter:
         self._written: WrittenClasses = {}
         self._beside = ThreadPoolExecutor(1, "writing")
         self._being_written: tuple[Future[None], list[FrameAnnotation]] | None = None
+        self._release: Callable[[], object] = lambda: None
         if goes_on_from is None:
             make_room(path)
         try:
@@ -111,8 +112,11 @@ class AnnotationSetWriter:
                 self._begin()
             else:
                 self._go_on(goes_on_from)
-        except OSError as error:
-            raise unwritable(path, error) from error
+        except BaseException as error:
+            self._release()
+            if isinstance(error, OSError):
+                raise unwritable(path, error) from error
+            raise
 
     def _begin(self) -> None:
         """Make the folder under another name first: without a manifest it would be no set."""
@@ -152,11 +156,6 @@ class AnnotationSetWriter:
                 # To go on behind a part that is gone would make a set that nobody can read.
                 written.rows(table, part)
             self._note_classes(part, written.rows("masks", part, ["track_id", "class_id"]))
-
-    @property
-    def frame_count(self) -> int:
-        """How many frames are committed."""
-        return self._manifest.counts.frames
 
     def __enter__(self) -> "AnnotationSetWriter":
         """Begin writing."""

@@ -145,11 +145,10 @@ class Constellation:
 
     def _shows_no_body(self, detections: Detections) -> bool:
         """Return whether another picture shows nothing, or nothing like what was followed."""
-        # Instruments differ, also within the body: only who knows tissue misses it.
-        knows_tissue = any(self.label_set.is_stuff(label.id) for label in self.label_set.foreground)
-        if not self._follows(Rule.OUT_OF_BODY) or not knows_tissue:
+        if not self._follows(Rule.OUT_OF_BODY):
             return False
         known: list[Appearance] = []
+        # Instruments differ, also within the body: only who knows tissue misses it.
         if any(self.label_set.is_stuff(class_id) for class_id in self._classes.values()):
             known += [track.traces.appearance for track in self._tracks.values()]
             known += self._left.appearances()

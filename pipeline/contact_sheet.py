@@ -43,7 +43,7 @@ def contact_sheet(
 def _tile_size(clips: Sequence[LabelledClip]) -> tuple[int, int]:
     """Return width and height of tiles that frames of usual proportions fill."""
     proportion = float(np.median([clip.images.shape[1] / clip.images.shape[2] for clip in clips]))
-    return _TILE_WIDTH, round(_TILE_WIDTH * min(proportion, 1.0))
+    return _TILE_WIDTH, max(round(_TILE_WIDTH * min(proportion, 1.0)), 1)
 
 
 def _tile(

@@ -29,5 +29,9 @@ class UnreachableError(ScopelineError):
     """A store or a server does not answer now; it may later."""
 
 
+class SetTakenError(OutputError):
+    """Another process writes the set now; it may be free later."""
+
+
 class SetOfAnotherJobError(OutputError):
     """In the place of a set is one of another job, which no further try will change."""

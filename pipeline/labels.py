@@ -1,12 +1,15 @@
 """Label sets: what the class ids in masks mean."""
 
 import json
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import InputError
 
+# Control characters, halves of surrogate pairs, line and paragraph separators.
+_UNWRITABLE = {"Cc", "Cs", "Zl", "Zp"}
 ClassKind = Literal["thing", "stuff", "background"]
 
 # A grey level as red * 65536 + green * 256 + blue.
@@ -38,7 +41,7 @@ class LabelClass:
         Raises:
             ValueError: it has characters that cannot be printed.
         """
-        if not self.name.isprintable():
+        if any(unicodedata.category(character) in _UNWRITABLE for character in self.name):
             raise ValueError(f"the class name {self.name!r} has characters that cannot be printed")
 
 

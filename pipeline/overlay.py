@@ -76,7 +76,8 @@ class OverlayPainter:
             canvas = self._outline.annotate(canvas, detections)
             places = np.stack([_place_of_name(mask) for mask in masks])
             in_corner = (places < below_stamp).all(1)
-            places[in_corner, 1] = below_stamp[1]
+            # Below each other, as high as the stamp is with its margins.
+            places[in_corner, 1] = below_stamp[1] * (1 + np.arange(in_corner.sum()) / 2)
             named = sv.Detections(xyxy=np.tile(places, 2), class_id=detections.class_id)
             canvas = self._names.annotate(canvas, named, labels=names)
         self._write_stamp(canvas, frame)

@@ -175,6 +175,10 @@ class Given:
         """The tracks that are known to be given, now or later."""
         return self._classes.keys()
 
+    def gives(self, frame_index: int) -> bool:
+        """Return whether anything is given for a frame, if only that nothing is there."""
+        return frame_index in self._prompts
+
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return False: the overseer is not needed."""
         del frame_index, signs
@@ -318,6 +322,7 @@ class WithGivenPrompts:
         self._policy = policy
         self._given = given
         self._missed_cut = False
+        self._given_since: set[int] = set()
         policy.reserve(given.track_ids)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
@@ -326,6 +331,8 @@ class WithGivenPrompts:
 
     def doubts(self, frame_index: int, tracked: TrackedMasks) -> bool:
         """Return whether what the tracker sees asks for a look of the overseer after all."""
+        if self._given.gives(frame_index):
+            return False
         return self._missed_cut or self._policy.doubts(frame_index, tracked)
 
     def class_of(self, track_id: int) -> int:
@@ -339,19 +346,23 @@ class WithGivenPrompts:
         tracked: TrackedMasks,
         signs: FrameSigns = NO_SIGNS,
     ) -> Decision:
-        """Give the given prompts; elsewhere let the policy decide.
-
-        A cut on a frame with given prompts is one for the policy on the frame after it.
-        """
+        """Give the given prompts, and the policy a cut on their frame later; else it decides."""
         given = self._given.decide(frame_index, detections, tracked, signs)
         for prompt in given.prompts:
             self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
         if given != Decision():
             self._missed_cut = self._missed_cut or signs.cut
+            if self._missed_cut:
+                self._given_since |= {prompt.track_id for prompt in given.prompts}
             return given
         signs = replace(signs, cut=signs.cut or self._missed_cut)
-        self._missed_cut = self._missed_cut and detections is None
-        return self._policy.decide(frame_index, detections, tracked, signs)
+        decision = self._policy.decide(frame_index, detections, tracked, signs)
+        if self._missed_cut and detections is not None:
+            # What was drawn in the new picture needs no prompt in it.
+            left = (p for p in decision.prompts if p.track_id not in self._given_since)
+            decision = replace(decision, prompts=tuple(left))
+            self._missed_cut, self._given_since = False, set()
+        return decision
 
     def state(self) -> dict[str, Any]:
         """Return what both remember, as JSON can hold it."""
@@ -359,6 +370,7 @@ class WithGivenPrompts:
             "policy": self._policy.state(),
             "given": self._given.state(),
             "missed cut": self._missed_cut,
+            "given since": sorted(self._given_since),
         }
 
     def restore(self, values: dict[str, Any]) -> None:
@@ -366,6 +378,7 @@ class WithGivenPrompts:
         self._policy.restore(values["policy"])
         self._given.restore(values["given"])
         self._missed_cut = values["missed cut"]
+        self._given_since = set(values["given since"])
 
 
 def next_track_id(known: Collection[int]) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.annotation_rows import SCHEMAS
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import InputError, OutputError
+from pipeline.errors import InputError, OutputError, SetTakenError
 
 RESUME, MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
 
@@ -51,8 +51,10 @@ def remove_set(path: Path) -> None:
             shutil.rmtree(removed)
         if path.exists():
             lock = take_for_writing(path)
-            path.rename(removed)
-            os.close(lock)
+            try:
+                path.rename(removed)
+            finally:
+                os.close(lock)
             shutil.rmtree(removed)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -64,14 +66,14 @@ def take_for_writing(folder: Path) -> int:
     Where file systems have no locks, as over some networks, nothing is taken.
 
     Raises:
-        OutputError: another process has taken it.
+        SetTakenError: another process has taken it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise OutputError(
+        raise SetTakenError(
             f"{folder} is being written by another process; wait for it, or choose another --out"
         ) from None
     except OSError:

@@ -403,8 +403,11 @@ def test_nothing_goes_on_behind_a_part_that_is_gone(tmp_path, clip_info, labels,
     del writer
     saved = resumable_state(AnnotationSet(path), manifest)
     (path / lost / "part-000000.parquet").unlink()
-    with pytest.raises(InputError, match="is missing or damaged; annotate"):
+    with pytest.raises(InputError, match="is missing or damaged; annotate") as caught:
         AnnotationSetWriter(path, manifest, saved)
+    assert caught.value is not None
+    # Though the error still holds the writer, the set is free.
+    remove_set(path)
 
 
 @pytest.mark.parametrize(

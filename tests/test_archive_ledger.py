@@ -8,9 +8,12 @@ import psutil
 import pytest
 
 from flows import archive_ledger
+from flows.annotate_archive import ArchiveJob, annotate_entry
 from flows.archive_ledger import EntryState, LeaseLostError, Ledger, this_process
-from flows.archive_source import FoundVideo
-from pipeline.errors import OutputError
+from flows.archive_source import FoundVideo, find_videos
+from flows.settings import AnnotateSettings
+from pipeline.errors import OutputError, SetTakenError
+from tests.small_data import draw_video
 
 ELSEWHERE = "another-machine/7/1.00"
 
@@ -60,6 +63,24 @@ def test_the_lease_of_another_machine_runs_out(ledger, monkeypatch):
         ledger.progress("op1", ELSEWHERE, 8, 100)
     ledger.settle("op1", ELSEWHERE, EntryState.DONE)
     assert states(ledger) == {"op1": EntryState.RUNNING}
+
+
+def test_a_set_that_its_first_process_still_holds_is_waited_for(tmp_path, monkeypatch):
+    draw_video(tmp_path / "in" / "op1.mp4", 2)
+    job = ArchiveJob(
+        source=str(tmp_path / "in"), out=tmp_path / "out", settings=AnnotateSettings(device="cpu")
+    )
+    ledger = Ledger(job.out)
+    ledger.look(find_videos(job.source), "job")
+
+    def taken(*_):
+        raise SetTakenError("op1.annset is being written by another process")
+
+    monkeypatch.setattr("flows.annotate_archive._annotate", taken)
+    monkeypatch.setattr("flows.annotate_archive._POLL_S", 0)
+    assert annotate_entry.fn(job, "op1") == EntryState.WAITING
+    (entry,) = ledger.entries()
+    assert (entry.state, entry.owner, entry.failures) == (EntryState.WAITING, None, 0)
 
 
 def test_a_lease_is_renewed_with_the_progress(ledger, monkeypatch):

@@ -7,7 +7,6 @@ import pytest
 
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.records import PromptReason
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
@@ -418,13 +417,6 @@ def test_a_class_of_stuff_can_be_voted_for_once_its_track_has_ended(policy):
     for frame in range(5, 20):
         policy.decide(frame, seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
     assert policy.class_of(1) == LIVER
-
-
-def test_who_knows_instruments_alone_takes_no_picture_for_outside(labels):
-    instruments = LabelSet(name="instruments", classes=labels.classes[:2])
-    policy = Constellation(instruments, ConstellationSettings(), EveryNth(1))
-    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
-    assert not policy.decide(1, seen(), followed((1, LEFT, 1.0)), CUT).out_of_body
 
 
 def test_of_three_tracks_on_one_place_two_that_are_seen_stay_two(policy):

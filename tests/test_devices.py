@@ -86,10 +86,11 @@ def test_the_precision_is_no_other_job():
     assert AnnotateSettings(precision="bfloat16").identity() == AnnotateSettings().identity()
 
 
-@pytest.mark.parametrize("name", ["cuda:7", "cuda:", "cpu:", "cpu:1", "gpu", "cuda:-1"])
+@pytest.mark.parametrize("name", ["cuda:7", "cuda:", "cpu:", "cpu:1", "gpu", "cuda:-1", ""])
 def test_a_device_that_is_not_there_is_wrong_use(monkeypatch, name):
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with pytest.raises(UsageError, match="device"):
         choose_device(name)
     assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("cpu:0") == CPU

@@ -9,6 +9,7 @@ from pipeline.labels import (
     LabelSet,
     default_color,
     load_label_set,
+    numbered_class,
     unnamed_label_set,
 )
 
@@ -71,6 +72,10 @@ def test_without_labels_each_value_is_a_class():
     found = unnamed_label_set([0, 255, 3, 3])
     assert [label.id for label in found.classes] == [3, 255]
     assert isinstance(found.classes[0], LabelClass)
+
+
+def test_names_may_have_spaces_of_all_kinds():
+    assert numbered_class(1, "Cystic\xa0duct\u200b").name == "Cystic\xa0duct\u200b"
 
 
 @pytest.mark.parametrize("name", ["a\u0001b", "\ud800", "two\nlines"])

@@ -174,3 +174,17 @@ def test_a_cut_on_a_frame_with_a_given_mask_is_one_for_the_policy_a_frame_later(
         decision = resumed.decide(10, seen((GRASPER, RIGHT, 0.9)), tracked)
         assert [p.reason for p in decision.prompts] == [PromptReason.SCENE_CUT]
         assert not resumed.doubts(11, tracked)
+
+
+def test_what_is_drawn_behind_a_cut_is_not_drawn_over_by_the_overseer(labels):
+    policy = Constellation(labels, schedule=EveryNth(8))
+    both = WithGivenPrompts(policy, Given({9: given(9, 1), 10: given(10, 1)}))
+    cut = FrameSigns(cut=True)
+    both.decide(0, seen((LIVER, LEFT, 0.9)), followed())
+    both.decide(9, None, followed((1, LEFT, 1.0)), cut)
+    assert not both.doubts(10, followed((1, LEFT, 1.0)))
+    both.decide(10, None, followed((1, LEFT, 1.0)))
+    assert both.doubts(11, followed((1, LEFT, 1.0)))
+    detections = seen((LIVER, RIGHT, 0.6), (GRASPER, MIDDLE, 0.9))
+    decision = both.decide(11, detections, followed((1, LEFT, 1.0)))
+    assert [p.class_id for p in decision.prompts] == [GRASPER]

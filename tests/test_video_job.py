@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from flows.settings import AnnotateSettings
-from flows.video_job import VideoJob, annotate_job
+from flows.video_job import VideoJob, annotate_job, set_to_keep
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationStoppedError
+from pipeline.annotation_set_writer import AnnotationSetWriter, AnnotationStoppedError, new_manifest
 from pipeline.errors import ScopelineError, SetOfAnotherJobError
 from pipeline.masks import decode_mask
+from pipeline.set_folders import remove_set
 from samples.theatre.render import render
 from tests.small_data import draw_video
 
@@ -143,3 +144,24 @@ def test_given_masks_that_have_changed_are_another_job(tmp_path):
                 annotate_job(job)
         else:
             assert annotate_job(job).is_complete
+
+
+def test_a_set_of_before_models_were_described_is_kept(tmp_path, clip_info, labels):
+    described = {"name": "eyes", "sha256": "0" * 64, "description_sha256": "1" * 64}
+    plain = {key: value for key, value in described.items() if key != "description_sha256"}
+    path = tmp_path / "clip.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels, models={"overseer": plain})):
+        pass
+    wanted = new_manifest(clip_info, labels, models={"overseer": described})
+    assert set_to_keep(path, wanted, resume=True).is_complete
+    for change in ({"sha256": "2" * 64}, {"name": "other"}):
+        other = new_manifest(clip_info, labels, models={"overseer": described | change})
+        with pytest.raises(SetOfAnotherJobError, match="another overseer"):
+            set_to_keep(path, other, resume=True)
+    changed = described | {"description_sha256": "3" * 64}
+    again = new_manifest(clip_info, labels, models={"overseer": changed})
+    remove_set(path)
+    with AnnotationSetWriter(path, wanted):
+        pass
+    with pytest.raises(SetOfAnotherJobError, match="another overseer"):
+        set_to_keep(path, again, resume=True)
