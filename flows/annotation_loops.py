@@ -6,20 +6,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from flows.given_prompts import given_policy, open_given
 from flows.job_identity import describe_overseer, describe_tracker
 from flows.memory_pools import share_memory_pools
-from flows.models import (
-    choose_device,
-    choose_precision,
-    open_overseer,
-    open_tracker,
-)
-from flows.settings import BATCH_FRAMES, AnnotateSettings, PrecisionName, Runtime
+from flows.models import numbers_of, open_overseer, open_tracker
+from flows.settings import BATCH_FRAMES, AnnotateSettings, Runtime
 from overseer.model_folders import overseer_labels
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
+from pipeline.devices import Precision
 from pipeline.frames import VideoInfo
 from pipeline.framewise import Framewise
 from pipeline.looks import Adaptive, EveryNth
@@ -41,33 +39,29 @@ class _Model:
         name: of the model, or its folder or checkpoint.
         content: the hashes of its files, which may be replaced while a process lives.
         device: where it runs.
-        runtime: what computes it.
         precision: of its numbers.
+        runtime: what computes it.
         weights: checkpoint of a published overseer.
     """
 
     name: str
     content: tuple[tuple[str, str], ...]
-    device: str
+    device: torch.device
+    precision: Precision
     runtime: Runtime
-    precision: PrecisionName
     weights: Path | None = None
 
 
 @lru_cache(maxsize=1)
 def _open_overseer(model: _Model) -> Any:
     share_memory_pools()
-    place = choose_device(model.device)
-    precision = choose_precision(model.precision, place)
-    return open_overseer(model.name, place, model.weights, model.runtime, precision)
+    return open_overseer(model.name, model.device, model.weights, model.runtime, model.precision)
 
 
 @lru_cache(maxsize=2)
 def _open_tracker(model: _Model, choice: MaskChoice | None) -> Any:
     share_memory_pools()
-    place = choose_device(model.device)
-    precision = choose_precision(model.precision, place)
-    return open_tracker(model.name, place, model.runtime, precision, choice)
+    return open_tracker(model.name, model.device, model.runtime, model.precision, choice)
 
 
 def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
@@ -77,7 +71,8 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
         ModelError: one is unknown or does not load.
         UsageError: the device or the runtime is not there.
     """
-    how: dict[str, Any] = settings.model_dump(include={"device", "runtime", "precision"})
+    device, precision = numbers_of(settings)
+    how: dict[str, Any] = {"device": device, "precision": precision, "runtime": settings.runtime}
     overseer = tracker = choice = None
     if settings.policy != "given":
         name, weights = settings.overseer, settings.overseer_weights
@@ -91,16 +86,6 @@ def open_models(settings: AnnotateSettings) -> tuple[Any, Any]:
     if overseer is not None and settings.overseer_views == "mirrored":
         return overseer.mirrored, tracker
     return overseer, tracker
-
-
-def numbers_of(settings: AnnotateSettings) -> dict[str, str]:
-    """Return what computes the networks and in which numbers: others give slightly other masks.
-
-    Raises:
-        UsageError: the device is not there.
-    """
-    precision = choose_precision(settings.precision, choose_device(settings.device))
-    return {"runtime": settings.runtime, "precision": precision}
 
 
 def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLoop, Any]:

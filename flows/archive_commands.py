@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from flows.command_options import (
@@ -34,6 +33,7 @@ from flows.command_options import (
     output,
     screen,
 )
+from flows.frame_progress import counting_progress
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -327,13 +327,7 @@ def _progress(out: Path) -> Iterator[None]:
         yield
         return
     ledger, ended = Ledger(out), threading.Event()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=screen) as progress:
+    with counting_progress() as progress:
         bar = progress.add_task("videos")
 
         def show() -> None:

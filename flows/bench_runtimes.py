@@ -30,11 +30,11 @@ _WAYS: Mapping[str, Mapping[str, str]] = {
 def measure_runtimes(job: VideoJob, rounds: int) -> dict[str, Any]:
     """Measure both models and `annotate` computed in each way, in turns, and compare the masks.
 
+    OpenVINO is left out where it is not installed, and on a GPU, on which it does not compute.
+
     Args:
         job: what to annotate; `resume` must be off, so that each run does all the work.
         rounds: of which the medians are returned.
-
-    OpenVINO is left out where it is not installed, and on a GPU, on which it does not compute.
     """
     jobs = {way: _job_with(job, way, settings) for way, settings in _ways(job).items()}
     images = next(iter(open_video(job.video).batches(BATCH_FRAMES))).images

@@ -17,7 +17,7 @@ from flows.bench_clock import (
     replace_function,
     seconds_of,
 )
-from flows.models import choose_device, choose_precision
+from flows.models import numbers_of
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline import frames
@@ -196,9 +196,7 @@ def _first_frames_of(job: VideoJob) -> VideoJob:
 
 def make_again(calls: list[Call], settings: AnnotateSettings) -> None:
     """Make the networks' forward passes again, with nothing between them, in the same numbers."""
-    device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
-    with torch.inference_mode(), computing(device, precision):
+    with torch.inference_mode(), computing(*numbers_of(settings)):
         for function, args, kwargs in calls:
             function(*args, **kwargs)
         if torch.cuda.is_available():

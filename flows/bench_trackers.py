@@ -11,7 +11,7 @@ from torch import Tensor
 from flows.annotation_loops import open_models
 from flows.bench_clock import in_turns, mean_of, seconds_of
 from flows.bench_official import OfficialTracker, follow_with_predictor, predictor_like
-from flows.models import choose_device, choose_precision
+from flows.models import numbers_of
 from flows.settings import BATCH_FRAMES
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking, run
@@ -98,11 +98,9 @@ def measure_official(job: VideoJob, truth: AnnotationSet, rounds: int) -> dict[s
     predictor = predictor_like(tracker.network)
     images = _images(job)
     prompts = object_prompts(truth, _OFFICIAL_OBJECTS)
-    device = choose_device(job.settings.device)
-    precision = choose_precision(job.settings.precision, device)
 
     def official() -> list[Tensor]:
-        with computing(device, precision):
+        with computing(*numbers_of(job.settings)):
             return follow_with_predictor(predictor, images, prompts)
 
     seconds = in_turns(

@@ -22,12 +22,13 @@ class _FrameRate(ProgressColumn):
         return f"{task.speed:.1f} frames/s" if task.speed else ""
 
 
-def counting_progress() -> Progress:
-    """Return progress bars on stderr with what is done, what there is, and the time left."""
+def counting_progress(*more: ProgressColumn) -> Progress:
+    """Return progress bars on stderr with what is done, what there is, more, and the time left."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
+        *more,
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=screen, disable=not screen.is_terminal)
@@ -39,14 +40,7 @@ def frame_bars() -> Any:
 
     It takes the title, and returns a function of (frames done, frames in all).
     """
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _FrameRate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as progress:
+    with counting_progress(_FrameRate()) as progress:
 
         def add(title: str) -> Callable[[int, int], None]:
             bar = progress.add_task(title, total=None)

@@ -66,7 +66,7 @@ def given_policy(
     prompts = read_given_prompts(source, info, frames=frames, kind=kind)
     plain = isinstance(source, MaskFolder) and source.is_described
     if not plain or kind != "mask" or frames == "first":
-        return Given(prompts, whole_frames)
+        return Given(prompts, whole_frames, prompts.classes())
     parts = prompts.divided(lambda prompt: _parts(prompt, source.label_set))
     return GivenParts(parts, whole_frames)
 
@@ -106,6 +106,10 @@ class GivenPrompts(Mapping[int, tuple[Prompt, ...]]):
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self._masks)
+
+    def classes(self) -> dict[int, int]:
+        """Return the class of each track; no mask is decoded."""
+        return {mask.track_id: mask.class_id for masks in self._masks.values() for mask in masks}
 
     def divided(self, divide: Callable[[Prompt], Iterable[Prompt]]) -> "GivenPrompts":
         """Return the prompts that others become."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from flows.settings import PrecisionName, Runtime
+from flows.settings import AnnotateSettings, PrecisionName, Runtime
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, load_published
 from overseer.model_folders import find_overseer, published_checkpoint
 from overseer.networks import backbone_of
@@ -51,6 +51,16 @@ def choose_precision(name: PrecisionName, device: torch.device) -> Precision:
         in_hardware = device.type == "cuda" and torch.cuda.is_bf16_supported(False)
         return "bfloat16" if in_hardware else "float32"
     return name
+
+
+def numbers_of(settings: AnnotateSettings) -> tuple[torch.device, Precision]:
+    """Return where networks compute as settings say, and in which precision.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    device = choose_device(settings.device)
+    return device, choose_precision(settings.precision, device)
 
 
 def open_overseer(

@@ -11,6 +11,7 @@ from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import OnBadFrame
+from pipeline.manifest import unread_settings
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
@@ -108,21 +109,14 @@ def refuse_unread(given: Collection[str], settings: AnnotateSettings) -> None:
     Raises:
         UsageError: one would have no effect.
     """
-    unread: dict[str, bool] = {
-        "overseer_every": settings.policy != "constellation",
-        "steady": settings.policy != "constellation" or settings.prompts is not None,
-        "overseer_views": settings.policy == "given",
-        "overseer": settings.policy == "given",
-        "overseer_weights": settings.policy == "given",
-        "tracker": settings.policy == "framewise",
-    }
-    for name, is_unread in unread.items():
-        if is_unread and name in given:
-            prompts = " with --prompts" if settings.prompts is not None else ""
-            raise UsageError(
-                f"{_option_of(name)} has no effect with --policy {settings.policy}{prompts}; leave "
-                "it out"
-            )
+    # Where the size of pictures is not read, it is the video's, whatever was asked for.
+    unread = unread_settings(settings.model_dump()) - {"pictures"}
+    for name in sorted(unread.intersection(given)):
+        prompts = " with --prompts" if settings.prompts is not None else ""
+        raise UsageError(
+            f"{_option_of(name)} has no effect with --policy {settings.policy}{prompts}; leave it "
+            "out"
+        )
 
 
 def settings_of(**given: Any) -> AnnotateSettings:

@@ -171,8 +171,9 @@ def _refuse_other(job: TrainingJob, name: str, identity: dict[str, Any]) -> None
         return
     try:
         known = json.loads(path.read_text())
-        known.get(name)
-    except (OSError, ValueError, AttributeError) as error:
+        if not isinstance(known, dict):
+            raise ValueError("it is no table of options")
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} is damaged ({error}); remove {path.parent} to begin the training anew"
         ) from error

@@ -175,11 +175,13 @@ def annotating(
         tidy(existing)
         return
     # Importing what loads the networks takes seconds, which a finished set or no video does not.
-    from flows.annotation_loops import numbers_of, open_loop, picture_size
+    from flows.annotation_loops import open_loop, picture_size
+    from flows.models import numbers_of
 
-    manifest = manifest.model_copy(
-        update={"software": manifest.software | numbers_of(job.settings)}
-    )
+    # Others give slightly other masks.
+    _, precision = numbers_of(job.settings)
+    numbers = {"runtime": job.settings.runtime, "precision": precision}
+    manifest = manifest.model_copy(update={"software": manifest.software | numbers})
     saved = None if existing is None else resumable_state(existing, manifest)
     loop, tracker = open_loop(video.info, job.settings)
     video = video.shrunk_to(picture_size(video.info, job.settings))

@@ -92,7 +92,7 @@ def open_corrections(path: Path) -> Corrections:
     changes = AnnotationSet(path)
     entry = changes.manifest.settings.get(_KEY)
     is_known = isinstance(entry, dict) and {"set", "sha256"} <= entry.keys()
-    if not isinstance(entry, dict) or not is_known or not changes.is_complete:
+    if entry is None or not is_known or not changes.is_complete:
         raise InputError(
             f"{path} is not a finished set of corrections; make one with `scopeline import`"
         )

@@ -217,8 +217,8 @@ class VideoFile:
     def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
         decoded: Iterator[tuple[float | None, NDArray[np.uint8] | None]]
         if self._on_bad_frame == "skip":
-            gapless = decode_with_gaps(container, self._size, self._times)
-            decoded = self._count.over(gapless)
+            with_gaps = decode_with_gaps(container, self._size, self._times)
+            decoded = self._count.over(with_gaps)
         else:
             container.streams.video[0].thread_type = "AUTO"
             shown = self._from(container, first)

@@ -69,8 +69,16 @@ _UNREAD_BY_POLICY = {
     "first-frame": ("overseer_every", "steady", "pictures"),
     "sasvi": ("overseer_every", "steady", "pictures"),
     "framewise": ("overseer_every", "steady", "pictures", "tracker"),
-    "given": ("overseer_every", "overseer_views", "steady", "pictures", "overseer"),
-}
+    "given": (
+        "overseer_every", "overseer_views", "steady", "pictures", "overseer", "overseer_weights",
+    ),
+}  # fmt: skip
+
+
+def unread_settings(settings: Mapping[str, Any]) -> set[str]:
+    """Return the names of the settings that the policy among them does not read."""
+    unread = set(_UNREAD_BY_POLICY.get(str(settings.get("policy")), ()))
+    return unread if settings.get("prompts") is None else unread | {"steady", "pictures"}
 
 
 def settings_in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,9 +92,7 @@ def settings_in_effect(settings: Mapping[str, Any]) -> dict[str, Any]:
         said["corrects"] = corrects.get("set")
     if isinstance(corrected := said.get("corrected"), list):
         said["corrected"] = f"{len(corrected)} times" if len(corrected) > 1 else "once"
-    unread = set(_UNREAD_BY_POLICY.get(str(said.get("policy")), ()))
-    if "prompts" in said:
-        unread |= {"steady", "pictures"}
-    else:
+    unread = unread_settings(said)
+    if "prompts" not in said:
         unread |= {"prompt_frames", "prompt_kind"}
     return {name: value for name, value in said.items() if name not in unread}

@@ -51,13 +51,15 @@ class OverlayPainter:
             text_position=sv.Position.CENTER,
             smart_position=True,
         )
-        self._scale = scale
+        self._stamp_scale = max(0.45 * scale, 0.3)
+        self._stamp_padding = max(round(4 * scale), 2)
 
     def paint(self, image: NDArray[np.uint8], frame: FrameAnnotation) -> NDArray[np.uint8]:
         """Return a painted copy of a frame uint8[H, W, 3], RGB."""
         # supervision draws BGR.
         canvas = np.ascontiguousarray(image[..., ::-1])
-        below_stamp = self._write_stamp(canvas.copy(), frame)
+        stamp = self._stamp(frame)
+        stamp_size = self._stamp_size(stamp)
         tracks = [track for track in frame.tracks if track.class_id in self._class_rows]
         if tracks:
             masks = np.stack([decode_mask(track.rle) for track in tracks])
@@ -75,38 +77,32 @@ class OverlayPainter:
             canvas = self._fill.annotate(canvas, detections)
             canvas = self._outline.annotate(canvas, detections)
             places = np.stack([_place_of_name(mask) for mask in masks])
-            in_corner = (places < below_stamp).all(1)
-            # Below each other, as high as the stamp is with its margins.
-            places[in_corner, 1] = below_stamp[1] * (1 + np.arange(in_corner.sum()) / 2)
+            width, height = stamp_size
+            in_corner = (places < (width, 2 * height)).all(1)
+            # Below each other, each as high as the stamp.
+            places[in_corner, 1] = height * (2 + np.arange(in_corner.sum()))
             named = sv.Detections(xyxy=np.tile(places, 2), class_id=detections.class_id)
             canvas = self._names.annotate(canvas, named, labels=names)
-        self._write_stamp(canvas, frame)
+        if stamp:
+            sv.draw_text(
+                canvas,
+                stamp,
+                # The middle of the text.
+                sv.Point(stamp_size[0] // 2, stamp_size[1] // 2),
+                text_scale=self._stamp_scale,
+                text_padding=self._stamp_padding,
+                text_color=sv.Color.WHITE,
+                background_color=sv.Color.BLACK,
+            )
         return np.ascontiguousarray(canvas[..., ::-1])
 
-    def _write_stamp(
-        self, canvas: NDArray[np.uint8], frame: FrameAnnotation
-    ) -> NDArray[np.float32]:
-        """Write the stamp into the upper left corner.
-
-        Returns:
-            float32[2], x and y: names whose middle is left of and above it would lie on the stamp.
-        """
-        text = self._stamp(frame)
+    def _stamp_size(self, text: str) -> tuple[int, int]:
+        """Return width and height of a stamp in pixels, with its margins; 0 without a text."""
         if not text:
-            return np.zeros(2, np.float32)
-        size, padding = max(0.45 * self._scale, 0.3), max(round(4 * self._scale), 2)
-        (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
-        sv.draw_text(
-            canvas,
-            text,
-            # The middle of the text.
-            sv.Point(padding + width // 2, padding + height // 2),
-            text_scale=size,
-            text_padding=padding,
-            text_color=sv.Color.WHITE,
-            background_color=sv.Color.BLACK,
-        )
-        return np.array([2 * padding + width, 2 * (2 * padding + height)], np.float32)
+            return 0, 0
+        font = cv2.FONT_HERSHEY_SIMPLEX
+        (width, height), _ = cv2.getTextSize(text, font, self._stamp_scale, 1)
+        return width + 2 * self._stamp_padding, height + 2 * self._stamp_padding
 
 
 def _place_of_name(mask: NDArray[np.bool_]) -> NDArray[np.float32]:

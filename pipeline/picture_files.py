@@ -1,6 +1,5 @@
 """Picture files: the JPEG and PNG files of a folder, read whole or not at all."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -38,7 +37,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         # Not by its path: OpenCV ends the process at one that is not Unicode.
         content = np.fromfile(path, np.uint8)
         image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-        is_whole = image is not None and _is_whole(path)
+        is_whole = image is not None and _is_whole(path, content)
     # Those of OpenCV have no class in common with others.
     except (OSError, ValueError, cv2.error):
         image, is_whole = None, False
@@ -47,14 +46,12 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path, content: NDArray[np.uint8]) -> bool:
     """Return whether a picture was copied to its end: what a JPEG lacks is decoded as grey."""
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         return True
-    with path.open("rb") as file:
-        file.seek(-len(_END_OF_JPEG), os.SEEK_END)
-        if file.read() == _END_OF_JPEG:
-            return True
+    if content[-len(_END_OF_JPEG) :].tobytes() == _END_OF_JPEG:
+        return True
     # Some cameras write more behind the end.
     try:
         with Image.open(path) as picture:

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,25 +151,25 @@ class Given:
 
     Args:
         prompts_by_frame: the prompts for each frame index.
-        whole_frames: frames on which all is given that is there, and nobody else knows of more.
-            What is new on one of them may have come since the one before, and is followed back
-            to there.
+        whole_frames: frames on which all is given that is there, and nobody else knows of more:
+            what is new on one of them is followed back to the one before.
+        classes: the class of each track, where that is known without the prompts.
     """
 
     def __init__(
         self,
         prompts_by_frame: Mapping[int, tuple[Prompt, ...]],
         whole_frames: Collection[int] = (),
+        classes: Mapping[int, int] | None = None,
     ) -> None:
         self._prompts = prompts_by_frame
         self._given_frames = sorted(prompts_by_frame)
         self._whole_frames = set(whole_frames)
         self._last_given: dict[int, int] = {}
-        self._classes = {
-            prompt.track_id: prompt.class_id
-            for prompts in prompts_by_frame.values()
-            for prompt in prompts
-        }
+        if classes is None:
+            every = chain.from_iterable(prompts_by_frame.values())
+            classes = {prompt.track_id: prompt.class_id for prompt in every}
+        self._classes = dict(classes)
 
     @property
     def track_ids(self) -> Collection[int]:
@@ -251,8 +252,7 @@ class GivenParts(Given):
         parts_by_frame: Mapping[int, tuple[Prompt, ...]],
         whole_frames: Collection[int] = (),
     ) -> None:
-        super().__init__(parts_by_frame, whole_frames)
-        self._classes = {}
+        super().__init__(parts_by_frame, whole_frames, classes={})
         self._highest_id = 0
 
     def decide(

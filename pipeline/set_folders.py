@@ -71,13 +71,13 @@ def take_for_writing(folder: Path) -> int:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise SetTakenError(
-            f"{folder} is being written by another process; wait for it, or choose another --out"
-        ) from None
-    except OSError:
-        return descriptor
+    except OSError as error:
+        if isinstance(error, BlockingIOError):
+            os.close(descriptor)
+            raise SetTakenError(
+                f"{folder} is being written by another process; wait for it, or choose another "
+                "--out"
+            ) from None
     return descriptor
 
 

@@ -116,8 +116,8 @@ def _read(file: Path) -> dict[str, Any] | None:
         return None
     try:
         numbers = [entry["id"] for entry in (*document["images"], *document["categories"])]
-        for category in document["categories"]:
-            category["name"]
+        if not all("name" in category for category in document["categories"]):
+            raise KeyError("name")
     except (TypeError, KeyError) as error:
         raise InputError(
             f"{file} has images without an id, or categories without id or name ({error}); repair "

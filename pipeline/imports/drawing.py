@@ -15,6 +15,7 @@ from pipeline.masks import RLE, decode_mask, encode_mask, polygon_rle
 from pipeline.records import TrackAnnotation
 
 Tracks = tuple[TrackAnnotation, ...]
+_LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +136,6 @@ def not_of_video(path: Path, selection: Selection) -> InputError:
         f"{path} has no picture of {selection.video_name}; give what was made of "
         f"{selection.annotation_set.path}"
     )
-
-
-_LARGEST_ID = 2**31 - 1
 
 
 def given_track(value: object) -> int | None:
