@@ -9,17 +9,17 @@ from typing import Any
 import torch
 
 from flows.given_prompts import given_policy, open_given
-from flows.job_identity import describe_overseer, describe_tracker
+from flows.job_identity import describe_overseer, describe_tracker, labels_of
 from flows.memory_pools import share_memory_pools
 from flows.models import numbers_of, open_overseer, open_tracker
 from flows.settings import BATCH_FRAMES, AnnotateSettings, Runtime
-from overseer.model_folders import overseer_labels
 from pipeline.annotate import AnnotationLoop, PromptedTracking
 from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.devices import Precision
 from pipeline.frames import VideoInfo
 from pipeline.framewise import Framewise
+from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.optical_flow import shrunk_size
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
@@ -136,6 +136,7 @@ def picture_size(info: VideoInfo, settings: AnnotateSettings) -> tuple[int, int]
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
+    labels = labels_of(settings)
     given = None
     if settings.prompts is not None:
         frames = settings.prompt_frames
@@ -144,6 +145,7 @@ def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
         given = given_policy(
             open_given(settings.prompts, settings.labels),
             info,
+            labels,
             frames=frames,
             kind=settings.prompt_kind,
             whole_frames=whole,
@@ -152,14 +154,14 @@ def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
             return given
     policy: AdoptingPolicy = FirstFrame()
     if settings.policy == "constellation":
-        policy = _constellation(settings)
+        policy = _constellation(labels, settings)
     return policy if given is None else WithGivenPrompts(policy, given)
 
 
-def _constellation(settings: AnnotateSettings) -> Constellation:
+def _constellation(labels: LabelSet, settings: AnnotateSettings) -> Constellation:
     every = settings.overseer_every
     return Constellation(
-        overseer_labels(settings.overseer),
+        labels,
         ConstellationSettings(rules=frozenset(Rule) - set(settings.without)),
         EveryNth(every) if isinstance(every, int) else Adaptive(),
     )

@@ -182,7 +182,7 @@ def _baseline(
     max_frames: int | None,
 ) -> Iterator[FrameAnnotation]:
     source = open_video(video)
-    given = given_policy(truth, source.info, frames=frames, kind="mask")
+    given = given_policy(truth, source.info, truth.label_set, frames=frames, kind="mask")
     batches = source.batches(8, max_frames)
     return run(PromptedTracking(overseer=None, tracker=tracker, policy=given), batches)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
-from pipeline.labels import LabelSet, load_label_set
+from pipeline.labels import LabelSet, joined, load_label_set
 from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.masks import (
     boxes_of_masks,
@@ -43,6 +43,7 @@ def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder
 def given_policy(
     source: AnnotationSet | MaskFolder,
     info: VideoInfo,
+    labels: LabelSet,
     *,
     frames: PromptFrames,
     kind: PromptKind,
@@ -56,6 +57,7 @@ def given_policy(
     Args:
         source: true masks.
         info: the video that is prompted.
+        labels: the classes that the prompts have there; those of the masks are known by name.
         frames: as `read_given_prompts` takes it.
         kind: likewise.
         whole_frames: as of `Given`.
@@ -63,11 +65,12 @@ def given_policy(
     Raises:
         InputError: the masks have another size, or a prompt frame is not among them.
     """
-    prompts = read_given_prompts(source, info, frames=frames, kind=kind)
+    labels, class_ids = joined(labels, source.label_set)
+    prompts = read_given_prompts(source, info, class_ids, frames=frames, kind=kind)
     plain = isinstance(source, MaskFolder) and source.is_described
     if not plain or kind != "mask" or frames == "first":
         return Given(prompts, whole_frames, prompts.classes())
-    parts = prompts.divided(lambda prompt: _parts(prompt, source.label_set))
+    parts = prompts.divided(lambda prompt: _parts(prompt, labels))
     return GivenParts(parts, whole_frames)
 
 
@@ -127,6 +130,7 @@ def _parts(prompt: Prompt, label_set: LabelSet) -> Iterator[Prompt]:
 def read_given_prompts(
     source: AnnotationSet | MaskFolder,
     info: VideoInfo,
+    class_ids: Mapping[int, int],
     *,
     frames: PromptFrames,
     kind: PromptKind,
@@ -136,6 +140,7 @@ def read_given_prompts(
     Args:
         source: true masks.
         info: the video that is prompted.
+        class_ids: the id that each class of the masks has in the prompts.
         frames: the frames whose masks are used; `first` uses each object's first mask that
             covers at least 0.1 % of the picture.
         kind: hint that is made of a mask: itself, its tight box, or 5 points in it.
@@ -151,7 +156,7 @@ def read_given_prompts(
     for frame_index, tracks in chosen:
         for track in tracks:
             _check_size(source.path, track, info)
-        masks[frame_index] = tracks
+        masks[frame_index] = [replace(t, class_id=class_ids[t.class_id]) for t in tracks]
     if frames != "first":
         missing = sorted(set(frames) - masks.keys())
         if missing:

@@ -10,7 +10,7 @@ from overseer.model_folders import find_overseer, overseer_labels, published_che
 from pipeline.annotation_set import AnnotationSet
 from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
-from pipeline.labels import LabelSet
+from pipeline.labels import LabelSet, joined
 from pipeline.mask_folder import open_masks
 from pipeline.model_folder import DESCRIPTION, WEIGHTS, sha256_of
 from pipeline.picture_files import list_images
@@ -59,9 +59,12 @@ def labels_of(settings: AnnotateSettings) -> LabelSet:
         ModelError: the overseer is unknown.
         InputError: the given masks or their labels are damaged.
     """
-    if settings.policy == "given" and settings.prompts is not None:
-        return open_given(settings.prompts, settings.labels).label_set
-    return overseer_labels(settings.overseer)
+    if settings.prompts is None:
+        return overseer_labels(settings.overseer)
+    given = open_given(settings.prompts, settings.labels).label_set
+    if settings.policy == "given":
+        return given
+    return joined(overseer_labels(settings.overseer), given)[0]
 
 
 def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
-from pipeline.labels import LabelSet
+from pipeline.labels import LabelSet, joined
 from pipeline.mask_folder import MaskFolder
 from pipeline.masks import RLE, decode_mask, encode_mask
 from pipeline.records import FrameAnnotation, TrackAnnotation
@@ -43,15 +43,7 @@ def true_frames(
         The true masks, whose classes are those of the same name, and the judged classes with
         those that only the truth has, under ids of their own.
     """
-    ids = {label.name: label.id for label in judged.classes}
-    values = [max(label.id, label.value) for label in (*judged.classes, *truth.classes)]
-    missing = [label for label in truth.classes if label.name not in ids]
-    added = [
-        replace(label, id=number, value=number)
-        for number, label in enumerate(missing, start=max(values, default=0) + 1)
-    ]
-    ids |= {label.name: label.id for label in added}
-    renamed = {label.id: ids[label.name] for label in truth.classes}
+    labels, renamed = joined(judged, truth)
     mapped = [
         replace(
             frame,
@@ -62,7 +54,7 @@ def true_frames(
         )
         for frame in frames
     ]
-    return mapped, replace(judged, classes=(*judged.classes, *added))
+    return mapped, labels
 
 
 def require_objects(frames: Iterable[FrameAnnotation], truth: Path) -> None:

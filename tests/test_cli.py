@@ -20,7 +20,6 @@ from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
-from pipeline.records import PromptReason
 from samples.theatre.render import render
 
 CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
@@ -131,53 +130,6 @@ def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch
     monkeypatch.setattr("flows.annotation_loops.open_overseer", unexpected)
     monkeypatch.setattr("flows.annotation_loops.open_tracker", unexpected)
     assert scopeline(*job)[0] == 0
-
-
-def test_given_masks_go_with_first_frame_but_not_with_framewise(scopeline, scene, tmp_path):
-    job = ("annotate", scene / "video.mp4", "--prompts", scene / "truth.annset")
-    out = tmp_path / "first"
-    kind = ("--prompt-frames", "first", "--prompt-kind", "box")
-    options = ("--policy", "first-frame", "--max-frames", 3, "--out", out)
-    code, _, err = scopeline(*job, *kind, *options)
-    assert code == 0, err
-    first = next(AnnotationSet(out / "video.annset").frames())
-    assert {(prompt.reason, prompt.kind) for prompt in first.prompts} == {
-        (PromptReason.HUMAN, "box")
-    }
-    code, _, err = scopeline(*job, "--policy", "framewise", "--out", tmp_path / "alone")
-    assert code == 2
-    assert "leave out --prompts" in err
-    assert not (tmp_path / "alone").exists()
-
-
-def test_given_masks_from_a_set_and_from_a_folder(scopeline, scene, tmp_path):
-    truth = AnnotationSet(scene / "truth.annset")
-    first = next(truth.frames())
-    options = ("--policy", "given", "--max-frames", 4)
-    code, _, err = scopeline(
-        "annotate", scene / "video.mp4", "--prompts", truth.path, "--out", tmp_path / "a", *options
-    )
-    assert code == 0, err
-    start = next(AnnotationSet(tmp_path / "a" / "video.annset").frames())
-    assert {track.track_id for track in start.tracks} <= {t.track_id for t in first.tracks}
-
-    folder = tmp_path / "masks"
-    folder.mkdir()
-    largest = max(first.tracks, key=lambda track: decode_mask(track.rle).sum())
-    values = decode_mask(largest.rle).astype(np.uint8) * 255
-    Image.fromarray(values).save(folder / "0.png")
-    labels = tmp_path / "labels.json"
-    labels.write_text('{"classes": [{"id": 1, "name": "Organ", "kind": "stuff", "value": 255}]}')
-    code, _, err = scopeline(
-        "annotate", scene / "video.mp4", "--prompts", folder, "--labels", labels,
-        "--out", tmp_path / "b", *options,
-    )  # fmt: skip
-    assert code == 0, err
-    found = AnnotationSet(tmp_path / "b" / "video.annset")
-    assert found.label_set[1].name == "Organ"
-    (track,) = next(found.frames()).tracks
-    mask = decode_mask(track.rle)
-    assert (mask & (values > 0)).sum() / (mask | (values > 0)).sum() > 0.8
 
 
 def make_bad_videos(folder: Path, good: bytes) -> dict[str, Path]:
