@@ -119,9 +119,13 @@ class FrameTrainer:
         min_area = int(_MIN_AREA_SHARE * track_map.size)
         labels: list[int] = []
         masks: list[NDArray[np.bool_]] = []
-        for track_id, mask in masks_of_map(track_map, class_of_track, min_area):
+        ignored = track_map == IGNORED
+        for track_id, mask in masks_of_map(track_map, class_of_track, 1):
             number = self._class_numbers.get(class_of_track[track_id])
-            if number is not None:
+            if number is not None and np.count_nonzero(mask) < min_area:
+                # Too small to be learned, but no background either.
+                ignored |= mask
+            elif number is not None:
                 labels.append(number)
                 masks.append(mask)
         if not masks and (class_of_track or (track_map == IGNORED).any()):
@@ -136,7 +140,7 @@ class FrameTrainer:
             "boxes": boxes,
             "labels": torch.tensor(labels, dtype=torch.int64),
             "masks": mask_tensor.to(torch.uint8),
-            "ignored": torch.from_numpy(track_map == IGNORED),
+            "ignored": torch.from_numpy(ignored),
         }
         return image, target
 

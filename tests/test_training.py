@@ -321,6 +321,16 @@ def test_objects_that_are_too_small_to_learn_are_said_instead_of_drawn_for_ever(
         trainer.batch_of_step(0)
 
 
+def test_what_is_too_small_to_learn_beside_another_object_is_not_learned_as_background():
+    object_map = np.zeros((180, 320), np.uint8)
+    object_map[100:, :] = 1
+    object_map[20:24, 20:24] = 2
+    trainer = FrameTrainer(None, [clip_of(object_map, t1=1, t2=1)], INSTRUMENTS, 1, 0)
+    _, target = trainer._example(torch.zeros(3, 180, 320), object_map, {1: 1, 2: 1})
+    assert target["masks"].sum((1, 2)).tolist() == [80 * 320]
+    assert torch.equal(target["ignored"], torch.from_numpy(object_map == 2))
+
+
 def test_a_step_learns_the_same_whatever_was_drawn_before():
     object_map = np.zeros((64, 96), np.uint8)
     object_map[10:40, 10:60] = 1

@@ -145,6 +145,7 @@ def instances_of_values(
 
     Yields:
         What is ignored, the connected parts of each thing, and each region of stuff as it is.
+        Specks beside a thing's parts are ignored: they may be its seams or other things.
 
     Raises:
         InputError: a value is not known.
@@ -154,8 +155,14 @@ def instances_of_values(
     if ignored.any():
         yield None, ignored
     for label, region in class_regions(values, label_set, mask):
-        parts = connected_parts(region) if label.kind == "thing" else [region]
+        if label.kind != "thing":
+            yield label.id, region
+            continue
+        parts = connected_parts(region)
         yield from ((label.id, part) for part in parts)
+        specks = region & ~np.any(parts, axis=0)
+        if specks.any():
+            yield None, specks
 
 
 def check_size(labels: Path, size: tuple[int, int], picture_size: tuple[int, int]) -> None:
