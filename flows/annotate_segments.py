@@ -94,7 +94,7 @@ def annotate_in_segments(
     ]
     runner = task_runner(job.runner, job.workers)
     paths = annotate_segments.with_options(task_runner=runner)(parts, job.video.name)
-    joiner = SegmentJoiner(segments)
+    joiner = SegmentJoiner(segments, AnnotationSet(paths[0]).label_set)
     total = segments[-1].stop
     if not job.whole.resume:
         remove_set(job.set_path)

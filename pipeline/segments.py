@@ -1,7 +1,7 @@
 """A long video in segments that are annotated apart: where to cut it, and how to join it again."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.labels import LabelSet
 from pipeline.records import FrameAnnotation, PromptRecord, TrackAnnotation
 
 # Frames that both neighbours annotate after the place where the one follows on the other.
@@ -88,14 +89,18 @@ class SegmentJoiner:
     """Joins the frames of segments into those of one video, with one identity for each object.
 
     Where both neighbours have annotated the same frames, their tracks are matched by their masks:
-    two that are the same there are one track, under the earlier one's id.
+    two that are the same there are one track, under the earlier one's id. A class of stuff has one
+    track, wherever it shows.
 
     Args:
         segments: in order.
+        label_set: tells stuff from things.
     """
 
-    def __init__(self, segments: Sequence[Segment]) -> None:
+    def __init__(self, segments: Sequence[Segment], label_set: LabelSet) -> None:
         self._segments = segments
+        self._label_set = label_set
+        self._stuff_tracks: dict[int, int] = {}
         self._votes: dict[int, Counter[int]] = {}
         self._next_track = 1
         self._next_prompt = 0
@@ -130,9 +135,19 @@ class SegmentJoiner:
         votes = self._votes.get(track_id)
         return None if votes is None else votes.most_common(1)[0][0]
 
-    def new_track(self) -> int:
-        """Return an id that no track has yet."""
+    def new_track(self, class_id: int, taken: Collection[int]) -> int:
+        """Return the id of a track that begins in a segment: for stuff the one that it had before.
+
+        Args:
+            class_id: its class.
+            taken: ids that other tracks of the segment have.
+        """
+        known = self._stuff_tracks.get(class_id)
+        if known is not None and known not in taken:
+            return known
         self._next_track += 1
+        if self._label_set.is_stuff(class_id):
+            self._stuff_tracks.setdefault(class_id, self._next_track - 1)
         return self._next_track - 1
 
     def new_prompt(self, track_id: int) -> int:
@@ -216,7 +231,7 @@ class _Renaming:
             tracks.append(
                 replace(
                     track,
-                    track_id=self._track(track.track_id),
+                    track_id=self._track(track.track_id, track.class_id),
                     prompt_id=self._prompts[track.prompt_id] if is_prompted else track.prompt_id,
                 )
             )
@@ -230,7 +245,10 @@ class _Renaming:
         for prompt in frame.prompts:
             if prompt.prompt_id in self._prompts:
                 self._joiner.add_late(self._renamed_prompt(prompt))
-        tracks = [replace(t, track_id=self._track(t.track_id)) for t in frame.tracks]
+        tracks = [
+            replace(track, track_id=self._track(track.track_id, track.class_id))
+            for track in frame.tracks
+        ]
         return replace(frame, tracks=tuple(tracks), prompts=())
 
     def _missing_prompt(self, track: TrackAnnotation) -> list[PromptRecord]:
@@ -240,7 +258,7 @@ class _Renaming:
         given before this segment took over, the track's last prompt in the segment before takes
         the place; a track that only this segment knows brings its own along.
         """
-        track_id = self._track(track.track_id)
+        track_id = self._track(track.track_id, track.class_id)
         known = self._joiner.last_prompt(track_id)
         early = self._early.get(track.prompt_id)
         if early is not None and known is None:
@@ -251,14 +269,15 @@ class _Renaming:
         return []
 
     def _renamed_prompt(self, prompt: PromptRecord) -> PromptRecord:
-        track_id = self._track(prompt.track_id)
+        track_id = self._track(prompt.track_id, prompt.class_id)
         if prompt.prompt_id not in self._prompts:
             self._prompts[prompt.prompt_id] = self._joiner.new_prompt(track_id)
         return replace(prompt, track_id=track_id, prompt_id=self._prompts[prompt.prompt_id])
 
-    def _track(self, track_id: int) -> int:
+    def _track(self, track_id: int, class_id: int) -> int:
         if track_id not in self._tracks:
-            self._tracks[track_id] = self._joiner.new_track()
+            taken = set(self._tracks.values())
+            self._tracks[track_id] = self._joiner.new_track(class_id, taken)
         return self._tracks[track_id]
 
 

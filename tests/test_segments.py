@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import encode_mask
 from pipeline.records import PromptReason, PromptRecord
 from pipeline.segments import OVERLAP_FRAMES, Segment, SegmentJoiner, plan_segments
@@ -15,6 +16,9 @@ from tests.conftest import annotated_frame, rectangle
 LEFT, MIDDLE, RIGHT = (rectangle(x, 4, x + 10, 20) for x in (2, 18, 34))
 FIRST = Segment(start=0, own_from=0, stop=12)
 SECOND = Segment(start=4, own_from=8, stop=20)
+LABELS = LabelSet(
+    name="two", classes=(numbered_class(1, "Grasper"), numbered_class(2, "Liver", "stuff"))
+)
 
 
 @given(
@@ -69,7 +73,7 @@ def frames(start, stop, prompts=None, **masks):
 
 
 def joined(first, second):
-    joiner = SegmentJoiner([FIRST, SECOND])
+    joiner = SegmentJoiner([FIRST, SECOND], LABELS)
     found = list(joiner.join([first, second]))
     assert [frame.index for frame in found] == list(range(20))
     return joiner, found
@@ -92,6 +96,21 @@ def test_another_object_gets_an_identity_of_its_own():
     _, found = joined(frames(0, 12, t1_c1=LEFT), frames(4, 20, t1_c1=MIDDLE))
     assert {track.track_id for frame in found[:8] for track in frame.tracks} == {1}
     assert {track.track_id for frame in found[8:] for track in frame.tracks} == {2}
+
+
+def test_stuff_that_is_away_at_the_joint_gets_its_id_back():
+    first = [*frames(0, 4, t1_c2=LEFT), *frames(4, 12)]
+    second = [*frames(4, 14), *frames(14, 20, t1_c1=MIDDLE, t2_c2=RIGHT)]
+    _, found = joined(first, second)
+    assert {track.track_id for frame in found[:4] for track in frame.tracks} == {1}
+    assert [(t.track_id, t.class_id) for t in found[19].tracks] == [(2, 1), (1, 2)]
+
+
+def test_two_tracks_of_a_segment_stay_two_where_a_class_of_stuff_has_changed():
+    first = frames(0, 12, t1_c2=LEFT)
+    second = [*frames(4, 12, t1_c1=LEFT), *frames(12, 20, t1_c1=LEFT, t2_c2=RIGHT)]
+    _, found = joined(first, second)
+    assert len({track.track_id for track in found[19].tracks}) == 2
 
 
 def test_an_object_that_only_the_earlier_segment_saw_after_the_joint_leaves_no_trace():
