@@ -80,6 +80,9 @@ class Tracker(Protocol):
             float32[N, C], at unit length; None if the tracker has no features.
         """
 
+    def hide(self, track_ids: Sequence[int]) -> None:
+        """Let tracks not be visible in the current frame, and not be remembered as seen in it."""
+
     def forget_past(self) -> None:
         """Let no track be followed back beyond the next frame: another picture begins."""
 
@@ -260,7 +263,8 @@ class PromptedTracking:
             detections = replace(detections, appearances=tracker.appearances(detections.masks))
             tracked = replace(tracked, appearances=tracker.appearances(tracked.masks))
         decision = policy.decide(index, detections, tracked, signs)
-        if decision.prompts or decision.ended or decision.withdrawn:
+        if decision.prompts or decision.ended or decision.withdrawn or decision.hidden:
+            tracker.hide(decision.hidden)
             tracker.end(decision.ended)
             self._withdraw(decision.withdrawn)
             tracker.prompt(decision.prompts)

@@ -1,28 +1,34 @@
 """The constellation policy: a set of rules that decide when the overseer re-prompts the tracker."""
 
 import math
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.candidates import Candidates
 from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.followed_track import FOLLOWED, FollowedTrack
 from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, Finding, LookSchedule
 from pipeline.matching import (
     Matches,
     explain,
     explain_by_class,
+    jumped_tracks,
     twin_tracks,
     without_second_classes,
 )
 from pipeline.outside import shows_nothing_known
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
-from pipeline.returns import Appearance, LeftTrack, LeftTracks, Traces, blended, place_of
+from pipeline.returns import (
+    LeftTrack,
+)
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from pipeline.sightings import Sighting, are_astray, sightings
+from pipeline.track_register import TrackRegister
+
+# Prompts for what was not there on the frame before.
+_CAME = (PromptReason.ENTERED, PromptReason.RETURNED)
 
 
 @dataclass(slots=True)
@@ -38,18 +44,16 @@ class Constellation:
     label_set: LabelSet
     settings: ConstellationSettings = field(default_factory=ConstellationSettings)
     schedule: LookSchedule = field(default_factory=Adaptive)
-    _tracks: dict[int, FollowedTrack] = field(default_factory=dict)
-    _classes: dict[int, int] = field(default_factory=dict)
+    _tracks: TrackRegister = field(init=False)
     _reserved: frozenset[int] = frozenset()
     _candidates: Candidates = field(init=False)
     _twins: dict[tuple[int, int], int] = field(default_factory=dict)
-    _left: LeftTracks = field(init=False)
     _outside: bool = False
     _astray: bool = False
 
     def __post_init__(self) -> None:
         """Remember nothing yet."""
-        self._left = LeftTracks(self.settings)
+        self._tracks = TrackRegister(self.label_set, self.settings)
         self._candidates = Candidates(self.settings)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
@@ -62,7 +66,7 @@ class Constellation:
 
     def class_of(self, track_id: int) -> int:
         """Return the class of a track."""
-        return self._classes[track_id]
+        return self._tracks.classes[track_id]
 
     def reserve(self, track_ids: Collection[int]) -> None:
         """Leave ids to tracks that somebody else is going to start."""
@@ -70,39 +74,26 @@ class Constellation:
 
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track that somebody else started, and whose class is certain."""
-        self._left.forget(track_id)
-        self._follow(track_id, class_id, frame_index, score=math.inf)
-        self._tracks[track_id].seen_again = True
+        self._tracks.follow(track_id, class_id, frame_index, score=math.inf)
+        self._tracks.followed[track_id].seen_again = True
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON can hold it."""
         return {
-            "tracks": FOLLOWED.dump_python(self._tracks, mode="json"),
-            "classes": list(self._classes.items()),
+            **self._tracks.state(),
             "candidates": self._candidates.state(),
             "twins": [[*pair, looks] for pair, looks in self._twins.items()],
-            "left": self._left.state(),
             "outside": self._outside,
             "schedule": self.schedule.state(),
         }
 
     def restore(self, values: dict[str, Any]) -> None:
         """Go on from a state."""
-        self._tracks = FOLLOWED.validate_python(values["tracks"])
-        self._classes = dict(values["classes"])
+        self._tracks.restore(values)
         self._candidates.restore(values["candidates"])
         self._twins = {(older, younger): looks for older, younger, looks in values["twins"]}
-        self._left.restore(values["left"])
         self._outside = values["outside"]
         self.schedule.restore(values["schedule"])
-
-    def _follow(self, track_id: int, class_id: int, frame_index: int, score: float) -> None:
-        self._classes[track_id] = class_id
-        self._tracks[track_id] = FollowedTrack(
-            last_prompt=frame_index,
-            votes={class_id: score},
-            last_seen=frame_index,
-        )
 
     def decide(
         self,
@@ -112,18 +103,25 @@ class Constellation:
         signs: FrameSigns = NO_SIGNS,
     ) -> Decision:
         """Compare what the overseer sees with what the tracker follows."""
+        jumped = self._jumped(tracked)
         if detections is None:
-            return Decision(out_of_body=self._outside or signs.black, unusable=signs.unusable)
+            outside = self._outside or signs.black
+            return Decision(out_of_body=outside, unusable=signs.unusable, hidden=jumped)
         self._astray = False
-        decision = self._judge(frame_index, detections, tracked, signs)
+        decision = self._judge(frame_index, detections, tracked.without(jumped), signs)
         self.schedule.looked(frame_index, self._finding())
-        return decision
+        return replace(decision, hidden=jumped)
+
+    def _jumped(self, tracked: TrackedMasks) -> tuple[int, ...]:
+        if not self._follows(Rule.JUMPED):
+            return ()
+        return jumped_tracks(tracked, self._tracks.classes, self.label_set, self.settings.jump_iou)
 
     def _finding(self) -> Finding:
         """Return what the look at the current frame leaves to be done."""
         if self._astray:
             return Finding.ASTRAY
-        waiting = any(track.contradictions for track in self._tracks.values())
+        waiting = any(track.contradictions for track in self._tracks.followed.values())
         return Finding.WAITING if self._candidates or waiting else Finding.SETTLED
 
     def _judge(
@@ -138,7 +136,7 @@ class Constellation:
             detections = without_second_classes(
                 detections, self.label_set, self.settings.distinct_iou
             )
-        self._note_traces(frame_index, tracked)
+        self._tracks.note_traces(frame_index, tracked)
         if self._follows(Rule.SCENE_CUT) and (signs.cut or was_outside):
             return self._regroup(frame_index, detections, tracked)
         return self._compare(frame_index, detections, tracked)
@@ -147,71 +145,68 @@ class Constellation:
         """Return whether another picture shows nothing, or nothing like what was followed."""
         if not self._follows(Rule.OUT_OF_BODY):
             return False
-        known: list[Appearance] = []
         # Instruments differ, also within the body: only who knows tissue misses it.
-        if any(self.label_set.is_stuff(class_id) for class_id in self._classes.values()):
-            known += [track.traces.appearance for track in self._tracks.values()]
-            known += self._left.appearances()
+        has_tissue = any(map(self.label_set.is_stuff, self._tracks.classes.values()))
+        known = self._tracks.appearances() if has_tissue else []
         return shows_nothing_known(detections, known, self.settings)
 
     def _follows(self, rule: Rule) -> bool:
         return rule in self.settings.rules
 
-    def _note_traces(self, frame_index: int, tracked: TrackedMasks) -> None:
-        """Remember where each visible track is, and how it looks, for when it comes back."""
-        for row, track_id in enumerate(tracked.track_ids.tolist()):
-            if self._is_visible(tracked, row):
-                track = self._tracks[track_id]
-                track.last_seen = frame_index
-                track.traces = Traces(
-                    place=place_of(tracked.masks[row]),
-                    appearance=blended(track.traces.appearance, self._appearance_of(tracked, row)),
-                )
-
-    def _is_visible(self, tracked: TrackedMasks, row: int) -> bool:
-        present = tracked.presence[row] >= self.settings.gone_presence
-        return bool(present and tracked.masks[row].any())
-
     def _explain(self, detections: Detections, tracked: TrackedMasks) -> Matches:
-        return explain(detections, tracked, self._classes, self.label_set, self.settings)
+        return explain(detections, tracked, self._tracks.classes, self.label_set, self.settings)
 
     def _compare(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
         """Apply the rules to a frame of the picture that was there before."""
         explained = self._explain(detections, tracked)
         merged = self._merge(tracked, explained)
+        taken = set(tracked.track_ids[[*explained.values(), *merged]].tolist())
+        lost = self._tracks.lost(tracked)
         seen = sightings(frame_index, detections, tracked, explained)
         self._astray = self._follows(Rule.TRUSTED) and are_astray(seen, self.settings)
         corrections = [prompt for sighting in seen if (prompt := self._correct(sighting))]
-        entered = self._enter(frame_index, detections, set(explained))
-        started = {prompt.track_id for prompt in (*corrections, *entered)}
-        unseen = [
-            row
-            for row, track_id in enumerate(tracked.track_ids.tolist())
-            if row not in {*explained.values(), *merged} and track_id not in started
-        ]
+        free = {track_id: left for track_id, left in lost.items() if track_id not in taken}
+        entered = self._enter(frame_index, detections, set(explained), free)
+        taken |= {prompt.track_id for prompt in (*corrections, *entered)}
+        unseen = [row for row, i in enumerate(tracked.track_ids.tolist()) if i not in taken]
         ended, withdrawn = self._end(tracked, unseen)
-        twins = tuple(int(tracked.track_ids[row]) for row in sorted(merged))
+        twins = tuple(tracked.track_ids[sorted(merged)].tolist())
         for track_id in twins:
             # If it was another object after all, it gets its id back when it shows again.
-            self._leave(track_id)
+            self._tracks.leave(track_id)
         return Decision(
             prompts=(*corrections, *entered),
             ended=(*twins, *ended),
             withdrawn=withdrawn,
-            back_filled=self._followed_back(entered),
+            **self._followed_back((*corrections, *entered), lost),
         )
 
-    def _followed_back(self, entered: list[Prompt]) -> tuple[int, ...]:
+    def _followed_back(
+        self, prompts: Sequence[Prompt], lost: Mapping[int, LeftTrack]
+    ) -> dict[str, Any]:
+        """Return which of the prompted tracks are followed back, as `Decision` names them."""
         if not self._follows(Rule.BACK_FILLED):
-            return ()
-        return tuple(prompt.track_id for prompt in entered)
+            return {}
+        came = [p.track_id for p in prompts if p.reason in _CAME]
+        return {
+            "back_filled": tuple(track_id for track_id in came if track_id not in lost),
+            "revised_since": {i: lost[i].frame_index + 1 for i in came if i in lost},
+        }
 
     def _regroup(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
         """Find the tracks again in another picture of the scene, and start what is new in it."""
         self._candidates.forget()
         self._twins = {}
         explained = self._explain(detections, tracked)
-        explained |= explain_by_class(detections, tracked, self._classes, explained)
+        likeness = self._tracks.likeness(detections, tracked)
+        explained |= explain_by_class(
+            detections,
+            tracked,
+            self._tracks.classes,
+            explained,
+            likeness,
+            self.settings.return_likeness,
+        )
         corrections = [
             self._correct_after_cut(sighting)
             for sighting in sightings(frame_index, detections, tracked, explained)
@@ -219,21 +214,18 @@ class Constellation:
         ]
         lost = set(range(len(tracked))) - set(explained.values())
         for row in lost:
-            track = self._tracks[int(tracked.track_ids[row])]
+            track = self._tracks.followed[int(tracked.track_ids[row])]
             left = self.settings.unsupported_looks - self.settings.unsupported_looks_after_cut
             track.looks_unsupported = max(track.looks_unsupported, left)
             # Not to be seen in the new picture does not make it false in the old one.
             track.seen_again = True
-        entered = self._enter(frame_index, detections, set(explained))
-        return Decision(
-            prompts=(*corrections, *entered),
-            back_filled=self._followed_back(entered),
-        )
+        entered = self._enter(frame_index, detections, set(explained), {})
+        return Decision(prompts=(*corrections, *entered), **self._followed_back(entered, {}))
 
     def _correct_after_cut(self, sighting: Sighting) -> Prompt:
         """Prompt a track where it is in the new picture; its identity and memory stay."""
-        track = self._tracks[sighting.track_id]
-        self._vote(sighting.track_id, sighting.class_id, sighting.score)
+        track = self._tracks.followed[sighting.track_id]
+        self._tracks.vote(sighting.track_id, sighting.class_id, sighting.score)
         track.looks_unseen = track.looks_unsupported = track.contradictions = 0
         track.seen_again = True
         track.last_prompt = sighting.frame_index
@@ -241,10 +233,10 @@ class Constellation:
 
     def _correct(self, sighting: Sighting) -> Prompt | None:
         """Prompt a track that the overseer contradicts, or renew one that it confirms."""
-        track = self._tracks[sighting.track_id]
+        track = self._tracks.followed[sighting.track_id]
         track.looks_unseen = track.looks_unsupported = 0
         track.seen_again = True
-        if self._vote(sighting.track_id, sighting.class_id, sighting.score):
+        if self._tracks.vote(sighting.track_id, sighting.class_id, sighting.score):
             class_id = self.class_of(sighting.track_id)
             prompt: Prompt | None = sighting.as_followed(class_id, PromptReason.RECLASSIFIED)
         else:
@@ -254,7 +246,7 @@ class Constellation:
         return prompt
 
     def _corrected(self, sighting: Sighting) -> Prompt | None:
-        rules, track = self.settings, self._tracks[sighting.track_id]
+        rules, track = self.settings, self._tracks.followed[sighting.track_id]
         sure = sighting.score >= rules.drift_score
         contradicted = self._follows(Rule.DRIFTED) and sure and sighting.agreement < rules.drift_iou
         track.contradictions = track.contradictions + 1 if contradicted else 0
@@ -266,7 +258,7 @@ class Constellation:
 
     def _renewed(self, sighting: Sighting) -> Prompt | None:
         """Refine the outline of a track that the overseer agrees with, or renew its memory."""
-        rules, track = self.settings, self._tracks[sighting.track_id]
+        rules, track = self.settings, self._tracks.followed[sighting.track_id]
         if self._follows(Rule.MIDWAY) and rules.drift_iou <= sighting.agreement < rules.refine_iou:
             return self._with_better_outline(sighting, PromptReason.REFRESHED)
         due = sighting.frame_index - track.last_prompt >= rules.refresh_every
@@ -282,60 +274,37 @@ class Constellation:
         prompted = sighting.as_detected if as_detected else sighting.half_way
         return prompted(self.class_of(sighting.track_id), reason)
 
-    def _vote(self, track_id: int, class_id: int, score: float) -> bool:
-        """Count a detection's class; returns whether the track changed to it."""
-        votes, known = self._tracks[track_id].votes, self._classes[track_id]
-        votes[class_id] = votes.get(class_id, 0.0) + score
-        needed = self.settings.reclassify_margin * votes[known]
-        followed = {self._classes[other] for other in self._tracks}
-        taken = self.label_set.is_stuff(class_id) and class_id in followed
-        if not self._follows(Rule.VOTE) or class_id == known or taken or votes[class_id] <= needed:
-            return False
-        self._classes[track_id] = class_id
-        return True
-
-    def _enter(self, frame_index: int, detections: Detections, explained: set[int]) -> list[Prompt]:
+    def _enter(
+        self,
+        frame_index: int,
+        detections: Detections,
+        explained: set[int],
+        lost: Mapping[int, LeftTrack],
+    ) -> list[Prompt]:
         """Start tracks for detections that no track explains."""
         numbers = [number for number in range(len(detections)) if number not in explained]
+        confirmed = self._candidates.confirmed(detections, numbers)
+        returned = self._tracks.returned(frame_index, detections, confirmed, lost)
         return [
-            self._start(frame_index, detections, number)
-            for number in self._candidates.confirmed(detections, numbers)
+            self._start(frame_index, detections, number, returned.get(number))
+            for number in confirmed
         ]
 
-    def _start(self, frame_index: int, detections: Detections, number: int) -> Prompt:
+    def _start(
+        self, frame_index: int, detections: Detections, number: int, track_id: int | None
+    ) -> Prompt:
         """Start a track, or one that was there before: its old id comes back."""
         class_id = int(detections.class_ids[number])
-        track_id = self._returned(frame_index, detections, number)
         reason = PromptReason.RETURNED
         if track_id is None:
             reason, track_id = (
                 PromptReason.ENTERED,
-                next_track_id({*self._classes, *self._reserved}),
+                next_track_id({*self._tracks.classes, *self._reserved}),
             )
-        self._follow(track_id, class_id, frame_index, float(detections.scores[number]))
+        self._tracks.follow(track_id, class_id, frame_index, float(detections.scores[number]))
         # What was there before is not false for having been seen once since.
-        self._tracks[track_id].seen_again = reason is PromptReason.RETURNED
+        self._tracks.followed[track_id].seen_again = reason is PromptReason.RETURNED
         return prompt_from(detections, number, frame_index, track_id, reason)
-
-    def _returned(self, frame_index: int, detections: Detections, number: int) -> int | None:
-        """Return the track that a new object was before; stuff has but one."""
-        class_id = int(detections.class_ids[number])
-        if self.label_set.is_stuff(class_id):
-            known = [track for track, owner in self._classes.items() if owner == class_id]
-            return known[0] if known else None
-        if not self._follows(Rule.RETURNED):
-            return None
-        back = Traces(
-            place=place_of(detections.masks[number]),
-            appearance=self._appearance_of(detections, number),
-        )
-        left = self._left.claim(class_id, back, frame_index)
-        return None if left is None else left.track_id
-
-    def _appearance_of(self, seen: Detections | TrackedMasks, row: int) -> Appearance:
-        if seen.appearances is None or not self._follows(Rule.APPEARANCE):
-            return ()
-        return tuple(seen.appearances[row].tolist())
 
     def _merge(self, tracked: TrackedMasks, explained: Matches) -> set[int]:
         """Find tracks that share one object; returns the rows that end, the older one goes on.
@@ -345,7 +314,7 @@ class Constellation:
         if not self._follows(Rule.MERGED):
             return set()
         pairs = twin_tracks(
-            tracked, explained, self._classes, self.label_set, self.settings.merge_iou
+            tracked, explained, self._tracks.classes, self.label_set, self.settings.merge_iou
         )
         # Ids ascend with the tracks' first frames; those of given tracks come before all.
         twins = {
@@ -374,26 +343,14 @@ class Constellation:
         withdrawn: list[int] = []
         for row in unseen:
             track_id = int(tracked.track_ids[row])
-            track = self._tracks[track_id]
-            visible = self._is_visible(tracked, row)
+            track = self._tracks.followed[track_id]
+            visible = self._tracks.is_visible(tracked, row)
             track.miss(visible=visible)
             if self._follows(Rule.WITHDRAWN) and track.is_false(self.settings):
                 withdrawn.append(track_id)
             elif self._follows(Rule.GONE) and track.is_gone(self.settings):
                 ended.append(track_id)
-                self._leave(track_id)
+                self._tracks.leave(track_id)
         for track_id in withdrawn:
-            del self._tracks[track_id]
+            del self._tracks.followed[track_id]
         return tuple(ended), tuple(withdrawn)
-
-    def _leave(self, track_id: int) -> None:
-        """Stop following a track, which may come back."""
-        track = self._tracks.pop(track_id)
-        self._left.leave(
-            LeftTrack(
-                track_id=track_id,
-                class_id=self._classes[track_id],
-                frame_index=track.last_seen,
-                traces=track.traces,
-            )
-        )

@@ -12,6 +12,7 @@ class Rule(StrEnum):
     DISTINCT = "distinct"
     DRIFTED = "drifted"
     GONE = "gone"
+    JUMPED = "jumped"
     MERGED = "merged"
     MIDWAY = "midway"
     OUT_OF_BODY = "out-of-body"
@@ -64,6 +65,8 @@ class ConstellationSettings:
             taken out of the frames that it had.
         merge_iou: two tracks that claim the same pixels with this IoU are one object, if the
             overseer does not see two.
+        jump_iou: a track that claims what another one claims too, with this IoU, and that was
+            not there on the frame before as the other one was, has jumped to another's object.
         merge_looks: looks that show two tracks as one object until they are merged.
         return_frames: a track that left may come back for this long.
         return_distance: it comes back at most this far from where it left, as a share of the
@@ -104,6 +107,7 @@ class ConstellationSettings:
     withdraw_looks: int = 4
     merge_iou: float = 0.6
     merge_looks: int = 2
+    jump_iou: float = 0.5
     return_frames: int = 1500
     return_distance: float = 0.4
     return_likeness: float = 0.4

@@ -1,16 +1,21 @@
 """Which detection is which track."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.labels import LabelSet
 from pipeline.masks import containment_matrix, iou_matrix
 from pipeline.records import Detections, TrackedMasks
+from pipeline.returns import cheapest_pairs
 
 Matches = dict[int, int]
 """The row in the tracked masks of each detection that a track explains."""
+# The surer of two detections comes first where nothing else tells them apart.
+_SURER = 1e-3
 
 
 def without_second_classes(
@@ -74,20 +79,61 @@ def explain_by_class(
     tracked: TrackedMasks,
     class_of_track: Mapping[int, int],
     explained: Matches,
+    likeness: NDArray[np.float64],
+    least_likeness: float,
 ) -> Matches:
-    """Match what is left by class alone, the surest detection first."""
-    matches: Matches = {}
-    for number in np.argsort(-detections.scores, kind="stable").tolist():
-        taken = {*explained.values(), *matches.values()}
-        class_id = int(detections.class_ids[number])
-        free = [
-            row
-            for row, track_id in enumerate(tracked.track_ids.tolist())
-            if row not in taken and class_of_track[track_id] == class_id
-        ]
-        if number not in explained and free:
-            matches[number] = free[0]
-    return matches
+    """Match what is left to tracks of its class that look like it, wherever they are.
+
+    Args:
+        detections: what the overseer sees, N objects.
+        tracked: what the tracker follows, M tracks.
+        class_of_track: class by track id.
+        explained: the matches that are known already.
+        likeness: float64[N, M], how much each detection looks like each track has looked.
+        least_likeness: what looks less alike is not the same. Of what looks equally alike, the
+            surest detection comes first.
+    """
+    numbers = [number for number in range(len(detections)) if number not in explained]
+    rows = [row for row in range(len(tracked)) if row not in explained.values()]
+    classes = [class_of_track[int(tracked.track_ids[row])] for row in rows]
+
+    def cost(number: int, row: int, class_id: int) -> float:
+        same = class_id == detections.class_ids[number]
+        if not same or likeness[number, row] < least_likeness:
+            return math.inf
+        return -float(likeness[number, row] + _SURER * detections.scores[number])
+
+    costs = [[cost(n, row, c) for row, c in zip(rows, classes, strict=True)] for n in numbers]
+    return {numbers[n]: rows[row] for n, row in cheapest_pairs(costs).items()}
+
+
+def jumped_tracks(
+    tracked: TrackedMasks,
+    class_of_track: Mapping[int, int],
+    label_set: LabelSet,
+    least_iou: float,
+) -> tuple[int, ...]:
+    """Return the ids of tracks of things that have jumped to another's object since the last frame.
+
+    Of two tracks that claim the same pixels, one was there on the frame before, the other was
+    elsewhere or nowhere: look-alike objects draw a tracker that has lost its own. While two
+    objects cross, neither is clearly where the other was.
+    """
+    if tracked.claims is None or tracked.claims_before is None:
+        return ()
+    now, before = tracked.claims, tracked.claims_before
+    ids = tracked.track_ids.tolist()
+    things = [not label_set.is_stuff(class_of_track[track_id]) for track_id in ids]
+    jumped = {
+        row
+        for row, owner in np.argwhere(now >= least_iou).tolist()
+        if row != owner
+        and things[row]
+        and things[owner]
+        and before[row, owner] > 2 * before[row, row]
+        and before[owner, owner] > 2 * before[owner, row]
+    }
+    return tuple(ids[row] for row in sorted(jumped))
 
 
 def twin_tracks(

@@ -27,6 +27,7 @@ class Decision:
             frame of each that may change.
         out_of_body: the frame shows no body, so it gets no masks; tracks go on unseen.
         unusable: likewise for a frame in which nothing can be outlined.
+        hidden: tracks that the tracker has found on another's object: they are not visible here.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -36,6 +37,7 @@ class Decision:
     revised_since: Mapping[int, int] = field(default_factory=dict)
     out_of_body: bool = False
     unusable: bool = False
+    hidden: tuple[int, ...] = ()
 
 
 class Policy(Protocol):

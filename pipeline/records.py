@@ -4,8 +4,8 @@ Masks are bool[..., H, W] at the video's size, boxes xyxy in pixels with the far
 outside (half-open), frame indices count from 0.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -187,6 +187,8 @@ class TrackedMasks:
         presence: float32[M], probability 0..1 that the object is visible.
         claims: float32[M, M], IoU 0..1 of what each two tracks claimed before each pixel went
             to one of them; None where it is not known.
+        claims_before: float32[M, M], IoU of what each track (row) claims with what each track
+            (column) claimed on the frame before; None where it is not known.
         appearances: float32[M, C], how what lies under the masks looks, at unit length; None where
             it is not known.
 
@@ -199,6 +201,7 @@ class TrackedMasks:
     quality: NDArray[np.float32]
     presence: NDArray[np.float32]
     claims: NDArray[np.float32] | None = None
+    claims_before: NDArray[np.float32] | None = None
     appearances: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
@@ -209,12 +212,26 @@ class TrackedMasks:
         _require(self.masks.dtype == np.bool_, "masks must be bool")
         _require(self.quality.shape == (count,), "quality must be float32[M]")
         _require(self.presence.shape == (count,), "presence must be float32[M]")
-        if self.claims is not None:
-            _require(self.claims.shape == (count, count), "claims must be float32[M, M]")
+        for claims in (self.claims, self.claims_before):
+            if claims is not None:
+                _require(claims.shape == (count, count), "claims must be float32[M, M]")
 
     def __len__(self) -> int:
         """Return the number of tracks."""
         return len(self.track_ids)
+
+    def without(self, track_ids: Collection[int]) -> "TrackedMasks":
+        """Return the same record, with some tracks not visible."""
+        if not track_ids:
+            return self
+        hidden = np.isin(self.track_ids, list(track_ids))
+        between = hidden[:, None] | hidden[None]
+        return replace(
+            self,
+            masks=self.masks & ~hidden[:, None, None],
+            presence=np.where(hidden, np.float32(0), self.presence),
+            claims=None if self.claims is None else np.where(between, np.float32(0), self.claims),
+        )
 
     @classmethod
     def empty(cls, height: int, width: int) -> "TrackedMasks":

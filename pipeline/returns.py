@@ -1,12 +1,14 @@
 """Tracks that have left and may come back: which of them a new object is."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
+from scipy.optimize import linear_sum_assignment
 
 from pipeline.constellation_settings import ConstellationSettings
 
@@ -38,12 +40,14 @@ class LeftTrack:
         class_id: its class.
         frame_index: when it was last seen.
         traces: where it was then, and how it had looked.
+        votes: sums of the scores of its detections, by class.
     """
 
     track_id: int
     class_id: int
     frame_index: int
     traces: Traces
+    votes: Mapping[int, float] = field(default_factory=dict)
 
 
 _LEFT = TypeAdapter(list[LeftTrack])
@@ -64,9 +68,9 @@ class LeftTracks:
         """Remember a track that left."""
         self._left[track.track_id] = track
 
-    def forget(self, track_id: int) -> None:
-        """Forget that a track left, since it is there again."""
-        self._left.pop(track_id, None)
+    def take_back(self, track_id: int) -> LeftTrack | None:
+        """Forget that a track left, since it is there again; returns it, if it had left."""
+        return self._left.pop(track_id, None)
 
     def state(self) -> list[dict[str, Any]]:
         """Return what JSON can hold of them."""
@@ -81,32 +85,57 @@ class LeftTracks:
         """Return how the tracks that left have looked."""
         return [track.traces.appearance for track in self._left.values()]
 
-    def claim(self, class_id: int, back: Traces, frame_index: int) -> LeftTrack | None:
-        """Return the track that a new object most likely is, and forget that it left.
+    def likeliest(
+        self, new: Sequence[tuple[int, Traces]], frame_index: int, unseen: Sequence[LeftTrack] = ()
+    ) -> dict[int, int]:
+        """Return which tracks new objects most likely are.
 
         Args:
-            class_id: class of the new object.
-            back: where it shows, and how it looks.
-            frame_index: when it shows.
+            new: the class of each new object, and where it shows and how it looks.
+            frame_index: when they show.
+            unseen: tracks that are still followed, but that nobody sees.
 
         Returns:
-            Of the tracks of its class that left not too long ago nor too far away, and do not look
-            like something else, the one that is nearest in place and appearance.
+            By the number of the object the track that it was: one of its class that left not too
+            long ago nor too far away, and does not look like something else. As many objects as
+            can be are tracks that were, each another one, the nearest in place and appearance.
         """
         self._left = {
             track_id: track
             for track_id, track in self._left.items()
             if frame_index - track.frame_index <= self._settings.return_frames
         }
-        likely = [
-            (distance - likeness, track.track_id)
-            for track in self._left.values()
-            if track.class_id == class_id
-            and (distance := _distance(back, track.traces)) <= self._settings.return_distance
-            and (likeness := likeness_of(back.appearance, track.traces.appearance))
-            >= self._settings.return_likeness
-        ]
-        return self._left.pop(min(likely)[1]) if likely else None
+        tracks = [*self._left.values(), *unseen]
+        costs = [[self._cost(*back, track) for track in tracks] for back in new]
+        return {number: tracks[row].track_id for number, row in cheapest_pairs(costs).items()}
+
+    def _cost(self, class_id: int, back: Traces, track: LeftTrack) -> float:
+        """Return how little a new object is like a track that left; infinite if it is not that."""
+        distance = _distance(back, track.traces)
+        likeness = likeness_of(back.appearance, track.traces.appearance)
+        may_be = (
+            track.class_id == class_id
+            and distance <= self._settings.return_distance
+            and likeness >= self._settings.return_likeness
+        )
+        return distance - likeness if may_be else math.inf
+
+
+def cheapest_pairs(costs: Sequence[Sequence[float]]) -> dict[int, int]:
+    """Return the column of each row in the cheapest assignment of most rows, each column once.
+
+    Args:
+        costs: at most 1 in size, or infinite where row and column do not belong together.
+    """
+    if not costs or not costs[0]:
+        return {}
+    matrix = np.array(costs)
+    possible = np.isfinite(matrix)
+    # No saving among possible pairs is worth one pair less.
+    impossible = 2.0 * (matrix.size + 1)
+    rows, columns = linear_sum_assignment(np.where(possible, matrix, impossible))
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return {row: column for row, column in pairs if possible[row, column]}
 
 
 def likeness_of(first: Appearance, second: Appearance) -> float:

@@ -1,5 +1,7 @@
 """Detections and tracks made by hand, to test decisions on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pipeline.records import Detections, TrackedMasks
@@ -33,6 +35,11 @@ def followed(*tracks):
         quality=np.full(len(tracks), 0.9, np.float32),
         presence=np.array([presence for _, _, presence in tracks], np.float32),
     )
+
+
+def looking(record, *appearances):
+    """Detections or tracks with how each looks, in two numbers."""
+    return replace(record, appearances=np.array(appearances, np.float32).reshape(-1, 2))
 
 
 def start(policy, class_id=GRASPER, mask=LEFT):

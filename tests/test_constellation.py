@@ -1,7 +1,5 @@
 """The constellation's rules, on hand-made detections and tracks."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -10,16 +8,15 @@ from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.records import PromptReason
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
-from tests.conftest import rectangle
 from tests.hand_made import (
     GRASPER,
     HOOK,
     LEFT,
     LIVER,
-    MIDDLE,
     NOTHING,
     RIGHT,
     followed,
+    looking,
     seen,
     start,
 )
@@ -162,66 +159,6 @@ def test_a_track_that_somebody_else_started_is_never_withdrawn(policy):
     policy.adopt(1, GRASPER, 0)
     alone = seen(), followed((1, LEFT, 1.0))
     assert not any(policy.decide(frame, *alone).withdrawn for frame in range(1, 8))
-
-
-def sharing(*tracks):
-    """Tracks of which each two claim the same pixels."""
-    return replace(followed(*tracks), claims=np.ones((len(tracks), len(tracks)), np.float32))
-
-
-def two_tracks(policy):
-    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
-    policy.decide(1, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)))
-    assert policy.class_of(2) == GRASPER
-
-
-def test_two_tracks_on_one_object_become_the_older_one(labels):
-    policy = Constellation(labels, ConstellationSettings(drift_looks=1))
-    two_tracks(policy)
-    both = sharing((1, NOTHING, 1.0), (2, RIGHT, 1.0))
-    assert policy.decide(2, seen((GRASPER, RIGHT, 0.9)), both).ended == ()
-    decision = policy.decide(3, seen((GRASPER, RIGHT, 0.9)), both)
-    assert decision.ended == (2,)
-    # What is left of the younger one goes to the older one.
-    assert [(p.track_id, p.reason) for p in decision.prompts] == [(1, PromptReason.RETURNED)]
-
-
-def test_two_tracks_that_the_overseer_tells_apart_stay_two(policy):
-    two_tracks(policy)
-    both = sharing((1, LEFT, 1.0), (2, RIGHT, 1.0))
-    apart = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
-    assert not any(policy.decide(frame, apart, both).ended for frame in range(2, 8))
-
-
-def test_a_thing_that_returns_to_where_it_left_gets_its_id_back(policy):
-    start(policy)
-    gone = seen(), followed((1, NOTHING, 0.1))
-    policy.decide(1, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
-    assert [policy.decide(frame, *gone).ended for frame in (2, 3, 4)] == [(), (), (1,)]
-    decision = policy.decide(30, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8)), followed())
-    assert [(p.track_id, p.reason) for p in decision.prompts] == [
-        (1, PromptReason.RETURNED),
-        (2, PromptReason.ENTERED),
-    ]
-
-
-def looking(record, *appearances):
-    return replace(record, appearances=np.array(appearances, np.float32).reshape(-1, 2))
-
-
-@pytest.mark.parametrize(
-    ("rules", "track_id"), [(frozenset(Rule), 2), (frozenset(Rule) - {Rule.APPEARANCE}, 1)]
-)
-def test_what_shows_where_something_left_but_looks_different_is_new(labels, rules, track_id):
-    policy = Constellation(labels, ConstellationSettings(rules=rules), EveryNth(1))
-    steel, brass = (1, 0), (0, 1)
-    policy.decide(0, looking(seen((GRASPER, LEFT, 0.9)), steel), followed())
-    here = looking(followed((1, LEFT, 1.0)), steel)
-    policy.decide(1, looking(seen((GRASPER, LEFT, 0.9)), steel), here)
-    for frame in (2, 3, 4):
-        policy.decide(frame, looking(seen()), looking(followed((1, NOTHING, 0.1)), (0, 0)))
-    (prompt,) = policy.decide(9, looking(seen((GRASPER, LEFT, 0.9)), brass), followed()).prompts
-    assert prompt.track_id == track_id
 
 
 def test_one_instrument_seen_as_two_kinds_is_one_track(labels_with_hook):
@@ -375,30 +312,6 @@ def test_in_a_blurred_frame_there_are_no_masks_and_no_look(policy):
     assert not policy.decide(6, None, followed((1, LEFT, 1.0))).unusable
 
 
-FAR = rectangle(38, 22, 46, 30)
-
-
-def leave(policy, frame):
-    """Let track 1 be seen once more, and then go in the third of three looks."""
-    policy.decide(frame, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
-    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
-    ended = [policy.decide(frame + later, *gone).ended for later in (1, 2, 3)]
-    assert ended == [(), (), (1,)]
-
-
-def test_what_returned_for_one_look_ends_and_gets_its_id_back_again(policy):
-    start(policy)
-    leave(policy, 1)
-    back = seen((GRASPER, LEFT, 0.9)), followed()
-    assert [p.reason for p in policy.decide(5, *back).prompts] == [PromptReason.RETURNED]
-    alone = seen(), followed((1, LEFT, 1.0))
-    decisions = [policy.decide(frame, *alone) for frame in range(6, 14)]
-    assert not any(decision.withdrawn for decision in decisions)
-    assert decisions[-1].ended == (1,)
-    (prompt,) = policy.decide(14, *back).prompts
-    assert (prompt.track_id, prompt.reason) == (1, PromptReason.RETURNED)
-
-
 def test_what_was_seen_before_and_after_a_cut_is_not_withdrawn(policy):
     start(policy)
     policy.decide(1, seen((GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)), CUT)
@@ -417,30 +330,6 @@ def test_a_class_of_stuff_can_be_voted_for_once_its_track_has_ended(policy):
     for frame in range(5, 20):
         policy.decide(frame, seen((LIVER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
     assert policy.class_of(1) == LIVER
-
-
-def test_of_three_tracks_on_one_place_two_that_are_seen_stay_two(policy):
-    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
-    three = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9), (GRASPER, MIDDLE, 0.9))
-    policy.decide(1, three, followed((1, LEFT, 1.0)))
-    shared = np.array([[1, 0.9, 0.9], [0.9, 1, 0], [0.9, 0, 1]], np.float32)
-    tracked = followed((1, NOTHING, 1.0), (2, RIGHT, 1.0), (3, MIDDLE, 1.0))
-    tracked = replace(tracked, claims=shared)
-    looks = seen((GRASPER, RIGHT, 0.9), (GRASPER, MIDDLE, 0.9))
-    ended = [policy.decide(frame, looks, tracked).ended for frame in (2, 3)]
-    assert ended == [(), (2,)]
-
-
-def test_a_track_that_returned_is_still_the_older_one(policy):
-    start(policy)
-    leave(policy, 1)
-    policy.decide(5, seen((GRASPER, FAR, 0.9)), followed())
-    assert policy.class_of(2) == GRASPER
-    both = seen((GRASPER, FAR, 0.9), (GRASPER, LEFT, 0.9))
-    policy.decide(6, both, followed((2, FAR, 1.0)))
-    claims = sharing((1, LEFT, 1.0), (2, NOTHING, 1.0))
-    ended = [policy.decide(frame, seen((GRASPER, LEFT, 0.9)), claims).ended for frame in (7, 8)]
-    assert ended == [(), (2,)]
 
 
 def test_what_is_never_sure_is_waited_for_no_longer(labels):

@@ -6,7 +6,7 @@ import pytest
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.matching import explain, explain_by_class, without_second_classes
 from tests.conftest import rectangle
-from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, MIDDLE, RIGHT, followed, seen
+from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
 
 
 def matches(detections, tracked, classes, labels):
@@ -43,5 +43,16 @@ def test_a_part_within_a_track_is_that_track(labels):
 def test_by_class_alone_the_surest_takes_what_is_free():
     detections = seen((GRASPER, MIDDLE, 0.5), (GRASPER, RIGHT, 0.9))
     tracked = followed((1, LEFT, 1.0))
-    assert explain_by_class(detections, tracked, {1: GRASPER}, {}) == {1: 0}
-    assert explain_by_class(detections, tracked, {1: GRASPER}, {0: 0}) == {}
+    alike = np.ones((2, 1))
+    assert explain_by_class(detections, tracked, {1: GRASPER}, {}, alike, 0.4) == {1: 0}
+    assert explain_by_class(detections, tracked, {1: GRASPER}, {0: 0}, alike, 0.4) == {}
+    assert explain_by_class(detections, tracked, {1: HOOK}, {}, alike, 0.4) == {}
+
+
+def test_by_class_alone_each_goes_to_the_track_that_looks_like_it():
+    detections = seen((GRASPER, MIDDLE, 0.5), (GRASPER, RIGHT, 0.9))
+    tracked = followed((1, LEFT, 1.0), (2, NOTHING, 0.0))
+    classes = {1: GRASPER, 2: GRASPER}
+    likeness = np.array([[0.9, 0.5], [0.8, 0.6]])
+    assert explain_by_class(detections, tracked, classes, {}, likeness, 0.4) == {0: 0, 1: 1}
+    assert explain_by_class(detections, tracked, classes, {}, likeness, 0.7) in ({0: 0}, {1: 0})

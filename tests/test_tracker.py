@@ -6,7 +6,7 @@ import torch
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
 from pipeline.masks import iou_matrix
-from pipeline.records import Prompt, PromptReason
+from pipeline.records import FrameBatch, Prompt, PromptReason
 from samples.theatre import Theatre
 from tests.conftest import first_object
 from tracking.drawn_prompts import DrawnPromptSam2
@@ -273,6 +273,47 @@ def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trai
     assert len(followed) == 11
     assert all(frame.tracked.track_ids.tolist() == [2] for frame in followed)
     assert all(frame.followed == (2,) for frame in followed)
+
+
+def test_a_hidden_track_is_not_remembered_and_goes_on(trained):
+    images, masks = first_object()
+    tracker = Sam2Tracker(trained, CPU)
+    for index, image in enumerate(images):
+        tracker.track(index, image)
+        if index == 0:
+            tracker.prompt([mask_prompt(0, 1, masks[0]), mask_prompt(0, 2, ~masks[0])])
+        if index == 5:
+            tracker.hide([1])
+            hidden = tracker.result()
+            assert hidden.masks.any((1, 2)).tolist() == [False, True]
+            assert hidden.presence[0] == 0
+            assert hidden.claims[0, 1] == 0
+    assert 5 not in [kept.frame_index for kept in tracker._bank[1].recent]
+    assert 5 not in [made for made, _ in tracker._bank[1].pointers]
+    assert 6 in [kept.frame_index for kept in tracker._bank[2].recent]
+    assert tracker.result().masks.any((1, 2)).all()
+
+
+def test_what_tracks_claimed_before_is_known_also_after_a_restart(trained):
+    images, masks = first_object()
+    tracker = Sam2Tracker(trained, CPU)
+    tracker.track(0, images[0])
+    tracker.prompt([mask_prompt(0, 1, masks[0])])
+    assert tracker.result().claims_before is None
+    tracker.track(1, images[1])
+    tracker.prompt([mask_prompt(1, 2, ~masks[1])])
+    found = tracker.result().claims_before
+    # Track 2 claims nothing of what track 1 had, and was not there itself.
+    assert found[0, 0] > 0.5
+    assert found[:, 1].tolist() == [0, 0]
+    again = Sam2Tracker(trained, CPU)
+    indices, times = np.arange(2), np.arange(2) / 25
+    again.restore(
+        tracker.state(), [FrameBatch(indices=indices, times=times, images=np.stack(images[:2]))]
+    )
+    for each in (tracker, again):
+        each.track(2, images[2])
+    assert np.array_equal(tracker.result().claims_before, again.result().claims_before)
 
 
 def test_an_ended_track_stays_in_the_frames_before(trained):

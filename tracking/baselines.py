@@ -60,6 +60,10 @@ class HeldMasks:
         """Return None: nothing is known of how things look."""
         del masks
 
+    def hide(self, track_ids: Sequence[int]) -> None:
+        """Do nothing: masks that are carried along cannot jump to another object."""
+        del track_ids
+
     def forget_past(self) -> None:
         """Do nothing: frames that have passed are not kept."""
 

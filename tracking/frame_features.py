@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
 
 from pipeline.devices import Precision, computing, moved
@@ -150,6 +150,11 @@ class TrackOutput:
     def is_visible(self) -> bool:
         """Whether the object is more likely visible than not, and has a mask."""
         return self.presence >= _VISIBLE_PRESENCE and bool((self.logits > 0).any())
+
+    def hidden(self) -> "TrackOutput":
+        """Return what is said of a track that is not visible."""
+        nowhere = torch.full_like(self.logits, NO_OBJ_SCORE)
+        return TrackOutput(logits=nowhere, quality=self.quality, presence=0.0)
 
     def offered(self) -> OfferedMasks:
         """Return the track's mask, as the only one that is offered."""

@@ -75,7 +75,7 @@ class TrackMemory:
 
     def remember_prompted(self, memory: FrameMemory) -> None:
         """Add the memory of a prompted frame, in place of what was tracked there."""
-        self._forget_frame(memory.frame_index)
+        self.forget_frame(memory.frame_index)
         self.prompted = [kept for kept in self.prompted if kept.frame_index != memory.frame_index]
         self.prompted.append(memory)
         if len(self.prompted) > MAX_PROMPTED:
@@ -86,7 +86,8 @@ class TrackMemory:
         self.recent.append(memory)
         self.pointers.append((memory.frame_index, memory.pointer))
 
-    def _forget_frame(self, frame_index: int) -> None:
+    def forget_frame(self, frame_index: int) -> None:
+        """Forget what was tracked in the last frame, which has this index."""
         while self.recent and self.recent[-1].frame_index == frame_index:
             self.recent.pop()
         while self.pointers and self.pointers[-1][0] == frame_index:

@@ -74,6 +74,10 @@ class PastFrames:
         """Keep a frame, in place of the oldest one if there are too many."""
         self._frames.append(past)
 
+    def latest_outputs(self) -> dict[int, TrackOutput]:
+        """Return what the network says of each track in the last frame that is kept."""
+        return self._frames[-1].outputs if self._frames else {}
+
     def clear(self) -> None:
         """Keep no frame any more."""
         self._frames.clear()

@@ -238,6 +238,12 @@ class Sam2Tracker:
         """
         return self._current_features().under(masks)
 
+    def hide(self, track_ids: Sequence[int]) -> None:
+        """Let tracks not be visible in the current frame, and not be remembered as seen in it."""
+        for track_id in track_ids:
+            self._bank[track_id].forget_frame(self._frame_index)
+            self._outputs[track_id] = self._outputs[track_id].hidden()
+
     def forget_past(self) -> None:
         """Let no track be followed back beyond the next frame: another picture begins."""
         self._past.clear()
@@ -304,7 +310,7 @@ class Sam2Tracker:
 
         A pixel that several tracks claim goes to the one with the highest logit.
         """
-        return masks_of_outputs(self._outputs, self._frame_size)
+        return masks_of_outputs(self._outputs, self._frame_size, self._past.latest_outputs())
 
     def _follow(
         self,
