@@ -77,6 +77,11 @@ class Constellation:
         self._tracks.follow(track_id, class_id, frame_index, score=math.inf)
         self._tracks.followed[track_id].seen_again = True
 
+    def release(self, track_ids: Collection[int]) -> None:
+        """Follow tracks no longer, which somebody else has ended; they may come back."""
+        for track_id in self._tracks.followed.keys() & set(track_ids):
+            self._tracks.leave(track_id)
+
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON can hold it."""
         return {
@@ -121,7 +126,10 @@ class Constellation:
         """Return what the look at the current frame leaves to be done."""
         if self._astray:
             return Finding.ASTRAY
-        waiting = any(track.contradictions for track in self._tracks.followed.values())
+        # What one look alone has seen must be withdrawn while its frames may still change.
+        waiting = any(
+            track.contradictions or not track.seen_again for track in self._tracks.followed.values()
+        )
         return Finding.WAITING if self._candidates or waiting else Finding.SETTLED
 
     def _judge(

@@ -116,8 +116,7 @@ def jumped_tracks(
     """Return the ids of tracks of things that have jumped to another's object since the last frame.
 
     Of two tracks that claim the same pixels, one was there on the frame before, the other was
-    elsewhere or nowhere: look-alike objects draw a tracker that has lost its own. While two
-    objects cross, neither is clearly where the other was.
+    elsewhere or nowhere: look-alike objects draw a tracker that has lost its own.
     """
     if tracked.claims is None or tracked.claims_before is None:
         return ()
@@ -130,8 +129,9 @@ def jumped_tracks(
         if row != owner
         and things[row]
         and things[owner]
-        and before[row, owner] > 2 * before[row, row]
-        and before[owner, owner] > 2 * before[owner, row]
+        and before[row, owner] >= least_iou
+        and before[row, owner] > before[row, row]
+        and before[owner, owner] > before[owner, row]
     }
     return tuple(ids[row] for row in sorted(jumped))
 

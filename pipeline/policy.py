@@ -77,6 +77,9 @@ class AdoptingPolicy(Policy, Protocol):
     def adopt(self, track_id: int, class_id: int, frame_index: int) -> None:
         """Take over a track."""
 
+    def release(self, track_ids: Collection[int]) -> None:
+        """Follow tracks no longer, which somebody else has ended."""
+
 
 class FirstFrame:
     """Prompt once, on the first frame in which the overseer sees anything; then only track."""
@@ -134,6 +137,10 @@ class FirstFrame:
         """Take over a track that somebody else started."""
         del frame_index
         self._classes[track_id] = class_id
+
+    def release(self, track_ids: Collection[int]) -> None:
+        """Do nothing: a track that has ended has its class still."""
+        del track_ids
 
     def state(self) -> dict[str, Any]:
         """Return what it remembers, as JSON can hold it."""
@@ -352,6 +359,7 @@ class WithGivenPrompts:
         given = self._given.decide(frame_index, detections, tracked, signs)
         for prompt in given.prompts:
             self._policy.adopt(prompt.track_id, prompt.class_id, frame_index)
+        self._policy.release(given.ended)
         if given != Decision():
             self._missed_cut = self._missed_cut or signs.cut
             if self._missed_cut:

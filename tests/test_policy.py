@@ -126,6 +126,27 @@ def test_beside_another_policy_parts_end_only_their_own_tracks(labels):
     assert decision.ended == (1,)
 
 
+def test_a_track_that_a_given_frame_has_ended_may_come_back(labels):
+    policy = Constellation(labels, schedule=EveryNth(1))
+    both = WithGivenPrompts(policy, GivenParts({0: (part(LEFT),), 5: ()}))
+    both.decide(0, None, followed())
+    both.decide(4, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
+    assert both.decide(5, None, followed((1, LEFT, 1.0))).ended == (1,)
+    (back,) = both.decide(9, seen((GRASPER, LEFT, 0.9)), followed()).prompts
+    assert (back.track_id, back.reason) == (1, PromptReason.RETURNED)
+
+
+def test_a_class_of_stuff_that_a_given_frame_has_ended_can_be_voted_for(labels):
+    policy = Constellation(labels, schedule=EveryNth(1))
+    both = WithGivenPrompts(policy, GivenParts({0: (part(LEFT, LIVER),), 5: ()}))
+    both.decide(0, None, followed())
+    assert both.decide(5, None, followed((1, LEFT, 1.0))).ended == (1,)
+    (new,) = both.decide(6, seen((GRASPER, RIGHT, 0.9)), followed()).prompts
+    for frame in range(7, 12):
+        both.decide(frame, seen((LIVER, RIGHT, 0.95)), followed((new.track_id, RIGHT, 1.0)))
+    assert both.class_of(new.track_id) == LIVER
+
+
 @pytest.mark.parametrize("name", ["first-frame", "constellation"])
 def test_ids_that_are_given_later_are_left_to_them(labels, name):
     policy = FirstFrame() if name == "first-frame" else Constellation(labels, schedule=EveryNth(1))
