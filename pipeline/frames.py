@@ -22,7 +22,13 @@ from pipeline.decode_ahead import DecodedCount, decode_ahead
 from pipeline.errors import InputError
 from pipeline.file_names import require_printable
 from pipeline.matroska import declared_bytes
-from pipeline.packet_times import has_decoding_times, is_before, shown_times, tell_frames_apart
+from pipeline.packet_times import (
+    has_decoding_times,
+    is_before,
+    mean_rate,
+    shown_times,
+    tell_frames_apart,
+)
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
 
@@ -143,11 +149,12 @@ class VideoFile:
                         f"{path} holds no video frames; give a file with a video stream"
                     )
                 stream = container.streams.video[0]
-                rate = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
+                told = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
                 times = shown_times(container.demux(stream))
                 if has_decoding_times(container):
                     times = [None] * len(times)
+                rate = mean_rate(times, float(stream.time_base or 0), told)
                 coded = stream.width, stream.height
         except (av.error.FFmpegError, OSError) as error:
             raise InputError(

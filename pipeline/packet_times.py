@@ -8,6 +8,8 @@ import numpy as np
 
 # H.264 and HEVC keep at most 16 frames to be shown later.
 _MOST_REORDERED = 16
+LONGEST_STEP_S = 3600.0
+"""From one frame to the next; a recorder's clock that was set jumps by years."""
 
 
 class _Packet(NamedTuple):
@@ -61,6 +63,29 @@ def tell_frames_apart(times: Sequence[int | None]) -> bool:
         return False
     moved = np.argsort(np.array(known, np.int64)) - np.arange(len(known))
     return bool((np.abs(moved) <= _MOST_REORDERED).all())
+
+
+def mean_rate(times: Sequence[int | None], tick_s: float, told: float) -> float:
+    """Return how many frames a video shows in a second, on average.
+
+    Files tell their most common rate, or the fineness of their clock, as if it were the mean one:
+    Matroska where the rate varies, raw DV always. What frames' own times contradict by a frame or
+    more over the whole video is not believed.
+
+    Args:
+        times: of the frames, as `shown_times` returns them.
+        tick_s: the unit of these times in seconds.
+        told: frames/s by the file's own word.
+    """
+    if not tell_frames_apart(times):
+        return told
+    known = np.sort(np.array([time for time in times if time is not None], np.int64))
+    steps_s = np.diff(known) * tick_s
+    steps_s = steps_s[steps_s < LONGEST_STEP_S]
+    length_s = float(steps_s.sum())
+    if not length_s or abs(length_s - len(steps_s) / told) < 1 / told:
+        return told
+    return len(steps_s) / length_s
 
 
 def has_decoding_times(container: av.container.InputContainer) -> bool:

@@ -29,9 +29,10 @@ _JPEG_QUALITY = 60
 
 @dataclass(frozen=True, slots=True)
 class _Pictures:
-    """JPEGs with overlays by frame, as data URLs, and why there are none."""
+    """JPEGs with overlays by frame, as data URLs, when those are shown, and why there are none."""
 
     urls: dict[int, str]
+    times: dict[int, float]
     missing: str | None = None
 
 
@@ -85,16 +86,16 @@ def _moments(summary: SetSummary) -> dict[int, str]:
 def _pictures(selection: Selection) -> _Pictures:
     annotated = selection.annotation_set
     painter = OverlayPainter(annotated.label_set, annotated.manifest.video.height)
+    pictures = _Pictures({}, {})
     try:
-        return _Pictures(
-            {
-                frame.index: jpeg_url(painter.paint(image, frame), _PICTURE_WIDTH, _JPEG_QUALITY)
-                for frame, image in selection.frames_with_pictures()
-            }
-        )
+        for frame, image in selection.frames_with_pictures():
+            painted = painter.paint(image, frame)
+            pictures.urls[frame.index] = jpeg_url(painted, _PICTURE_WIDTH, _JPEG_QUALITY)
+            pictures.times[frame.index] = round(frame.time_s, 3)
     except InputError as error:
         # Everything but the pictures is in the set itself.
-        return _Pictures({}, missing=str(error))
+        return _Pictures({}, {}, missing=str(error))
+    return pictures
 
 
 def _render(
@@ -122,7 +123,7 @@ def _render(
         doubts=doubts,
         moments=moments,
         pictures=pictures,
-        picture_frames=json.dumps(sorted(pictures.urls)),
+        picture_times=json.dumps(pictures.times),
         redacted=summary.out_of_body_frames if out_of_body == "blank" else None,
         settings=settings_in_effect(manifest.settings),
     )

@@ -22,13 +22,21 @@ class VideoWriter:
         width: in pixels; an odd size loses its last column, as H.264 needs even sizes.
         height: in pixels; likewise.
         quality: x264's constant rate factor, 0 (lossless) .. 51.
+        tick: in which frames' own times are told, in seconds; a frame's length if it is None.
 
     Raises:
         OutputError: the file exists already, or the folder cannot be written.
     """
 
     def __init__(
-        self, path: Path, *, rate: float, width: int, height: int, quality: int = 21
+        self,
+        path: Path,
+        *,
+        rate: float,
+        width: int,
+        height: int,
+        quality: int = 21,
+        tick: Fraction | None = None,
     ) -> None:
         refuse_existing(path)
         self._path = path
@@ -38,27 +46,41 @@ class VideoWriter:
             self._container = av.open(str(self._draft.absolute()), "w")
         except (OSError, av.error.FFmpegError) as error:
             raise self._unwritable(error) from error
-        stream = self._container.add_stream("h264", rate=Fraction(rate).limit_denominator(1001))
+        # The slowest rate that this denominator can tell is not 0.
+        told = max(Fraction(rate).limit_denominator(1001), Fraction(1, 1001))
+        stream = self._container.add_stream("h264", rate=told)
         stream.width, stream.height = width - width % 2, height - height % 2
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(quality), "preset": "medium"}
         # One thread, so that the same frames always give the same bytes.
         stream.thread_count = 1
         self._stream = stream
+        self._frame_s = 1 / stream.codec_context.framerate
+        self._tick = stream.codec_context.time_base = tick or self._frame_s
+        self._next_s = Fraction(0)
+        self._first_dts: int | None = None
 
     def __enter__(self) -> "VideoWriter":
         """Begin writing."""
         return self
 
-    def add(self, image: NDArray[np.uint8]) -> None:
-        """Encode the next frame uint8[H, W, 3], RGB.
+    def add(self, image: NDArray[np.uint8], time_s: float | None = None) -> None:
+        """Encode the next frame.
+
+        Args:
+            image: uint8[H, W, 3], RGB.
+            time_s: when it is shown, in seconds; a frame's length after the last if it is None.
 
         Raises:
             OutputError: the disk is full or cannot be written.
         """
         even = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
+        frame = av.VideoFrame.from_ndarray(even)
+        shown_s = self._next_s if time_s is None else Fraction(time_s)
+        frame.pts, frame.time_base = round(shown_s / self._tick), self._tick
+        self._next_s = frame.pts * self._tick + self._frame_s
         try:
-            self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(even)))
+            self._write(frame)
         except (OSError, av.error.FFmpegError) as error:
             raise self._unwritable(error) from error
 
@@ -71,7 +93,7 @@ class VideoWriter:
         """Finish the file, or remove it if something went wrong."""
         try:
             if error is None:
-                self._container.mux(self._stream.encode())
+                self._write(None)
             self._container.close()
             if error is None:
                 self._draft.replace(self._path)
@@ -79,6 +101,17 @@ class VideoWriter:
             raise self._unwritable(failure) from failure
         finally:
             self._draft.unlink(missing_ok=True)
+
+    def _write(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or what is left at the end."""
+        for packet in self._stream.encode(frame):
+            decoded = packet.dts or 0
+            if self._first_dts is None:
+                self._first_dts = decoded
+            # An mp4 is as long as its times of decoding and the last packet's duration say.
+            end = self._first_dts + round(self._next_s / self._tick)
+            packet.duration = max(end - decoded, 1)
+            self._container.mux(packet)
 
     def _unwritable(self, error: OSError | av.error.FFmpegError) -> OutputError:
         reason = error.strerror or str(error)

@@ -2,9 +2,11 @@
 
 import os
 import sys
+from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -130,6 +132,20 @@ def small_video(tmp_path: Path) -> Path:
         for index in range(12):
             writer.add(np.full((64, 96, 3), 20 * index, np.uint8))
     return path
+
+
+def encode_at(path: Path, times_ms: list[int]) -> None:
+    """Write a video of frames, 96x64, that are shown at these times."""
+    tick = Fraction(1, 1000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = tick
+        for number, time_ms in enumerate(times_ms):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 20 * number, np.uint8))
+            frame.pts, frame.time_base = time_ms, tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def rectangle(left: int, top: int, right: int, bottom: int, size=(32, 48)) -> np.ndarray:

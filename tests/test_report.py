@@ -97,6 +97,15 @@ def test_a_click_on_a_bar_shows_that_frame(page):
     assert page.errors == []
 
 
+def test_the_caption_says_when_the_frame_is_shown(annotated, tmp_path):
+    """Not when it would be at an even rate."""
+    frames = [replace(frame, time_s=2.0 * frame.index + 1) for frame in annotated.frames()]
+    video = annotated.path.parent / "small.mp4"
+    later = write_set(tmp_path / "later.annset", video, annotated.label_set, frames)
+    write_report(AnnotationSet(later), tmp_path / "later.html")
+    assert '"8": 17.0' in (tmp_path / "later.html").read_text()
+
+
 def test_a_click_on_a_doubtful_frame_shows_it(page):
     button = page.locator("button.frame").first
     assert button.inner_text() == "8"
