@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.packet_times import is_before
+from pipeline.packet_times import is_before, video_stream
 
 
 def rgb_picture(frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -56,7 +56,7 @@ def decode_with_gaps(
         av.error.FFmpegError: the file cannot be read on.
         InputError: there is no frame that can be decoded.
     """
-    stream = container.streams.video[0]
+    stream = video_stream(container)
     # Frames that are decoded in parallel would be lost together with the damaged one.
     stream.thread_type = "SLICE"
     tick_s = float(stream.time_base or 0)

@@ -28,6 +28,7 @@ from pipeline.packet_times import (
     mean_rate,
     shown_times,
     tell_frames_apart,
+    video_stream,
 )
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
@@ -144,11 +145,7 @@ class VideoFile:
         self._on_bad_frame = on_bad_frame
         try:
             with _open_container(path) as container:
-                if not container.streams.video:
-                    raise InputError(
-                        f"{path} holds no video frames; give a file with a video stream"
-                    )
-                stream = container.streams.video[0]
+                stream = video_stream(container)
                 told = float(stream.average_rate or stream.guessed_rate or _FOLDER_RATE)
                 # Counted, since not every container says how many frames it holds.
                 times = shown_times(container.demux(stream))
@@ -227,7 +224,7 @@ class VideoFile:
             with_gaps = decode_with_gaps(container, self._size, self._times)
             decoded = self._count.over(with_gaps)
         else:
-            container.streams.video[0].thread_type = "AUTO"
+            video_stream(container).thread_type = "AUTO"
             shown = self._from(container, first)
             decoded = ((frame.time, rgb_picture(frame, self._size)) for frame in shown)
         for place, (time_s, picture) in enumerate(decoded, start=first):
@@ -241,20 +238,20 @@ class VideoFile:
         """Decode from a frame on: from the key frame before it, if its time is known."""
         if first == 0:
             return islice(self._shown(container), first, None)
-        wanted = self._times[first]
-        container.seek(wanted, stream=container.streams.video[0])
-        from_key_frame = self._count.over(container.decode(video=0))
+        wanted, stream = self._times[first], video_stream(container)
+        container.seek(wanted, stream=stream)
+        from_key_frame = self._count.over(container.decode(stream))
         late = dropwhile(lambda frame: is_before(frame.pts, wanted), from_key_frame)
         found = next(late, None)
         if found is not None and found.pts == wanted:
             return chain([found], late)
-        container.seek(0, stream=container.streams.video[0])
+        container.seek(0, stream=stream)
         return islice(self._shown(container), first, None)
 
     def _shown(self, container: InputContainer) -> Iterator[VideoFrame]:
         """Decode from the beginning; some decoders try what has no key frame to build on."""
         begin = self._times[0] if self._times else None
-        decoded = self._count.over(container.decode(video=0))
+        decoded = self._count.over(container.decode(video_stream(container)))
         return dropwhile(lambda frame: is_before(frame.pts, begin), decoded)
 
 
@@ -271,7 +268,7 @@ def _is_turned(path: Path) -> bool:
     """Return whether a video is shown in portrait though it is coded in landscape, or so."""
     # A first frame that is damaged is complained of when it is annotated.
     with suppress(av.error.FFmpegError), _open_container(path) as container:
-        first = next(container.decode(video=0), None)
+        first = next(container.decode(video_stream(container)), None)
         return first is not None and quarter_turns(first) % 2 == 1
     return False
 

@@ -1,10 +1,15 @@
-"""Which packets of a video file become frames, and when those are shown."""
+"""Which stream of a video file is the video, which of its packets become frames, and when."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from pipeline.errors import InputError
 
 # H.264 and HEVC keep at most 16 frames to be shown later.
 _MOST_REORDERED = 16
@@ -16,6 +21,24 @@ class _Packet(NamedTuple):
     time: int | None
     is_key: bool
     is_cut_away: bool
+
+
+def video_stream(container: InputContainer) -> VideoStream:
+    """Return the stream of a file that is its video: the largest, and of those the longest.
+
+    Recorders and editors put small previews beside it, often before it.
+
+    Raises:
+        InputError: there is none but cover pictures.
+    """
+    streams = [
+        stream
+        for stream in container.streams.video
+        if not stream.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise InputError(f"{container.name} holds no video frames; give a file with a video stream")
+    return max(streams, key=lambda stream: (stream.width * stream.height, stream.frames))
 
 
 def shown_times(packets: "Iterable[av.Packet[Any]]") -> list[int | None]:
@@ -88,10 +111,9 @@ def mean_rate(times: Sequence[int | None], tick_s: float, told: float) -> float:
     return len(steps_s) / length_s
 
 
-def has_decoding_times(container: av.container.InputContainer) -> bool:
+def has_decoding_times(container: InputContainer) -> bool:
     """Return whether a file's times are of the order of decoding, which AVI alone knows."""
-    codec = container.streams.video[0].codec_context
-    return container.format.name == "avi" and codec.has_b_frames
+    return container.format.name == "avi" and video_stream(container).codec_context.has_b_frames
 
 
 def is_before(time: int | None, other: int | None) -> bool:

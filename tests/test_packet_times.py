@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from pipeline.frames import open_video
 from tests.conftest import encode_at
@@ -52,3 +53,42 @@ def test_a_usual_rate_is_told_as_exactly_as_the_file_tells_it(tmp_path, name):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
         container.mux(stream.encode())
     assert open_video(path).info.rate == float(rate)
+
+
+def with_preview(path, size, disposition):
+    """Write a video of 12 frames, 96x64, behind a picture of another size."""
+    with av.open(str(path), "w") as container:
+        preview = container.add_stream("mjpeg", rate=1)
+        preview.width, preview.height, preview.pix_fmt = *size, "yuvj420p"
+        preview.disposition = disposition
+        video = container.add_stream("h264", rate=25, options={"bf": "0"})
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        picture = np.full((size[1], size[0], 3), 200, np.uint8)
+        container.mux(preview.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(preview.encode())
+        for level in range(12):
+            picture = np.full((64, 96, 3), 20 * level, np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(video.encode())
+
+
+@pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
+@pytest.mark.parametrize(
+    ("name", "size", "disposition"),
+    [
+        ("small.mp4", (48, 32), Disposition(0)),
+        ("small.mkv", (48, 32), Disposition(0)),
+        ("large.mp4", (640, 480), Disposition.attached_pic),
+    ],
+)
+def test_a_preview_before_the_video_is_not_the_video(
+    tmp_path, name, size, disposition, on_bad_frame
+):
+    with_preview(tmp_path / name, size, disposition)
+    video = open_video(tmp_path / name, on_bad_frame)
+    assert (video.info.width, video.info.height) == (96, 64)
+    assert (video.info.frame_count, video.info.rate) == (12, 25)
+    (whole,) = video.batches(20)
+    assert whole.images.mean((1, 2, 3)).tolist() == pytest.approx(range(0, 240, 20), abs=6)
+    (late,) = video.batches(20, start=9)
+    assert np.array_equal(late.images, whole.images[9:])
