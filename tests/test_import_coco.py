@@ -91,13 +91,26 @@ def test_coco_pictures_of_other_videos_are_told_by_their_names(coco):
     document["annotations"].append(other)
     assert read_again() == {}
     for image in document["images"]:
-        image["file_name"] = image["file_name"].replace("small_", "")
+        image["file_name"] = image["file_name"].removeprefix("small_").removeprefix("op_2_")
     with pytest.raises(InputError, match="two pictures of one frame"):
         read_again()
     document["images"] = [image | {"video": "op_2"} for image in of_others]
     document["annotations"] = []
     with pytest.raises(InputError, match="has no picture of small; give what was made of"):
         read_again()
+
+
+def test_coco_pictures_with_the_name_of_another_video_are_not_of_this_one(coco):
+    """Nor where nothing else says so, since a tool has dropped our fields."""
+    document, read_again = coco
+    for image in document["images"]:
+        del image["video"], image["frame_index"]
+        image["file_name"] = f"train/op_2_{image['file_name']}"
+    with pytest.raises(InputError, match="has no picture of small; give what was made of"):
+        read_again()
+    for image in document["images"]:
+        image["file_name"] = image["file_name"].replace("op_2_", "")
+    assert read_again() == {}
 
 
 def test_a_coco_polygon_of_two_parts_is_one_object(coco):

@@ -97,13 +97,13 @@ def _of_video(images: list[dict[str, Any]], video: str) -> list[dict[str, Any]]:
     """Return the images of a video."""
     possible = [image for image in images if image.get("video", video) == video]
     own = [image for image in possible if "video" in image or _prefix(image) == video]
-    # Names without the video's name are of an export of one video, or a tool gave others.
-    return own or possible
+    # Names without any video's name are of an export of one video.
+    return own or [image for image in possible if not _prefix(image)]
 
 
 def _prefix(image: dict[str, Any]) -> str:
     """Return what stands in a picture's name before the frame's number."""
-    return Path(str(image["file_name"])).stem.rstrip("0123456789").rstrip("_")
+    return Path(str(image["file_name"])).stem.rstrip("0123456789").removesuffix("_")
 
 
 def _frame_index(image: dict[str, Any], file: Path) -> int:

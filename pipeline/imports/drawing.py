@@ -134,7 +134,7 @@ def not_of_video(path: Path, selection: Selection) -> InputError:
     """Return what to tell a user whose corrected file is of other videos alone."""
     return InputError(
         f"{path} has no picture of {selection.video_name}; give what was made of "
-        f"{selection.annotation_set.path}"
+        f"{selection.annotation_set.path}, with the names that the export gave to pictures"
     )
 
 
