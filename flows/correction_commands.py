@@ -9,6 +9,8 @@ import typer
 from flows.command_options import screen
 from flows.set_commands import FrameChoice, chosen_classes, chosen_frames
 
+_AS_ON_EXPORT = "As on export; what the file itself tells, without it."
+
 
 class ImportFormat(StrEnum):
     """The formats that `import` knows."""
@@ -28,26 +30,29 @@ def import_corrections(
         Path, typer.Option("--set", metavar="SET", help="The set that was exported.")
     ],
     out: Annotated[Path, typer.Option(help="Annotation set of the corrections to write.")],
-    every: Annotated[int, typer.Option(min=1, help="As on export.")] = 1,
-    frames: Annotated[FrameChoice, typer.Option(help="As on export.")] = FrameChoice.all,
-    classes: Annotated[str | None, typer.Option(help="As on export.")] = None,
-    min_area: Annotated[int, typer.Option(min=1, help="As on export.")] = 1,
+    every: Annotated[int | None, typer.Option(min=1, help=_AS_ON_EXPORT)] = None,
+    frames: Annotated[FrameChoice | None, typer.Option(help=_AS_ON_EXPORT)] = None,
+    classes: Annotated[str | None, typer.Option(help=_AS_ON_EXPORT)] = None,
+    min_area: Annotated[int | None, typer.Option(min=1, help=_AS_ON_EXPORT)] = None,
 ) -> None:
     """Read what a human changed in an exported file; `annotate --corrections` takes it over."""
     from pipeline.annotation_set import AnnotationSet
     from pipeline.corrections import require_complete, write_corrections
     from pipeline.exports import Selection
-    from pipeline.imports import read_changes
+    from pipeline.exports.notes import Note
+    from pipeline.imports import mass_deletions, read_changes, read_note
     from pipeline.masks import rle_area
 
     corrected = AnnotationSet(annotation_set)
     require_complete(corrected)
+    found = read_note(source, format_name.value, corrected.manifest.video.name)
+    note = found or Note()
     selection = Selection(
         annotation_set=corrected,
-        every=every,
-        only=chosen_frames(corrected, frames),
-        classes=chosen_classes(corrected, classes),
-        min_area=min_area,
+        every=every or note.every,
+        only=note.frames if frames is None else chosen_frames(corrected, frames),
+        classes=note.classes if classes is None else chosen_classes(corrected, classes),
+        min_area=min_area or note.min_area,
     )
     changed = read_changes(source, format_name.value, selection)
     write_corrections(out, changed, corrected, source)
@@ -58,3 +63,9 @@ def import_corrections(
         f"{len(changed)} frames",
         soft_wrap=True,
     )
+    if found is None and (deleted := mass_deletions(changed, selection)):
+        screen.print(
+            f"{source} deletes {' and '.join(deleted)}; if it was exported with --every, --frames, "
+            "--classes or --min-area, remove the set and import it again with the same",
+            soft_wrap=True,
+        )

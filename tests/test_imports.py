@@ -1,5 +1,9 @@
 """Corrections read back from files that other tools would have written."""
 
+import json
+from xml.etree import ElementTree
+
+import numpy as np
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
@@ -8,7 +12,8 @@ from pipeline.errors import UsageError
 from pipeline.exports import Selection, export
 from pipeline.frames import open_video
 from pipeline.imports import IMPORTERS, read_changes
-from tests.conftest import annotated_frame
+from pipeline.video_writer import VideoWriter
+from tests.conftest import annotated_frame, write_set
 from tests.corrected_exports import annotated, coco, entry_of, read, submit
 
 __all__ = ["annotated", "coco"]
@@ -53,6 +58,95 @@ def test_import_writes_a_set_of_human_masks(scopeline, coco, annotated, tmp_path
     assert corrections.manifest.labels == annotated.manifest.labels
     assert corrections.manifest.counts.masks == 2
     assert [track.track_id for frame in corrections.frames() for track in frame.tracks] == [7, 3]
+
+
+OPTIONS = [
+    ("--every", 5),
+    ("--classes", "Liver"),
+    ("--min-area", 5),
+    ("--frames", "worth-labelling"),
+]
+
+
+def exported(scopeline, annotated, folder, format_name, options=()):
+    """Export by the command; returns what `import` takes."""
+    code, _, err = scopeline(
+        "export", annotated.path, "--format", format_name, "--out", folder, *options
+    )
+    assert code == 0, err
+    return submit(folder / "tasks.json") if format_name == "label-studio" else folder
+
+
+def imported(scopeline, annotated, path, format_name, options=()):
+    """Import by the command; returns what it says."""
+    code, _, err = scopeline(
+        "import", path, "--format", format_name, "--set", annotated.path,
+        "--out", annotated.path.with_name("changes.annset"), *options,
+    )  # fmt: skip
+    assert code == 0, err
+    return err
+
+
+@pytest.mark.parametrize("format_name", IMPORTERS)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_import_knows_what_was_exported(scopeline, annotated, tmp_path, format_name, options):
+    path = exported(scopeline, annotated, tmp_path / "out", format_name, options)
+    said = imported(scopeline, annotated, path, format_name)
+    assert "0 masks drawn or renamed and 0 deleted on 0 of " in said
+    assert "deletes" not in said
+
+
+def test_import_knows_what_was_exported_of_each_video(scopeline, annotated, small_video, tmp_path):
+    other = small_video.with_name("other.mp4")
+    with VideoWriter(other, rate=25, width=96, height=64) as writer:
+        for _ in range(12):
+            writer.add(np.zeros((64, 96, 3), np.uint8))
+    frames = list(annotated.frames())
+    second = write_set(tmp_path / "other.annset", other, annotated.label_set, frames)
+    scopeline(
+        "export", annotated.path, second, "--format", "coco", "--out", tmp_path / "both",
+        "--min-area", 5, "--splits", "by-video:0.5,0.5",
+    )  # fmt: skip
+    for path in (tmp_path / "both" / "annotations").iterdir():
+        known = json.loads(path.read_text())["info"]["scopeline"]
+        of_first = "small" in known
+        said = imported(scopeline, annotated if of_first else AnnotationSet(second), path, "coco",
+                        ("--out", tmp_path / f"{path.stem}.annset"))  # fmt: skip
+        assert "0 deleted on 0 of 12 frames" in said
+
+
+def test_options_of_import_count_more_than_what_was_noted(scopeline, annotated, tmp_path):
+    path = exported(scopeline, annotated, tmp_path / "out", "davis", ("--min-area", 5))
+    said = imported(scopeline, annotated, path, "davis", ("--min-area", 1))
+    assert "0 masks drawn or renamed and 1 deleted on 1 of 12 frames" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "warning"),
+    [
+        (("--every", 2), "deletes every mask on 6 of 12 frames; if it was exported with --every"),
+        (("--classes", "Liver"), "deletes every mask of Grasper; if it was exported with --every"),
+    ],
+)
+def test_import_warns_of_an_option_that_was_forgotten(
+    scopeline, annotated, tmp_path, options, warning
+):
+    """CVAT writes its own head, in which all labels of the task are."""
+    whole = exported(scopeline, annotated, tmp_path / "whole.xml", "cvat")
+    path = exported(scopeline, annotated, tmp_path / "part.xml", "cvat", options)
+    document, head = ElementTree.parse(path), ElementTree.parse(whole).find("meta")
+    head.remove(head.find("scopeline"))
+    document.getroot()[1] = head
+    document.write(path)
+    assert f"{path.name} {warning}" in imported(scopeline, annotated, path, "cvat")
+    annotated.path.with_name("changes.annset").rename(tmp_path / "old.annset")
+    assert "deletes" not in imported(scopeline, annotated, path, "cvat", options)
+
+
+def test_a_note_that_is_damaged_is_none(scopeline, annotated, tmp_path):
+    path = exported(scopeline, annotated, tmp_path / "out", "davis")
+    (path / "selection.json").write_text('{"small": {"every": 0}}')
+    assert "0 deleted on 0 of 12 frames" in imported(scopeline, annotated, path, "davis")
 
 
 def test_import_refuses_in_one_sentence(scopeline, annotated, tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from pipeline.exports.notes import NOTE_KEY, notes_of
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.exports.splits import Splits, check_together
@@ -18,7 +19,8 @@ def export_coco(selection: Selection, path: Path) -> None:
     """Write `annotations.json` and `images/`.
 
     Category ids are the class ids. An annotation has the extra fields `track_id` and `score`
-    (the tracker's quality); its id counts from 1. An image has the extra field `video`.
+    (the tracker's quality); its id counts from 1. An image has the extra field `video`, the
+    file's `info` notes what was exported.
 
     Raises:
         InputError: pictures are wanted, but the annotated video is gone or has changed.
@@ -57,7 +59,10 @@ def _write_document(
 ) -> None:
     images: list[dict[str, Any]] = []
     with path.open("w") as file:
-        file.write('{"info": {"description": "annotated by Scopeline"}, "categories": ')
+        info = {"description": "annotated by Scopeline", NOTE_KEY: notes_of(*selections)}
+        file.write('{"info": ')
+        json.dump(info, file)
+        file.write(', "categories": ')
         json.dump([category(label) for label in labels], file)
         file.write(', "annotations": ')
         write_list(_annotations(selections, labels, images, pictures, part), file)

@@ -7,6 +7,7 @@ the attribute `track_id`. datumaro, which also writes CVAT files, drops masks, a
 kept-up library writes them.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain, pairwise
@@ -17,8 +18,10 @@ from xml.sax.xmlreader import AttributesImpl
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.exports.notes import NOTE_KEY, notes_of
 from pipeline.exports.selection import Selection
 from pipeline.labels import LabelClass
+from pipeline.manifest import VideoEntry
 from pipeline.masks import decode_mask, rle_box
 from pipeline.output import whole_file
 from pipeline.records import FrameAnnotation, TrackAnnotation
@@ -32,7 +35,8 @@ def export_cvat(selection: Selection, path: Path) -> None:
 
     Each mask is a `track` of one frame, with an entry that is `outside` on the next one. The
     frame numbers are the video's. CVAT keeps the attribute `track_id` where the task's labels
-    have it; the file's own labels say how.
+    have it; the file's own labels say how. What was exported is noted in an element of our own,
+    which CVAT passes over and does not keep.
 
     Raises:
         OutputError: the file exists already or cannot be written.
@@ -88,7 +92,13 @@ def _with_following(selection: Selection) -> Iterator[tuple[FrameAnnotation, int
 
 def _write_meta(xml: XMLGenerator, selection: Selection) -> None:
     video = selection.annotation_set.manifest.video
-    with _element(xml, "meta"), _element(xml, "task"):
+    with _element(xml, "meta"):
+        _write_text(xml, NOTE_KEY, json.dumps(notes_of(selection)))
+        _write_task(xml, selection, video)
+
+
+def _write_task(xml: XMLGenerator, selection: Selection, video: VideoEntry) -> None:
+    with _element(xml, "task"):
         _write_text(xml, "name", video.name)
         _write_text(xml, "size", str(video.frame_count))
         _write_text(xml, "mode", "interpolation")

@@ -1,6 +1,7 @@
 """Export indexed PNGs as DAVIS has them: one picture a frame, the pixel value is the object."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
+from pipeline.exports.notes import NOTE_FILE, notes_of
 from pipeline.exports.selection import Selection
 from pipeline.labels import default_color
 from pipeline.masks import decode_mask
@@ -19,7 +21,7 @@ def export_davis(selection: Selection, path: Path) -> None:
     """Write `00000.png`, `00001.png`, ... with a palette; value 0 is background.
 
     Objects are numbered from 1 in the order of their track ids; `objects.csv` says which
-    number is which track and class.
+    number is which track and class, `selection.json` what was exported.
 
     Raises:
         InputError: the set has more than 255 tracks, which an indexed PNG cannot hold.
@@ -31,6 +33,7 @@ def export_davis(selection: Selection, path: Path) -> None:
             picture = _picture(frame, numbers, selection.size)
             picture.save(draft / f"{selection.number(frame.index)}.png")
         _write_objects(selection.annotation_set, numbers, draft / "objects.csv")
+        (draft / NOTE_FILE).write_text(json.dumps(notes_of(selection)) + "\n")
 
 
 def _number_tracks(selection: Selection) -> dict[tuple[int, int], int]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.exports.coco import write_list
 from pipeline.exports.cvat import row_runs
+from pipeline.exports.notes import NOTE_KEY, notes_of
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask
@@ -78,12 +79,14 @@ def _binary(value: int, bits: int) -> str:
 def _tasks(
     frames: Iterable[tuple[FrameAnnotation, str]], selection: Selection, folder: str
 ) -> Iterator[dict[str, Any]]:
+    notes = notes_of(selection)
     for frame, name in frames:
         data = {
             "image": f"/data/local-files/?d={quote(f'{folder}/images/{name}')}",
             "video": selection.video_name,
             "frame_index": frame.index,
             "time_s": frame.time_s,
+            NOTE_KEY: notes,
         }
         result = [_region(track, selection) for track in frame.tracks]
         prediction = {"model_version": "scopeline", "result": result}

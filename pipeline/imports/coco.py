@@ -37,7 +37,7 @@ def read_coco(path: Path, selection: Selection) -> Drawing:
     Raises:
         InputError: it is no such file, or has masks or classes that cannot be taken over.
     """
-    file = _find(path)
+    file = find_file(path)
     try:
         document = json.loads(file.read_bytes())
         return _read(file, document, selection)
@@ -47,7 +47,12 @@ def read_coco(path: Path, selection: Selection) -> Drawing:
         ) from error
 
 
-def _find(path: Path) -> Path:
+def find_file(path: Path) -> Path:
+    """Return a file, or the only JSON file of a folder.
+
+    Raises:
+        InputError: there is another number of them.
+    """
     if not path.is_dir():
         return path
     files = sorted([*path.glob("*.json"), *path.glob("annotations/*.json")])

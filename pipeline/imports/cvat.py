@@ -45,7 +45,7 @@ def read_cvat(path: Path, selection: Selection) -> Drawing:
     """
     reader = _Reader(path, selection)
     try:
-        with _open(path) as file:
+        with open_xml(path) as file:
             reader.read(file)
     except (ParseError, DefusedXmlException, ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -55,7 +55,12 @@ def read_cvat(path: Path, selection: Selection) -> Drawing:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
+def open_xml(path: Path) -> Iterator[IO[bytes]]:
+    """Open the XML file, in a zip file or not.
+
+    Raises:
+        InputError: a zip file holds none.
+    """
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             yield file

@@ -1,0 +1,46 @@
+"""Whether an import would delete so much that rather an option of the export was forgotten."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.exports.selection import Selection
+from pipeline.masks import rle_area
+from pipeline.records import FrameAnnotation
+
+
+def mass_deletions(changed: Sequence[FrameAnnotation], selection: Selection) -> list[str]:
+    """Return what an import deletes as a whole, in words; nothing if it is what humans do.
+
+    Args:
+        changed: each frame that the human saw, with its changed tracks, from `read_changes`.
+        selection: what was compared.
+
+    Returns:
+        Such as `every mask of Liver`: of classes that were not drawn again, and on half of the
+        frames or more.
+    """
+    changes = {frame.index: frame.tracks for frame in changed}
+    before: Counter[int] = Counter()
+    deleted: Counter[int] = Counter()
+    drawn: set[int] = set()
+    filled = emptied = 0
+    for frame in selection.frames():
+        if frame.index not in changes or not frame.tracks:
+            continue
+        gone = [track for track in changes[frame.index] if not rle_area(track.rle)]
+        new = [track for track in changes[frame.index] if rle_area(track.rle)]
+        before.update(track.class_id for track in frame.tracks)
+        deleted.update(track.class_id for track in gone)
+        drawn.update(track.class_id for track in new)
+        filled += 1
+        emptied += len(gone) == len(frame.tracks) and not new
+    names = {label.id: label.name for label in selection.labels}
+    whole = [
+        names[number]
+        for number in sorted(before)
+        if before[number] == deleted[number] and number not in drawn
+    ]
+    found = [f"every mask of {', '.join(whole)}"] if whole else []
+    if 2 * emptied >= max(filled, 1):
+        found.append(f"every mask on {emptied} of {filled} frames")
+    return found
