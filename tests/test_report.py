@@ -118,6 +118,27 @@ def test_prompts_tell_their_reason(annotated, tmp_path):
     assert "frame 8: drifted, score 0.90" in (tmp_path / "report.html").read_text()
 
 
+def test_cuts_and_stretches_outside_are_drawn_once_over_all_tracks(page, annotated, tmp_path):
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("cut at frame 10") == 1
+    assert text.count("out of body: frames 10 to 11") == 1
+    layer = page.locator("#timeline .marks").bounding_box()
+    rows = [row.bounding_box() for row in page.locator("#timeline .tracks .row svg").all()]
+    assert len(rows) == 2
+    for row in rows:
+        assert layer["x"] == pytest.approx(row["x"], abs=1)
+        assert layer["width"] == pytest.approx(row["width"], abs=1)
+        assert layer["y"] <= row["y"] + 1
+        assert layer["y"] + layer["height"] >= row["y"] + row["height"] - 1
+
+
+def test_a_set_without_tracks_shows_its_cuts(small_video, labels, tmp_path):
+    frames = [replace(annotated_frame(index), flags=flags_of(index)) for index in range(12)]
+    path = write_set(small_video.parent / "small.annset", small_video, labels, frames)
+    write_report(AnnotationSet(path), tmp_path / "report.html")
+    assert "cut at frame 10" in (tmp_path / "report.html").read_text()
+
+
 def test_a_set_without_frames_has_a_report(small_video, labels, tmp_path):
     path = small_video.parent / "small.annset"
     write_report(AnnotationSet(write_set(path, small_video, labels, [])), tmp_path / "report.html")
