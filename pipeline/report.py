@@ -14,6 +14,7 @@ from pipeline.doubts import Doubt, worth_labelling
 from pipeline.errors import InputError
 from pipeline.exports.selection import OutOfBody, Selection
 from pipeline.manifest import settings_in_effect
+from pipeline.moments import Moments, moments_of
 from pipeline.output import whole_file
 from pipeline.overlay import OverlayPainter
 from pipeline.page_pictures import jpeg_url
@@ -57,8 +58,8 @@ def write_report(
     with whole_file(path) as draft:
         summary = summarize(annotated)
         doubts = worth_labelling(annotated.frames())
-        moments = _moments(summary)
-        wanted = _even_frames(annotated) | moments.keys()
+        moments = moments_of(summary, _MOMENTS)
+        wanted = _even_frames(annotated) | moments.shown.keys()
         wanted |= {doubt.frame_index for doubt in doubts}
         selection = Selection(
             annotation_set=annotated, only=frozenset(wanted), out_of_body=out_of_body, video=video
@@ -71,16 +72,6 @@ def write_report(
 def _even_frames(annotated: AnnotationSet) -> set[int]:
     count = annotated.manifest.counts.frames
     return set(np.linspace(0, max(count - 1, 0), min(count, _EVEN_PICTURES)).astype(int).tolist())
-
-
-def _moments(summary: SetSummary) -> dict[int, str]:
-    """Return what happens in the frames that matter, in order: cuts, and tracks that begin."""
-    found: dict[int, list[str]] = {frame: ["cut"] for frame in summary.cuts}
-    for track in summary.tracks.values():
-        if track.runs:
-            name = f"{track.class_name} {track.track_id}"
-            found.setdefault(track.runs[0][0], []).append(name)
-    return {frame: ", ".join(found[frame]) for frame in sorted(found)[:_MOMENTS]}
 
 
 def _pictures(selection: Selection) -> _Pictures:
@@ -102,7 +93,7 @@ def _render(
     annotated: AnnotationSet,
     summary: SetSummary,
     doubts: Sequence[Doubt],
-    moments: dict[int, str],
+    moments: Moments,
     pictures: _Pictures,
     out_of_body: OutOfBody,
 ) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline import report
 from pipeline.annotation_set import AnnotationSet
 from pipeline.records import PromptReason, PromptRecord
 from pipeline.report import write_report
@@ -137,6 +138,16 @@ def test_a_set_without_tracks_shows_its_cuts(small_video, labels, tmp_path):
     path = write_set(small_video.parent / "small.annset", small_video, labels, frames)
     write_report(AnnotationSet(path), tmp_path / "report.html")
     assert "cut at frame 10" in (tmp_path / "report.html").read_text()
+
+
+def test_moments_that_were_left_out_are_told(annotated, tmp_path, monkeypatch):
+    write_report(annotated, tmp_path / "all.html")
+    assert "of 2 moments" not in (tmp_path / "all.html").read_text()
+    monkeypatch.setattr(report, "_MOMENTS", 1)
+    write_report(annotated, tmp_path / "first.html")
+    text = (tmp_path / "first.html").read_text()
+    assert "1 of 2 moments" in text
+    assert "<figcaption>10: cut, outside the body</figcaption>" in text
 
 
 def test_a_set_without_frames_has_a_report(small_video, labels, tmp_path):
