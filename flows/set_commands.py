@@ -85,6 +85,7 @@ def export_set(
     """Write sets in another format; of one still being written, what is committed."""
     from pipeline.annotation_set import AnnotationSet
     from pipeline.exports import Selection, Splits, export_several
+    from pipeline.exports.yolo import told_losses
 
     places: Sequence[Path | None] = videos or [None] * len(annotation_sets)
     if len(places) != len(annotation_sets):
@@ -113,6 +114,8 @@ def export_set(
                 "far; `import` takes corrections of complete sets only",
                 soft_wrap=True,
             )
+    if format_name is ExportFormat.yolo:
+        screen.print(told_losses(out), soft_wrap=True)
     screen.print(str(out), soft_wrap=True)
 
 

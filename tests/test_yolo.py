@@ -75,6 +75,37 @@ def test_labels_hold_the_masks_with_their_holes_and_parts(sets, tmp_path):
     assert losses["least_iou"] == pytest.approx(iou(parts, TWO_PARTS))
 
 
+@pytest.mark.parametrize(("name", "is_poor"), [("ring", False), ("specks", True)])
+def test_the_command_tells_what_polygons_have_cost(scopeline, sets, tmp_path, name, is_poor):
+    """A cut between two parts is a line of pixels, which is much of specks."""
+    specks = rectangle(4, 4, 6, 6, SIZE) | rectangle(20, 20, 22, 22, SIZE)
+    frames = [annotated_frame(0, t1_c1={"ring": RING, "specks": specks}[name])]
+    first = sets[0].annotation_set
+    path = write_set(
+        tmp_path / f"{name}.annset", first.path.with_suffix(".mp4"), first.label_set, frames
+    )
+    code, _, err = scopeline("export", path, "--format", "yolo", "--out", tmp_path / name)
+    assert code == 0
+    ((_, again),) = read_labels(tmp_path / name / "labels" / "train" / "op0_00000.txt")
+    expected = f"{iou(again, decode_mask(frames[0].tracks[0].rle)):.3f}"
+    assert "1 objects are a polygon each, 1 of them with parts or holes tied to it" in err
+    assert f"IoU with their masks {expected} on average, {expected} at least" in err
+    assert ("warning" in err) == is_poor
+
+
+def test_a_yolo_export_without_objects_has_lost_none(scopeline, sets, tmp_path):
+    first = sets[0].annotation_set
+    path = write_set(
+        tmp_path / "none.annset",
+        first.path.with_suffix(".mp4"),
+        first.label_set,
+        [annotated_frame(0)],
+    )
+    _, _, err = scopeline("export", path, "--format", "yolo", "--out", tmp_path / "none")
+    assert "0 objects are a polygon each" in err
+    assert "warning" not in err
+
+
 def test_pictures_and_labels_go_together(sets, tmp_path):
     export_several(sets, "yolo", tmp_path / "out", Splits((0.6, 0.2, 0.2)))
     description = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())

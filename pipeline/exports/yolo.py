@@ -19,6 +19,10 @@ from pipeline.exports.splits import PARTS, Splits, check_together, class_names
 from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
 
+_LOSS_FILE = "losses.json"
+# Below this on average, polygons are a poor likeness of the masks.
+_GOOD_IOU = 0.98
+
 
 def export_yolo(selections: Sequence[Selection], path: Path, splits: Splits) -> None:
     """Write `images/PART/`, `labels/PART/`, `data.yaml` and `losses.json`.
@@ -40,7 +44,26 @@ def export_yolo(selections: Sequence[Selection], path: Path, splits: Splits) -> 
             for selection in chosen:
                 _write_video(selection, draft, part, losses)
         _write_description(selections[0], parts, draft)
-        (draft / "losses.json").write_text(json.dumps(losses.to_json(), indent=2) + "\n")
+        (draft / _LOSS_FILE).write_text(json.dumps(losses.to_json(), indent=2) + "\n")
+
+
+def told_losses(path: Path) -> str:
+    """Return what the polygons of an export have cost, in a sentence, with a warning if it is much.
+
+    Args:
+        path: the folder that `export_yolo` has written.
+    """
+    losses = json.loads((path / _LOSS_FILE).read_text())
+    told = (
+        "{objects} objects are a polygon each, {objects_with_holes_or_parts} of them with parts or "
+        "holes tied to it; IoU with their masks {mean_iou:.3f} on average, {least_iou:.3f} at least"
+    ).format(**losses)
+    if losses["mean_iou"] >= _GOOD_IOU:
+        return told
+    return (
+        f"{told}; warning: what is trained on these polygons learns other outlines, so leave out "
+        "small masks by --min-area, or export coco, which holds masks as they are"
+    )
 
 
 @dataclass(slots=True)
@@ -61,7 +84,7 @@ class _Losses:
         return {
             "objects": self.objects,
             "objects_with_holes_or_parts": self.with_holes_or_parts,
-            "mean_iou": self.iou_sum / max(self.objects, 1),
+            "mean_iou": self.iou_sum / self.objects if self.objects else 1.0,
             "least_iou": self.least_iou,
         }
 
