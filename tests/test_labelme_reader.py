@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from overseer.datasets import read_labelled_frames
@@ -68,6 +69,39 @@ def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
         "broken",
     }
     assert_left_out(frames, said)
+
+
+def shape_of(kind, points):
+    return {"label": "Grasper", "points": points, "group_id": None, "shape_type": kind}
+
+
+def test_rectangles_and_circles_are_filled(tmp_path, labels):
+    save(tmp_path / "a.png", picture())
+    shapes = [shape_of("rectangle", [[20, 30], [2, 25]]), shape_of("circle", [[40, 20], [46, 28]])]
+    labelme(tmp_path / "a.json", shapes=shapes)
+    (clip,) = read_labelled_frames(tmp_path, "labelme", labels, 400).clips
+    rectangle, circle = (mask for _, mask in clip.masks(0))
+    assert rectangle[25:30, 2:20].all()
+    assert rectangle.sum() == 18 * 5
+    rows, columns = np.indices((40, 60)) + 0.5
+    inside = np.hypot(columns - 40, rows - 20)
+    assert circle[inside < 9].all()
+    assert not circle[inside > 11].any()
+    assert circle.sum() == pytest.approx(np.pi * 10**2, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["line", "linestrip", "mask", "point", "points"])
+def test_what_is_no_outline_is_not_filled(tmp_path, labels, kind):
+    """Nor left out in silence, since it would be learned as background."""
+    good = polygon(0, 0, 10, 10)
+    for name in ("good", "bad"):
+        save(tmp_path / f"{name}.png", picture())
+    labelme(tmp_path / "good.json", ("Grasper", good, None))
+    shapes = [shape_of("polygon", good), shape_of(kind, good)]
+    labelme(tmp_path / "bad.json", shapes=shapes)
+    frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
+    assert [path.name for path in frames.paths] == ["good.png"]
+    assert_left_out(frames, {f"bad.json has a shape of type {kind}, which is no outline; draw"})
 
 
 def test_a_labelme_file_cannot_lead_out_of_its_folder(tmp_path, labels):

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from natsort import natsorted
 
 from overseer.datasets.labelled_frames import (
@@ -21,6 +22,10 @@ from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
 
 _SIZE = ("imageHeight", "imageWidth")
+# LabelMe's marks, and its masks, which are pictures within the file.
+_NO_OUTLINES = ("line", "linestrip", "mask", "point", "points")
+# A polygon of so many points lacks less than a two-thousandth of a circle.
+_CIRCLE_POINTS = 128
 _INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
 CHOLEC_INSTANCE_SEG = LabelSet(
     name="CholecInstanceSeg",
@@ -30,10 +35,11 @@ CHOLEC_INSTANCE_SEG = LabelSet(
 
 
 def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
-    """Read LabelMe's polygons; shapes of one label and group id are one instance.
+    """Read LabelMe's polygons, rectangles and circles.
 
-    A folder of files is a video. The pictures are found by the files' `imagePath`, which must
-    not lead out of the data set.
+    Shapes of one label and group id are one instance. A frame with a shape of another type is left
+    out, since what is not filled would be learned as background. A folder of files is a video. The
+    pictures are found by the files' `imagePath`, which must not lead out of the data set.
 
     Args:
         folder: holds the files, at any depth.
@@ -161,11 +167,28 @@ def _polygons(
 ) -> Iterator[tuple[tuple[str, Any], list[float]]]:
     """Yield ((label, group), flat polygon); a shape without a group is an instance of its own."""
     for number, shape in enumerate(document["shapes"]):
-        points = [float(value) for point in shape["points"] for value in point]
-        if shape.get("shape_type") == "rectangle" and len(points) == 4:
-            x0, y0, x1, y1 = points
-            points = [x0, y0, x1, y0, x1, y1, x0, y1]
+        if (kind := shape.get("shape_type")) in _NO_OUTLINES:
+            raise InputError(
+                f"{file} has a shape of type {kind}, which is no outline; draw it anew as a "
+                "polygon, or remove it"
+            )
+        points = _outline(kind, [float(value) for point in shape["points"] for value in point])
         if len(points) < 6:
             raise InputError(f"{file} has a shape of fewer than 3 points; repair or remove it")
         group = shape.get("group_id")
         yield (str(shape["label"]), ("shape", number) if group is None else group), points
+
+
+def _outline(kind: str | None, points: list[float]) -> list[float]:
+    """Return the flat polygon of a shape, of which LabelMe may keep two points alone."""
+    if len(points) != 4:
+        return points
+    x0, y0, x1, y1 = points
+    if kind == "rectangle":
+        return [x0, y0, x1, y0, x1, y1, x0, y1]
+    if kind == "circle":
+        turns = np.linspace(0, 2 * np.pi, _CIRCLE_POINTS, endpoint=False)
+        around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        rim = (x0, y0) + np.hypot(x1 - x0, y1 - y0) * around
+        return [float(value) for value in rim.ravel()]
+    return points
