@@ -111,6 +111,9 @@ def test_coco_pictures_with_the_name_of_another_video_are_not_of_this_one(coco):
     for image in document["images"]:
         image["file_name"] = image["file_name"].replace("op_2_", "")
     assert read_again() == {}
+    for image in document["images"]:
+        image["file_name"] = image["file_name"].replace("train/", "frame_0")
+    assert read_again() == {}
 
 
 def test_a_coco_polygon_of_two_parts_is_one_object(coco):

@@ -98,12 +98,16 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
     )
 
 
+# Names of pictures that are named after no video; CVAT calls the frames of a video `frame`.
+_NO_VIDEO = ("", "frame", "image", "img")
+
+
 def _of_video(images: list[dict[str, Any]], video: str) -> list[dict[str, Any]]:
     """Return the images of a video."""
     possible = [image for image in images if image.get("video", video) == video]
     own = [image for image in possible if "video" in image or _prefix(image) == video]
-    # Names without any video's name are of an export of one video.
-    return own or [image for image in possible if not _prefix(image)]
+    # Names without any video's name are of an export of one video, or a tool gave others.
+    return own or [image for image in possible if _prefix(image).lower() in _NO_VIDEO]
 
 
 def _prefix(image: dict[str, Any]) -> str:
