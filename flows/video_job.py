@@ -250,6 +250,7 @@ def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter, counters: StageCo
     with counters.writing.clock():
         for frame in frames:
             writer.add(frame)
+        writer.withdraw(loop.withdrawn())
         writer.settle_classes(loop.class_of)
     counters.writing.frames += len(frames)
 

@@ -135,6 +135,9 @@ class AnnotationLoop(Protocol):
     def class_of(self, track_id: int) -> int | None:
         """Return the class of a track if it may have turned since its first frames were given."""
 
+    def withdrawn(self) -> Mapping[int, int]:
+        """Return which tracks turned out to be none, with the last frame that each may be in."""
+
     def state(self) -> LoopState:
         """Return where the annotation stands, between two batches."""
 
@@ -183,6 +186,7 @@ class PromptedTracking:
         self._journal = PromptJournal()
         self._watch = SceneWatch()
         self._next_frame = 0
+        self._withdrawn: dict[int, int] = {}
 
     @property
     def past_frames(self) -> int:
@@ -219,6 +223,10 @@ class PromptedTracking:
         """Return the class of a track, whose vote may have turned since its first frames."""
         return self._policy.class_of(track_id)
 
+    def withdrawn(self) -> Mapping[int, int]:
+        """Return which tracks turned out to be none, with the last frame that each may be in."""
+        return self._withdrawn
+
     def state(self) -> LoopState:
         """Return where the annotation stands, between two batches."""
         return LoopState(
@@ -228,6 +236,7 @@ class PromptedTracking:
                 "waiting": drafts_state(self._waiting),
                 "journal": self._journal.state(),
                 "watch": self._watch.state(),
+                "withdrawn": list(self._withdrawn.items()),
             },
             arrays=self._tracker.state(),
         )
@@ -239,6 +248,7 @@ class PromptedTracking:
         self._waiting = deque(restored_drafts(state.values["waiting"]))
         self._journal.restore(state.values["journal"])
         self._watch.restore(state.values["watch"])
+        self._withdrawn = dict(state.values["withdrawn"])
         self._tracker.restore(state.arrays, self._encoded_ahead(past))
 
     def _encoded_ahead(self, batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
@@ -266,7 +276,7 @@ class PromptedTracking:
         if decision.prompts or decision.ended or decision.withdrawn or decision.hidden:
             tracker.hide(decision.hidden)
             tracker.end(decision.ended)
-            self._withdraw(decision.withdrawn)
+            self._withdraw(index, decision.withdrawn)
             tracker.prompt(decision.prompts)
             tracked = tracker.result()
         draft = Draft(
@@ -282,9 +292,10 @@ class PromptedTracking:
         if decision.back_filled or decision.revised_since:
             self._change_earlier(tracker.back_fill(decision.back_filled, decision.revised_since))
 
-    def _withdraw(self, track_ids: Sequence[int]) -> None:
-        """Take out of the waiting frames what was no object."""
+    def _withdraw(self, index: int, track_ids: Sequence[int]) -> None:
+        """Take what was no object out of the waiting frames, and note it for those before."""
         if track_ids:
+            self._withdrawn |= dict.fromkeys(track_ids, index)
             for draft in self._waiting:
                 draft.withdraw(track_ids)
             self._change_earlier(self._tracker.withdraw(track_ids))

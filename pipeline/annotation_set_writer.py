@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -149,13 +150,17 @@ class AnnotationSetWriter:
                 if file.name not in kept:
                     file.unlink()
         remove_states(self.path / RESUME, but=saved.part_count)
-        # Not as it was at that time: a set that failed later has settled the classes since.
+        # Not as it was at that time: a set that failed later has settled classes and taken out
+        # tracks since.
         written = AnnotationSet(self.path)
+        found: Counter[str] = Counter()
         for part in range(saved.part_count):
-            for table in ("frames", "prompts"):
-                # To go on behind a part that is gone would make a set that nobody can read.
-                written.rows(table, part)
-            self._note_classes(part, written.rows("masks", part, ["track_id", "class_id"]))
+            # To go on behind a part that is gone would make a set that nobody can read.
+            found.update({name: len(written.rows(name, part)) for name in ("frames", "prompts")})
+            rows = written.rows("masks", part, ["track_id", "class_id"])
+            self._note_classes(part, rows)
+            found["masks"] += len(rows)
+        self._update(counts=Counts(**found, tracks=len(self._written)))
 
     def __enter__(self) -> "AnnotationSetWriter":
         """Begin writing."""
@@ -249,13 +254,7 @@ class AnnotationSetWriter:
                 path = self.path / table / part_name(self._manifest.parts)
                 _write_table(pa.Table.from_pylist(rows[table], schema), path)
             self._note_classes(self._manifest.parts, rows["masks"])
-            before = self._manifest.counts
-            counts = Counts(
-                frames=before.frames + len(rows["frames"]),
-                masks=before.masks + len(rows["masks"]),
-                prompts=before.prompts + len(rows["prompts"]),
-                tracks=len(self._written),
-            )
+            counts = self._counted(**{name: len(rows[name]) for name in SCHEMAS})
             parts = self._manifest.parts + 1
             if state is not None:
                 save_state(state, self.path / RESUME, parts, {"counts": counts.model_dump()})
@@ -272,6 +271,61 @@ class AnnotationSetWriter:
             first, _ = known.get(row["class_id"], (part, part))
             known[row["class_id"]] = (first, part)
 
+    def withdraw(self, until: Mapping[int, int]) -> None:
+        """Take out tracks that turned out to be none, with their prompts.
+
+        Args:
+            until: by track id the last frame that it is taken out of.
+
+        Raises:
+            OutputError: the disk is full or cannot be written.
+        """
+        self._commit_all()
+        false = until.keys() & self._written.keys()
+        parts = sorted({part for track_id in false for part in self._parts_of(track_id)})
+        prompts = masks = 0
+        left: set[int] = set()
+        for part in parts:
+            prompts += self._take_out("prompts", part, until)
+            masks += self._take_out("masks", part, until)
+            left.update(row["track_id"] for row in self._rows("masks", part))
+        for track_id in false - left:
+            del self._written[track_id]
+        if parts:
+            self._update(counts=self._counted(masks=-masks, prompts=-prompts))
+
+    def _take_out(self, table: str, part: int, until: Mapping[int, int]) -> int:
+        """Take rows of tracks out of a part; returns how many there were."""
+        rows = self._rows(table, part)
+        kept = [row for row in rows if row["frame_index"] > until.get(row["track_id"], -1)]
+        if len(kept) < len(rows):
+            self._rewrite(table, part, kept)
+        return len(rows) - len(kept)
+
+    def _rows(self, table: str, part: int) -> list[dict[str, Any]]:
+        return AnnotationSet(self.path).rows(table, part)
+
+    def _parts_of(self, track_id: int) -> Iterator[int]:
+        for first, last in self._written[track_id].values():
+            yield from range(first, last + 1)
+
+    def _counted(self, masks: int, prompts: int, frames: int = 0) -> Counts:
+        """Return the counts with so many more of each."""
+        before = self._manifest.counts
+        return Counts(
+            frames=before.frames + frames,
+            masks=before.masks + masks,
+            prompts=before.prompts + prompts,
+            tracks=len(self._written),
+        )
+
+    def _rewrite(self, table: str, part: int, rows: list[dict[str, Any]]) -> None:
+        path = self.path / table / part_name(part)
+        try:
+            _write_table(pa.Table.from_pylist(rows, SCHEMAS[table]), path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
     def settle_classes(self, class_of: Callable[[int], int | None]) -> None:
         """Give each track one class from its first frame to its last, before the set is complete.
 
@@ -285,16 +339,12 @@ class AnnotationSetWriter:
             OutputError: the disk is full or cannot be written.
         """
         self._commit_all()
-        try:
-            for part in self._stale_parts(class_of):
-                rows = AnnotationSet(self.path).rows("masks", part)
-                for row in rows:
-                    settled = class_of(row["track_id"])
-                    row["class_id"] = row["class_id"] if settled is None else settled
-                path = self.path / "masks" / part_name(part)
-                _write_table(pa.Table.from_pylist(rows, SCHEMAS["masks"]), path)
-        except OSError as error:
-            raise unwritable(self.path, error) from error
+        for part in self._stale_parts(class_of):
+            rows = self._rows("masks", part)
+            for row in rows:
+                settled = class_of(row["track_id"])
+                row["class_id"] = row["class_id"] if settled is None else settled
+            self._rewrite("masks", part, rows)
 
     def _stale_parts(self, class_of: Callable[[int], int | None]) -> list[int]:
         """Return the parts that hold a track under another class than its own."""

@@ -126,10 +126,7 @@ class Constellation:
         """Return what the look at the current frame leaves to be done."""
         if self._astray:
             return Finding.ASTRAY
-        # What one look alone has seen must be withdrawn while its frames may still change.
-        waiting = any(
-            track.contradictions or not track.seen_again for track in self._tracks.followed.values()
-        )
+        waiting = any(track.contradictions for track in self._tracks.followed.values())
         return Finding.WAITING if self._candidates or waiting else Finding.SETTLED
 
     def _judge(

@@ -1,6 +1,6 @@
 """The overseer alone, frame by frame: the baseline without a tracker."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,10 @@ class Framewise:
     def finish(self) -> list[FrameAnnotation]:
         """Return nothing: no frame waits."""
         return []
+
+    def withdrawn(self) -> Mapping[int, int]:
+        """Return nothing: what was seen was seen."""
+        return {}
 
     def class_of(self, track_id: int) -> int | None:
         """Return None: no track's class ever turns."""

@@ -7,7 +7,7 @@ class counts as new while the tracker shows nothing of it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +97,10 @@ class Sasvi:
         while self._window:
             done.append(self._restarts.annotate(self._window.popleft(), list(self._window)))
         return done
+
+    def withdrawn(self) -> Mapping[int, int]:
+        """Return nothing: no track is taken back."""
+        return {}
 
     def class_of(self, track_id: int) -> int | None:
         """Return None: no track's class ever turns."""

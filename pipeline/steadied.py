@@ -1,7 +1,7 @@
 """A loop whose outlines are steadied once the frames of another loop can no longer change."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -97,6 +97,10 @@ class Steadied:
         while self._pending:
             self._done += self._steady_block()
         return self._given_out()
+
+    def withdrawn(self) -> Mapping[int, int]:
+        """Return which tracks turned out to be none, with the last frame that each may be in."""
+        return self._loop.withdrawn()
 
     def class_of(self, track_id: int) -> int | None:
         """Return the class of a track if it may have turned since its first frames were given."""

@@ -236,6 +236,28 @@ def test_a_withdrawn_track_leaves_all_frames_and_gives_back_what_it_hid(theatre,
     assert np.array_equal(decode_mask(track.rle), whole & ~np.bool_(back_filled))
 
 
+def test_a_withdrawn_track_is_noted_for_the_frames_that_are_given_out(theatre, trained):
+    organ = theatre.frame(0).track_map == 1
+    decisions = {
+        0: Decision(prompts=(entered(0, 1, organ), entered(0, 3, ~organ))),
+        9: Decision(withdrawn=(3,)),
+    }
+    tracker = Sam2Tracker(trained, torch.device("cpu"), look_back=3)
+    loop = PromptedTracking(overseer=None, tracker=tracker, policy=Scripted(decisions))
+    given_out = list(run(loop, batches(theatre)))
+    false = [f.index for f in given_out if 3 in {track.track_id for track in f.tracks}]
+    assert false
+    assert max(false) < 9
+    assert loop.withdrawn() == {3: 9}
+    again = PromptedTracking(
+        overseer=None,
+        tracker=Sam2Tracker(trained, torch.device("cpu"), look_back=3),
+        policy=Scripted(decisions),
+    )
+    again.restore(loop.state(), batches(theatre))
+    assert again.withdrawn() == {3: 9}
+
+
 def test_what_is_followed_back_through_a_blank_frame_is_not_shown_in_it(theatre, trained):
     mask = theatre.frame(8).track_map == 1
     decisions = {

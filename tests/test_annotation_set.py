@@ -236,57 +236,6 @@ def test_a_folder_that_is_no_set_is_named(tmp_path):
         AnnotationSet(tmp_path / "none.annset")
 
 
-def test_a_track_has_one_class_from_its_first_frame_to_its_last(tmp_path, clip_info, labels):
-    path = tmp_path / "clip.annset"
-    mask = rectangle(4, 4, 14, 14)
-    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
-        for index in range(250):
-            turned = "t1_c1" if index < 120 else "t1_c2"
-            writer.add(annotated_frame(index, **{turned: mask, "t2_c1": mask}))
-        writer._wait_for_writing()
-        before = (path / "masks" / "part-000001.parquet").read_bytes()
-        writer.settle_classes({1: 2, 2: None}.get)
-    found = AnnotationSet(path)
-    classes = {t.track_id: set() for frame in found.frames() for t in frame.tracks}
-    for frame in found.frames():
-        for track in frame.tracks:
-            classes[track.track_id].add(track.class_id)
-    assert classes == {1: {2}, 2: {1}}
-    assert found.manifest.counts.masks == 500
-    assert (path / "masks" / "part-000001.parquet").read_bytes() != before
-
-
-def test_classes_settled_when_a_set_failed_are_settled_anew_when_it_goes_on(
-    tmp_path, clip_info, labels
-):
-    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
-    mask = rectangle(2, 2, 9, 9)
-
-    def batch(start, stop):
-        return [annotated_frame(index, t1_c1=mask) for index in range(start, stop)]
-
-    with (
-        pytest.raises(InputError),
-        AnnotationSetWriter(path, manifest) as writer,
-    ):
-        writer.add_batch(batch(0, 100), lambda: LoopState(next_frame=100))
-        writer.settle_classes(lambda track_id: 2)
-        raise InputError("the network share is away")
-    saved = resumable_state(AnnotationSet(path), manifest)
-    assert saved is not None
-    part = path / "masks" / "part-000000.parquet"
-    whole = part.read_bytes()
-    part.write_bytes(whole[:100])
-    with pytest.raises(InputError, match=r"part-000000\.parquet is missing or damaged; annotate"):
-        AnnotationSetWriter(path, manifest, saved)
-    part.write_bytes(whole)
-    with AnnotationSetWriter(path, manifest, saved) as writer:
-        writer.add_batch(batch(100, 250), lambda: LoopState(next_frame=250))
-        writer.settle_classes(lambda track_id: 1)
-    found = AnnotationSet(path)
-    assert {track.class_id for frame in found.frames() for track in frame.tracks} == {1}
-
-
 def test_a_disk_that_is_full_of_a_state_stops_the_set_and_loses_nothing(
     tmp_path, clip_info, labels, monkeypatch
 ):
