@@ -1,66 +1,30 @@
 """Annotate an archive: whatever is not done yet, in parallel, whatever fails on the way."""
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
-from prefect.runtime import task_run
 
-from flows.archive_copies import local_copy, remove_left_copies
-from flows.archive_ledger import Entry, EntryState, LeaseLostError, Ledger, this_process
-from flows.archive_source import find_videos
+from flows.archive_copies import remove_left_copies
+from flows.archive_entry import Entry, EntryState, this_process
+from flows.archive_job import ArchiveJob, job_key, set_path, settings_key
+from flows.archive_ledger import Ledger
+from flows.archive_source import find_videos, source_place
+from flows.archive_video import annotate_entry
 from flows.event_log import EventLog
-from flows.job_identity import job_identity
-from flows.retrying import RETRY_DELAYS_S, RETRYING, is_for_good
 from flows.runners import RunnerName, task_runner
 from flows.settings import AnnotateSettings
-from flows.stage_counters import StageCounters
-from flows.stopping import busy, passing_signals_on, stop_asked
-from pipeline.annotation_set import SUFFIX
-from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import OutputError, ScopelineError, SetTakenError
+from flows.stopping import passing_signals_on, stop_asked
+from pipeline.errors import OutputError
 
-# Progress is told this often; a stop is noticed after each batch.
-_TELL_EVERY_S = 2.0
-_LOG_EVERY_S = 60.0
 _POLL_S = 0.5
 # New videos are waited for no longer than this to settle; else the next look takes them.
 _LONGEST_WAIT_S = 600.0
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
 _MOST_DEATHS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArchiveJob:
-    """What to annotate, and how.
-
-    Attributes:
-        source: see `find_videos`.
-        out: folder that receives `NAME.annset` for each video.
-        settings: how to annotate.
-        workers: videos that are annotated at the same time.
-        threads: processor threads of each worker; the last bits of a mask depend on them, and
-            sets are the same with however many workers.
-        runner: local processes, or a cluster of Dask or Ray.
-        tries: a video that failed this often since it changed is put aside; None tries all
-            that failed once more.
-        settle_s: a video is taken when it has not changed for so many seconds.
-    """
-
-    source: str
-    out: Path
-    settings: AnnotateSettings
-    workers: int = 1
-    threads: int = 1
-    runner: RunnerName = "local"
-    tries: int | None = None
-    settle_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,104 +44,20 @@ class ArchiveSummary:
     waiting: tuple[str, ...]
 
 
-def flow_parameters(job: ArchiveJob) -> dict[str, Any]:
-    """Return a job as the parameters of `annotate_archive`."""
-    return {field.name: getattr(job, field.name) for field in fields(job)}
-
-
-def set_path(out: Path, name: str) -> Path:
-    """Return where the set of a video of an archive lies."""
-    return out / f"{name}{SUFFIX}"
-
-
-@task(
-    name="annotate video of archive",
-    task_run_name="annotate {name}",
-    **RETRYING,
-)
-def annotate_entry(job: ArchiveJob, name: str) -> str:
-    """Annotate one video of an archive; returns its state, `RUNNING` if it is another's."""
-    ledger, log, owner = Ledger(job.out), EventLog(job.out), this_process()
-    if stop_asked():
-        return EntryState.WAITING
-    entry = ledger.claim(name, owner)
-    if entry is None:
-        return EntryState.RUNNING
-    try:
-        log.add("began", name, address=entry.address, tries=entry.tries)
-        with ledger.kept(name, owner):
-            _annotate(job, entry, ledger, log, owner)
-    except AnnotationStoppedError:
-        ledger.settle(name, owner, EntryState.WAITING)
-        log.add("stopped", name)
-        return EntryState.WAITING
-    except SetTakenError as error:
-        # Its process has outlived its lease: it leaves once it sees that, and then the set is free.
-        ledger.settle(name, owner, EntryState.WAITING, str(error))
-        time.sleep(_POLL_S)
-        return EntryState.WAITING
-    except LeaseLostError as error:
-        log.add("left", name, reason=str(error))
-        return EntryState.RUNNING
-    except Exception as error:
-        known = isinstance(error, ScopelineError)
-        reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
-        if is_for_good(error) or task_run.run_count > len(RETRY_DELAYS_S):
-            ledger.fail(name, owner, reason, job.tries)
-            log.add("failed", name, reason=reason)
-        else:
-            ledger.settle(name, owner, EntryState.WAITING, reason)
-            log.add("retried", name, reason=reason)
-        raise
-    ledger.settle(name, owner, EntryState.DONE)
-    return EntryState.DONE
-
-
-def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, owner: str) -> None:
-    # Workers load models; the process that starts them, or finds that nothing is new, does not.
-    import torch
-
-    from flows.video_job import VideoJob, annotate_job
-
-    told, logged = 0.0, time.monotonic()
-    counters = StageCounters()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal told, logged
-        now = time.monotonic()
-        if done == total or now - told > _TELL_EVERY_S:
-            ledger.progress(entry.name, owner, done, total)
-            told = now
-        if now - logged > _LOG_EVERY_S:
-            log.add("progress", entry.name, frame=done, frames=total, stages=counters.to_json())
-            logged = now
-
-    torch.set_num_threads(job.threads)
-    with busy() as should_stop, local_copy(entry, job.out) as video:
-        target = set_path(job.out, entry.name)
-        annotated = annotate_job(
-            VideoJob(video=video, out=target.parent, settings=job.settings, address=entry.address),
-            on_frame=tell,
-            should_stop=should_stop,
-            counters=counters,
-        )
-    counts = annotated.manifest.counts.model_dump()
-    log.add("done", entry.name, **counts, stages=counters.to_json())
-
-
 @flow(name="annotate-waiting", flow_run_name="annotate {count} videos")
-def annotate_waiting(job: ArchiveJob, names: list[str], count: int) -> None:
+def annotate_waiting(job: ArchiveJob, names: list[str], key: str, count: int) -> None:
     """Annotate videos in parallel; the ledger says what became of each.
 
     Args:
         job: what to annotate, and how.
         names: the videos.
+        key: of the job.
         count: how many they are, for the run's name.
     """
     del count
     logger = get_run_logger()
     with passing_signals_on():
-        futures = {name: annotate_entry.submit(job, name) for name in names}
+        futures = {name: annotate_entry.submit(job, name, key) for name in names}
         for name, future in futures.items():
             try:
                 logger.info("%s: %s", name, future.result())
@@ -200,7 +80,8 @@ def annotate_archive(
     """Annotate whatever of an archive is not done yet; see `ArchiveJob` for the parameters.
 
     Raises:
-        ScopelineError: the source, the destination or a model is not usable.
+        ScopelineError: the source, the destination or a model is not usable, or another command
+            annotates it into the destination with other settings.
     """
     job = ArchiveJob(
         source=source,
@@ -212,8 +93,15 @@ def annotate_archive(
         tries=tries,
         settle_s=settle_s,
     )
-    ledger = Ledger(job.out)
-    names, usable = _look(job, ledger)
+    ledger, place = Ledger(job.out), source_place(job.source)
+    with ledger.announced(place, settings_key(job.settings), this_process()):
+        summary = _annotate_all(job, ledger, job_key(job.settings))
+    _record(job, summary)
+    return summary
+
+
+def _annotate_all(job: ArchiveJob, ledger: Ledger, key: str) -> ArchiveSummary:
+    names, usable = _look(job, ledger, key)
     skipped = [entry.name for entry in usable if _is_done(job, entry)]
     pending = _pending(job, ledger, usable)
     remove_left_copies(job.out, usable)
@@ -221,23 +109,21 @@ def annotate_archive(
         "%d videos: %d are done, %d to annotate", len(names), len(skipped), len(pending)
     )
     with passing_signals_on():
-        _annotate_in_rounds(job, ledger, pending)
+        _annotate_in_rounds(job, ledger, pending, key)
         if _waited_for_new(job, usable):
-            names, usable = _look(job, ledger)
-            _annotate_in_rounds(job, ledger, _pending(job, ledger, usable))
-    summary = _summary([entry for entry in ledger.entries() if entry.name in names], skipped)
-    _record(job, summary)
-    return summary
+            names, usable = _look(job, ledger, key)
+            _annotate_in_rounds(job, ledger, _pending(job, ledger, usable), key)
+    return _summary([entry for entry in ledger.entries() if entry.name in names], skipped, key)
 
 
-def _look(job: ArchiveJob, ledger: Ledger) -> tuple[set[str], list[Entry]]:
+def _look(job: ArchiveJob, ledger: Ledger, key: str) -> tuple[set[str], list[Entry]]:
     """Take note of what the archive holds; what cannot be annotated has failed already.
 
     Returns:
         The names of all videos, and the entries of those that can be annotated.
     """
     found = find_videos(job.source)
-    entries = ledger.look(found, job_key(job.settings))
+    entries = ledger.look(found, key)
     problems = {video.name: video.problem for video in found if video.problem}
     for name, problem in problems.items():
         if ledger.refuse(name, problem):
@@ -270,12 +156,6 @@ def _is_settled(job: ArchiveJob, entry: Entry) -> bool:
     return job.settle_s == 0 or entry.unchanged_since <= time.time() - job.settle_s
 
 
-def job_key(settings: AnnotateSettings) -> str:
-    """Return the hash of all that determines a set but the video."""
-    text = json.dumps(job_identity(settings), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def _is_done(job: ArchiveJob, entry: Entry) -> bool:
     return entry.state is EntryState.DONE and _has_set(job, entry)
 
@@ -293,11 +173,11 @@ def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[
         and (entry.state is not EntryState.ASIDE or job.tries is None)
         and _is_settled(job, entry)
     ]
-    ledger.reopen([entry.name for entry in pending if not _is_open(entry)])
+    ledger.reopen([entry for entry in pending if not _is_open(entry)])
     return [entry.name for entry in pending]
 
 
-def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> None:
+def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str], key: str) -> None:
     """Annotate videos until none is left that has not ended one way or the other.
 
     A worker that dies takes its pool with it; what it left is taken up in the next round.
@@ -306,7 +186,8 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
     """
     deaths, idle_rounds, wanted = _Deaths(), 0, set(pending)
     while not stop_asked():
-        left = [entry for entry in ledger.entries() if entry.name in wanted and _is_open(entry)]
+        ours = [e for e in ledger.entries() if e.name in wanted and e.job == key]
+        left = [entry for entry in ours if _is_open(entry)]
         free = [entry for entry in left if not entry.is_held]
         scheduled = job.tries is not None
         if not left or (scheduled and not free):
@@ -317,7 +198,7 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
         names = [entry.name for entry in free]
         begun_now = set(names)
         annotate_waiting.with_options(task_runner=task_runner(job.runner, job.workers))(
-            job, names, len(names)
+            job, names, key, len(names)
         )
         after = [entry for entry in ledger.entries() if entry.name in begun_now]
         begun = sum(entry.tries for entry in after) - sum(entry.tries for entry in free)
@@ -329,7 +210,7 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str]) -> 
             )
         for entry in deaths.hopeless(after):
             ledger.give_up(
-                entry.name,
+                entry,
                 f"{entry.address}: the process that annotates it was killed {_MOST_DEATHS} "
                 "times at the same place; look at the machine's memory, then run again",
             )
@@ -356,18 +237,27 @@ def _is_open(entry: Entry) -> bool:
     return entry.state in (EntryState.WAITING, EntryState.RUNNING)
 
 
-def _summary(entries: Sequence[Entry], skipped: Sequence[str]) -> ArchiveSummary:
+def _summary(entries: Sequence[Entry], skipped: Sequence[str], key: str) -> ArchiveSummary:
     failures = (EntryState.FAILED, EntryState.ASIDE)
     before = set(skipped)
+    ours = [entry for entry in entries if entry.job == key]
+    failed = {entry.name: entry.reason or "" for entry in ours if entry.state in failures}
+    # Of an overlapping source, which nobody had announced.
+    taken = {
+        entry.name: f"{entry.address} is another command's by now, with other settings or models; "
+        "choose another --out"
+        for entry in entries
+        if entry.job != key
+    }
     return ArchiveSummary(
         done=tuple(
             entry.name
-            for entry in entries
+            for entry in ours
             if entry.state is EntryState.DONE and entry.name not in before
         ),
         skipped=tuple(skipped),
-        failed={entry.name: entry.reason or "" for entry in entries if entry.state in failures},
-        waiting=tuple(entry.name for entry in entries if _is_open(entry)),
+        failed={**failed, **taken},
+        waiting=tuple(entry.name for entry in ours if _is_open(entry)),
     )
 
 

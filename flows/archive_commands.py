@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -37,7 +37,8 @@ from flows.frame_progress import counting_progress
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    from flows.archive_ledger import Entry
+    from flows.archive_entry import Entry
+    from flows.archive_job import ArchiveJob
 
 _LOOK_EVERY_S = 0.5
 
@@ -103,7 +104,8 @@ def archive(
 ) -> None:
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
     quiet_prefect()
-    from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
+    from flows.annotate_archive import annotate_archive
+    from flows.archive_job import ArchiveJob, flow_parameters
     from flows.prefect_server import prefect_api
     from flows.settings import settings_from_options
 
@@ -131,7 +133,7 @@ def archive(
     )
     # Looked at before Prefect is started, so that a wrong word is said at once.
     _say_what_is_not_taken(source)
-    with prefect_api(), _progress(out):
+    with _announced(job), prefect_api(), _progress(out):
         summary = annotate_archive(**flow_parameters(job))
     if as_json:
         typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
@@ -178,8 +180,7 @@ def serve(
     on_bad_frame: BadFrameOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
-    from flows.annotate_archive import ArchiveJob, job_key
-    from flows.archive_ledger import Ledger
+    from flows.archive_job import ArchiveJob, job_key
     from flows.schedule import parse_schedule, serve_archive
     from flows.settings import settings_from_options
 
@@ -209,15 +210,28 @@ def serve(
         settle_s=settle,
     )
     # A wrong word is said now, and not by the first look.
-    Ledger(out)
     job_key(job.settings)
     _say_what_is_not_taken(source)
-    serve_archive(
-        job,
-        schedule,
-        lambda: screen.print(f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True),
-    )
+    with _announced(job):
+        serve_archive(
+            job,
+            schedule,
+            lambda: screen.print(
+                f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True
+            ),
+        )
     _leave()
+
+
+def _announced(job: "ArchiveJob") -> AbstractContextManager[None]:
+    """Refuse a source that another command annotates with other settings, now and later."""
+    from flows.archive_entry import this_process
+    from flows.archive_job import settings_key
+    from flows.archive_ledger import Ledger
+    from flows.archive_source import source_place
+
+    place, settings = source_place(job.source), settings_key(job.settings)
+    return Ledger(job.out).announced(place, settings, this_process())
 
 
 def _say_what_is_not_taken(source: str) -> None:
@@ -285,7 +299,7 @@ def status(
 
 def _state_now(entry: "Entry") -> str:
     """Return the state of an entry; one whose process has died waits for the next."""
-    from flows.archive_ledger import EntryState
+    from flows.archive_entry import EntryState
 
     dead = entry.state is EntryState.RUNNING and not entry.is_held
     return str(EntryState.WAITING if dead else entry.state)
@@ -321,7 +335,8 @@ def quiet_prefect() -> None:
 @contextmanager
 def _progress(out: Path) -> Iterator[None]:
     """Show on a terminal how far the archive is, for the time of the block."""
-    from flows.archive_ledger import EntryState, Ledger
+    from flows.archive_entry import EntryState
+    from flows.archive_ledger import Ledger
 
     if not screen.is_terminal:
         yield

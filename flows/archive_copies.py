@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 import fsspec
 
-from flows.archive_ledger import FOLDER, Entry
+from flows.archive_entry import Entry
+from flows.archive_ledger import FOLDER
 from flows.archive_source import unreachable
 from pipeline.errors import InputError, OutputError, UnreachableError
 

@@ -1,21 +1,17 @@
 """The ledger of an archive: what is done, what runs where, what failed; a SQLite file."""
 
 import math
-import os
-import socket
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from pathlib import Path
 
-import psutil
-
+from flows.archive_entry import Claim, Entry, EntryState, lives
 from flows.archive_source import FoundVideo
-from pipeline.errors import AnnotationAbandonedError, OutputError
+from pipeline.errors import AnnotationAbandonedError, OutputError, UsageError
 
 FOLDER = ".scopeline"
 _FILE = "ledger.sqlite"
@@ -24,9 +20,8 @@ _BUSY_TIMEOUT_S = 60.0
 # that its machine is gone; processes of the same machine are asked for directly.
 LEASE_S = 300.0
 _RENEWALS = 5
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
-_SCHEMA = """
+_VIDEOS = """
 CREATE TABLE IF NOT EXISTS videos (
     name TEXT PRIMARY KEY,
     address TEXT NOT NULL,
@@ -47,101 +42,19 @@ CREATE TABLE IF NOT EXISTS videos (
     lease_until REAL
 )
 """
-
-
-class EntryState(StrEnum):
-    """Where a video of an archive stands."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    ASIDE = "put aside"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A video of an archive, and where it stands.
-
-    Attributes:
-        name: see `FoundVideo`.
-        address: see `FoundVideo`.
-        size: in bytes.
-        modified: as the store says it.
-        unchanged_since: when it was first seen with this size and change, seconds since 1970.
-        job: hash of settings and models.
-        state: where it stands.
-        reason: why it failed.
-        tries: how often it has been begun since it last changed.
-        failures: how often it has failed since, however often each was tried at once.
-        frames_done: frames annotated so far.
-        frames_total: frames in all, 0 while it is not known.
-        started_frames: frames that were done when the running process began.
-        started_at: when the running process began, seconds since 1970.
-        updated_at: when it last said how far it is.
-        owner: the process that annotates it.
-        lease_until: when that process must have been heard of again.
-    """
-
-    name: str
-    address: str
-    size: int
-    modified: str
-    unchanged_since: float
-    job: str
-    state: EntryState
-    reason: str | None
-    tries: int
-    failures: int
-    frames_done: int
-    frames_total: int
-    started_frames: int
-    started_at: float | None
-    updated_at: float | None
-    owner: str | None
-    lease_until: float | None
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a process that still lives annotates it."""
-        if self.state is not EntryState.RUNNING or self.owner is None:
-            return False
-        return (self.lease_until or 0.0) > time.time() and not _is_dead(self.owner)
+_COMMANDS = """
+CREATE TABLE IF NOT EXISTS commands (
+    owner TEXT NOT NULL,
+    source TEXT NOT NULL,
+    settings TEXT NOT NULL,
+    lease_until REAL NOT NULL,
+    PRIMARY KEY (owner, source, settings)
+)
+"""
 
 
 class LeaseLostError(AnnotationAbandonedError):
     """Another process has taken over the video."""
-
-
-def this_process() -> str:
-    """Return a name for this process that no other process ever has."""
-    process_id = os.getpid()
-    return f"{socket.gethostname()}/{process_id}/{_started(process_id)}"
-
-
-def _is_dead(owner: str) -> bool:
-    """Return whether a process of this machine is gone; of others nothing is known."""
-    host, process_id, created = owner.rsplit("/", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return _started(int(process_id)) != created
-    except (psutil.NoSuchProcess, OSError):
-        return True
-
-
-def _started(process_id: int) -> str:
-    """Return when a process began, in words that stay the same when the clock is set.
-
-    Raises:
-        psutil.NoSuchProcess: there is none.
-        OSError: likewise.
-    """
-    if not _BOOT.exists():
-        return f"{psutil.Process(process_id).create_time():.2f}"
-    # Behind the command's name, which may hold anything: ticks since the machine was started.
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    return f"{_BOOT.read_text().strip()}:{fields[19]}"
 
 
 class Ledger:
@@ -161,7 +74,8 @@ class Ledger:
         except OSError as error:
             raise self._unwritable(error) from error
         with self._transaction() as database:
-            database.execute(_SCHEMA)
+            database.execute(_VIDEOS)
+            database.execute(_COMMANDS)
 
     @staticmethod
     def exists(dest: Path) -> bool:
@@ -207,12 +121,23 @@ class Ledger:
     def look(self, videos: Sequence[FoundVideo], job: str) -> list[Entry]:
         """Take note of the videos that an archive holds now; returns their entries.
 
-        A video that has changed, or that another job is to annotate, waits again.
+        A video that has changed, or that another job is to annotate, waits again. One that a
+        process annotates is left to it.
+
+        Raises:
+            UsageError: a process annotates one of them with other settings.
         """
         with self._transaction() as database:
-            known = {row["name"]: row for row in database.execute("SELECT * FROM videos")}
+            rows = database.execute("SELECT * FROM videos")
+            known = {row["name"]: _entry(row) for row in rows}
+            held = {name for name, entry in known.items() if entry.is_held}
+            for video in videos:
+                if video.name in held and known[video.name].job != job:
+                    raise self._taken(f"annotates {video.name}")
             changed = [
-                video for video in videos if not _is_known(video, job, known.get(video.name))
+                video
+                for video in videos
+                if video.name not in held and not _is_known(video, job, known.get(video.name))
             ]
             database.executemany(
                 "INSERT INTO videos (name, address, size, modified, unchanged_since, job, state) "
@@ -237,18 +162,72 @@ class Ledger:
         names = {video.name for video in videos}
         return [entry for entry in self.entries() if entry.name in names]
 
-    def reopen(self, names: Sequence[str]) -> None:
+    def _taken(self, what: str) -> UsageError:
+        return UsageError(
+            f"another command {what} into {self.path.parent.parent} with other settings or models; "
+            "wait for its end, or choose another --out"
+        )
+
+    @contextmanager
+    def announced(self, source: str, settings: str, owner: str) -> Iterator[None]:
+        """Keep commands with other settings from a source, for the time of the block.
+
+        Between two videos, or two looks, nothing is claimed: each of the two commands would then
+        let all videos wait for itself.
+
+        Args:
+            source: what is annotated.
+            settings: their hash; not of models, which may be trained anew while a schedule runs.
+            owner: the process.
+
+        Raises:
+            UsageError: a process that lives annotates the source with other settings.
+        """
+        command = {"owner": owner, "source": source, "settings": settings}
+        with self._transaction() as database:
+            for row in database.execute("SELECT * FROM commands").fetchall():
+                if not lives(row["owner"], row["lease_until"]):
+                    database.execute("DELETE FROM commands WHERE owner = ?", (row["owner"],))
+                elif row["source"] == source and row["settings"] != settings:
+                    raise self._taken(f"annotates {source}")
+            database.execute(
+                "INSERT OR REPLACE INTO commands VALUES (:owner, :source, :settings, :lease)",
+                {**command, "lease": time.time() + LEASE_S},
+            )
+        try:
+            with self._repeated(
+                "UPDATE commands SET lease_until = :lease WHERE owner = :owner", command
+            ):
+                yield
+        finally:
+            # What cannot be removed now ends with the process.
+            with suppress(OutputError), self._transaction() as database:
+                database.execute(
+                    "DELETE FROM commands "
+                    "WHERE owner = :owner AND source = :source AND settings = :settings",
+                    command,
+                )
+
+    def reopen(self, entries: Sequence[Entry]) -> None:
         """Let videos wait again that ended; how often they were tried is not forgotten."""
         with self._transaction() as database:
             database.executemany(
-                "UPDATE videos SET state = ?, reason = NULL WHERE name = ? AND owner IS NULL",
-                [(EntryState.WAITING.value, name) for name in names],
+                "UPDATE videos SET state = ?, reason = NULL "
+                "WHERE name = ? AND job = ? AND owner IS NULL",
+                [(EntryState.WAITING.value, entry.name, entry.job) for entry in entries],
             )
 
-    def claim(self, name: str, owner: str) -> Entry | None:
-        """Take a video that nobody annotates; None if somebody does, or it is done."""
+    def claim(self, claim: Claim) -> Entry | None:
+        """Take a video that nobody annotates.
+
+        Returns:
+            Its entry as it was before; None if somebody annotates it, it is done, or it is to be
+            annotated by another job now.
+        """
         with self._transaction() as database:
-            row = database.execute("SELECT * FROM videos WHERE name = ?", (name,)).fetchone()
+            row = database.execute(
+                "SELECT * FROM videos WHERE name = ? AND job = ?", (claim.name, claim.job)
+            ).fetchone()
             if row is None:
                 return None
             entry = _entry(row)
@@ -258,26 +237,33 @@ class Ledger:
             database.execute(
                 "UPDATE videos SET state = ?, owner = ?, lease_until = ?, tries = tries + 1, "
                 "started_at = ?, updated_at = ?, started_frames = -1 WHERE name = ?",
-                (EntryState.RUNNING.value, owner, now + LEASE_S, now, now, name),
+                (EntryState.RUNNING.value, claim.owner, now + LEASE_S, now, now, claim.name),
             )
         return entry
 
     @contextmanager
-    def kept(self, name: str, owner: str) -> Iterator[None]:
+    def kept(self, claim: Claim) -> Iterator[None]:
         """Renew the lease of a video for the time of the block, whatever takes long in it.
 
         To fetch a large video or to hash it can take longer than a lease, and tells no progress.
         """
+        renewal = (
+            "UPDATE videos SET lease_until = :lease "
+            "WHERE name = :name AND job = :job AND owner = :owner"
+        )
+        with self._repeated(renewal, asdict(claim)):
+            yield
+
+    @contextmanager
+    def _repeated(self, renewal: str, values: dict[str, str]) -> Iterator[None]:
+        """Renew a lease again and again on a thread, for the time of the block."""
         ended = threading.Event()
 
         def renew() -> None:
             while not ended.wait(LEASE_S / _RENEWALS):
                 # What cannot be written now can be the next time; else the lease runs out.
                 with suppress(OutputError), self._transaction() as database:
-                    database.execute(
-                        "UPDATE videos SET lease_until = ? WHERE name = ? AND owner = ?",
-                        (time.time() + LEASE_S, name, owner),
-                    )
+                    database.execute(renewal, {"lease": time.time() + LEASE_S, **values})
 
         renewing = threading.Thread(target=renew, name="lease", daemon=True)
         renewing.start()
@@ -287,68 +273,70 @@ class Ledger:
             ended.set()
             renewing.join()
 
-    def progress(self, name: str, owner: str, done: int, total: int) -> None:
+    def progress(self, claim: Claim, done: int, total: int) -> None:
         """Renew the lease of a video, and say how far it is.
 
         Raises:
             LeaseLostError: another process has taken over the video.
         """
         now = time.time()
+        values = {"lease": now + LEASE_S, "now": now, "done": done, "total": total}
         with self._transaction() as database:
             changed = database.execute(
-                "UPDATE videos SET lease_until = ?, updated_at = ?, frames_done = ?, "
-                "frames_total = ?, started_frames = CASE WHEN started_frames < 0 THEN ? ELSE "
-                "started_frames END WHERE name = ? AND owner = ?",
-                (now + LEASE_S, now, done, total, done, name, owner),
+                "UPDATE videos SET lease_until = :lease, updated_at = :now, frames_done = :done, "
+                "frames_total = :total, started_frames = CASE WHEN started_frames < 0 THEN :done "
+                "ELSE started_frames END WHERE name = :name AND job = :job AND owner = :owner",
+                {**values, **asdict(claim)},
             ).rowcount
         if not changed:
-            raise LeaseLostError(f"{name} is annotated by another process now; left to it")
+            raise LeaseLostError(f"{claim.name} is annotated by another process now; left to it")
 
-    def settle(self, name: str, owner: str, state: EntryState, reason: str | None = None) -> None:
+    def settle(self, claim: Claim, state: EntryState, reason: str | None = None) -> None:
         """Give a video back, and say how it ended."""
+        values = {"state": state.value, "reason": reason, "now": time.time()}
         with self._transaction() as database:
             database.execute(
-                "UPDATE videos SET state = ?, reason = ?, owner = NULL, lease_until = NULL, "
-                "updated_at = ? WHERE name = ? AND owner = ?",
-                (state.value, reason, time.time(), name, owner),
+                "UPDATE videos SET state = :state, reason = :reason, owner = NULL, "
+                "lease_until = NULL, updated_at = :now "
+                "WHERE name = :name AND job = :job AND owner = :owner",
+                {**values, **asdict(claim)},
             )
 
-    def fail(self, name: str, owner: str, reason: str, most: int | None) -> None:
+    def fail(self, claim: Claim, reason: str, most: int | None) -> None:
         """Give a video back that failed; put it aside if it has done so `most` times."""
+        values = {
+            "reason": reason,
+            "now": time.time(),
+            "most": math.inf if most is None else most,
+            "aside": EntryState.ASIDE.value,
+            "failed": EntryState.FAILED.value,
+        }
         with self._transaction() as database:
             database.execute(
-                "UPDATE videos SET failures = failures + 1, reason = ?, owner = NULL, "
-                "lease_until = NULL, updated_at = ?, "
-                "state = CASE WHEN failures + 1 >= ? THEN ? ELSE ? END "
-                "WHERE name = ? AND owner = ?",
-                (
-                    reason,
-                    time.time(),
-                    math.inf if most is None else most,
-                    EntryState.ASIDE.value,
-                    EntryState.FAILED.value,
-                    name,
-                    owner,
-                ),
+                "UPDATE videos SET failures = failures + 1, reason = :reason, owner = NULL, "
+                "lease_until = NULL, updated_at = :now, "
+                "state = CASE WHEN failures + 1 >= :most THEN :aside ELSE :failed END "
+                "WHERE name = :name AND job = :job AND owner = :owner",
+                {**values, **asdict(claim)},
             )
 
     def refuse(self, name: str, reason: str) -> bool:
-        """Say that a video cannot be annotated; returns whether that is new."""
+        """Say that a video that nobody annotates cannot be; returns whether that is new."""
         with self._transaction() as database:
             changed = database.execute(
                 "UPDATE videos SET state = ?, reason = ?, updated_at = ? "
-                "WHERE name = ? AND reason IS NOT ?",
+                "WHERE name = ? AND reason IS NOT ? AND owner IS NULL",
                 (EntryState.FAILED.value, reason, time.time(), name, reason),
             ).rowcount
         return changed > 0
 
-    def give_up(self, name: str, reason: str) -> None:
+    def give_up(self, entry: Entry, reason: str) -> None:
         """Say that a video failed whose process is gone."""
         with self._transaction() as database:
             database.execute(
                 "UPDATE videos SET state = ?, reason = ?, owner = NULL, lease_until = NULL "
-                "WHERE name = ?",
-                (EntryState.FAILED.value, reason, name),
+                "WHERE name = ? AND job = ? AND owner IS ?",
+                (EntryState.FAILED.value, reason, entry.name, entry.job, entry.owner),
             )
 
 
@@ -356,8 +344,8 @@ def _entry(row: sqlite3.Row) -> Entry:
     return Entry(**{**dict(row), "state": EntryState(row["state"])})
 
 
-def _is_known(video: FoundVideo, job: str, row: sqlite3.Row | None) -> bool:
-    if row is None:
+def _is_known(video: FoundVideo, job: str, entry: Entry | None) -> bool:
+    if entry is None:
         return False
-    known = (row["address"], row["size"], row["modified"], row["job"])
+    known = (entry.address, entry.size, entry.modified, entry.job)
     return known == (video.address, video.size, video.modified, job)

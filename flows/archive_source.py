@@ -47,6 +47,11 @@ class FoundVideo:
     problem: str | None = None
 
 
+def source_place(source: str) -> str:
+    """Return what a source is called from wherever a command is started."""
+    return source if "://" in source else str(Path(source).absolute())
+
+
 def find_videos(source: str) -> list[FoundVideo]:
     """Find the videos of an archive, in natural order.
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from flows.archive_ledger import FOLDER, this_process
+from flows.archive_entry import this_process
+from flows.archive_ledger import FOLDER
 
 LOG = "log.jsonl"
 

@@ -16,7 +16,8 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from flows.annotate_archive import ArchiveJob, annotate_archive, flow_parameters
+from flows.annotate_archive import annotate_archive
+from flows.archive_job import ArchiveJob, flow_parameters
 from flows.prefect_server import prefect_api
 from flows.stopping import on_stop_signals
 from pipeline.errors import UsageError

@@ -15,9 +15,12 @@ import pytest
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 
-from flows.annotate_archive import ArchiveJob, _Deaths, _waited_for_new
+from flows.annotate_archive import _Deaths, _waited_for_new
+from flows.archive_commands import _announced
 from flows.archive_copies import _fetch
-from flows.archive_ledger import Entry, EntryState, Ledger
+from flows.archive_entry import Entry, EntryState
+from flows.archive_job import ArchiveJob
+from flows.archive_ledger import Ledger
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
@@ -166,7 +169,7 @@ def test_asked_to_stop_it_commits_and_leaves(tmp_path, environment, stop):
 
 def test_what_only_looks_for_new_videos_loads_no_networks():
     code = (
-        "import sys; from flows.annotate_archive import job_key; import flows.schedule; "
+        "import sys; from flows.archive_job import job_key; import flows.schedule; "
         "from flows.settings import AnnotateSettings; job_key(AnnotateSettings()); "
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
@@ -189,6 +192,17 @@ def test_wrong_words_are_one_sentence(tmp_path, scopeline):
     code, _, error = scopeline("archive", tmp_path, "--out", tmp_path, *options)
     assert code == 2
     assert "--steady has no effect with --policy first-frame" in error
+
+
+def test_a_second_command_with_other_settings_is_refused(tmp_path, scopeline):
+    draw_video(tmp_path / "in" / "op.mp4", 2)
+    job = ArchiveJob(source=str(tmp_path / "in"), out=tmp_path / "out", settings=AnnotateSettings())
+    for command, *options in (("archive",), ("serve", "--every", "1d")):
+        with _announced(job):
+            code, _, error = scopeline(command, job.source, "--out", job.out, *options, *SETTINGS)
+        assert code == 2
+        assert f"another command annotates {job.source} into {job.out} with other" in error
+        assert error.count("\n") == 1
 
 
 def test_an_archive_without_a_video_says_what_a_video_is(tmp_path, environment):

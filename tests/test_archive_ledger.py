@@ -3,16 +3,20 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from flows import archive_ledger
-from flows.annotate_archive import ArchiveJob, annotate_entry
-from flows.archive_ledger import EntryState, LeaseLostError, Ledger, this_process
+from flows.annotate_archive import _summary
+from flows.archive_entry import Claim, EntryState, this_process
+from flows.archive_job import ArchiveJob
+from flows.archive_ledger import LeaseLostError, Ledger
 from flows.archive_source import FoundVideo, find_videos
+from flows.archive_video import annotate_entry
 from flows.settings import AnnotateSettings
-from pipeline.errors import OutputError, SetTakenError
+from pipeline.errors import OutputError, SetTakenError, UsageError
 from tests.small_data import draw_video
 
 ELSEWHERE = "another-machine/7/1.00"
@@ -20,6 +24,10 @@ ELSEWHERE = "another-machine/7/1.00"
 
 def video(name="op1", size=5, modified="1"):
     return FoundVideo(name=name, address=f"/in/{name}.mp4", size=size, modified=modified)
+
+
+def claim(name="op1", owner=ELSEWHERE, job="job"):
+    return Claim(name=name, job=job, owner=owner)
 
 
 @pytest.fixture
@@ -33,35 +41,37 @@ def states(ledger):
 
 def test_a_video_is_taken_by_one_process_alone(ledger):
     ledger.look([video()], "job")
-    assert ledger.claim("op1", ELSEWHERE) is not None
-    assert ledger.claim("op1", this_process()) is None
-    ledger.settle("op1", ELSEWHERE, EntryState.DONE)
+    assert ledger.claim(claim("op1")) is not None
+    assert ledger.claim(claim("op1", this_process())) is None
+    ledger.settle(claim("op1"), EntryState.DONE)
     assert states(ledger) == {"op1": EntryState.DONE}
-    assert ledger.claim("op1", this_process()) is None
+    assert ledger.claim(claim("op1", this_process())) is None
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(ledger):
     ledger.look([video()], "job")
     code = (
         "import sys; from pathlib import Path; "
-        "from flows.archive_ledger import Ledger, this_process; "
-        f"Ledger(Path({str(ledger.path.parent.parent)!r})).claim('op1', this_process())"
+        "from flows.archive_entry import Claim, this_process; "
+        "from flows.archive_ledger import Ledger; "
+        f"Ledger(Path({str(ledger.path.parent.parent)!r})).claim("
+        "Claim(name='op1', job='job', owner=this_process()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     (entry,) = ledger.entries()
     assert entry.state is EntryState.RUNNING
     assert not entry.is_held
-    assert ledger.claim("op1", this_process()) is not None
+    assert ledger.claim(claim("op1", this_process())) is not None
 
 
 def test_the_lease_of_another_machine_runs_out(ledger, monkeypatch):
     ledger.look([video()], "job")
-    ledger.claim("op1", ELSEWHERE)
+    ledger.claim(claim("op1"))
     monkeypatch.setattr(archive_ledger.time, "time", lambda: 1e6 + time.monotonic() + 2e9)
-    assert ledger.claim("op1", this_process()) is not None
+    assert ledger.claim(claim("op1", this_process())) is not None
     with pytest.raises(LeaseLostError, match="op1"):
-        ledger.progress("op1", ELSEWHERE, 8, 100)
-    ledger.settle("op1", ELSEWHERE, EntryState.DONE)
+        ledger.progress(claim("op1"), 8, 100)
+    ledger.settle(claim("op1"), EntryState.DONE)
     assert states(ledger) == {"op1": EntryState.RUNNING}
 
 
@@ -76,21 +86,20 @@ def test_a_set_that_its_first_process_still_holds_is_waited_for(tmp_path, monkey
     def taken(*_):
         raise SetTakenError("op1.annset is being written by another process")
 
-    monkeypatch.setattr("flows.annotate_archive._annotate", taken)
-    monkeypatch.setattr("flows.annotate_archive._POLL_S", 0)
-    assert annotate_entry.fn(job, "op1") == EntryState.WAITING
+    monkeypatch.setattr("flows.archive_video._annotate", taken)
+    monkeypatch.setattr("flows.archive_video._POLL_S", 0)
+    assert annotate_entry.fn(job, "op1", "job") == EntryState.WAITING
     (entry,) = ledger.entries()
     assert (entry.state, entry.owner, entry.failures) == (EntryState.WAITING, None, 0)
 
 
 def test_a_lease_is_renewed_with_the_progress(ledger, monkeypatch):
     ledger.look([video()], "job")
-    owner = this_process()
-    ledger.claim("op1", owner)
+    ledger.claim(claim("op1", this_process()))
     before = ledger.entries()[0].lease_until
     later = time.time() + 60
     monkeypatch.setattr(archive_ledger.time, "time", lambda: later)
-    ledger.progress("op1", owner, 8, 100)
+    ledger.progress(claim("op1", this_process()), 8, 100)
     (entry,) = ledger.entries()
     assert entry.lease_until > before + 50
     assert (entry.frames_done, entry.frames_total) == (8, 100)
@@ -99,9 +108,9 @@ def test_a_lease_is_renewed_with_the_progress(ledger, monkeypatch):
 def test_a_lease_lasts_as_long_as_the_work_on_its_video(ledger, monkeypatch):
     monkeypatch.setattr(archive_ledger, "LEASE_S", 0.5)
     ledger.look([video(), video("op2")], "job")
-    ledger.claim("op1", ELSEWHERE)
-    ledger.claim("op2", ELSEWHERE)
-    with ledger.kept("op1", ELSEWHERE):
+    ledger.claim(claim("op1"))
+    ledger.claim(claim("op2"))
+    with ledger.kept(claim("op1")):
         # To fetch or to hash a large video tells no progress.
         time.sleep(0.8)
         assert [entry.is_held for entry in ledger.entries()] == [True, False]
@@ -112,16 +121,16 @@ def test_a_lease_lasts_as_long_as_the_work_on_its_video(ledger, monkeypatch):
 def test_a_lost_lease_is_not_renewed(ledger, monkeypatch):
     monkeypatch.setattr(archive_ledger, "LEASE_S", 0.1)
     ledger.look([video()], "job")
-    ledger.claim("op1", ELSEWHERE)
-    with ledger.kept("op1", this_process()):
+    ledger.claim(claim("op1"))
+    with ledger.kept(claim("op1", this_process())):
         time.sleep(0.3)
     assert not ledger.entries()[0].is_held
 
 
 def test_a_video_that_changes_waits_again(ledger):
     ledger.look([video()], "job")
-    ledger.claim("op1", this_process())
-    ledger.settle("op1", this_process(), EntryState.FAILED, "broken")
+    ledger.claim(claim("op1", this_process()))
+    ledger.settle(claim("op1", this_process()), EntryState.FAILED, "broken")
     (entry,) = ledger.look([video()], "job")
     assert (entry.state, entry.reason, entry.tries) == (EntryState.FAILED, "broken", 1)
     since = entry.unchanged_since
@@ -134,15 +143,15 @@ def test_a_video_that_changes_waits_again(ledger):
 def test_a_video_that_fails_again_and_again_is_put_aside(ledger):
     ledger.look([video()], "job")
     for failures, state in ((1, EntryState.FAILED), (2, EntryState.ASIDE)):
-        ledger.claim("op1", this_process())
-        ledger.fail("op1", this_process(), "broken", 2)
+        ledger.claim(claim("op1", this_process()))
+        ledger.fail(claim("op1", this_process()), "broken", 2)
         (entry,) = ledger.entries()
         assert (entry.state, entry.reason, entry.failures) == (state, "broken", failures)
         assert entry.owner is None
-    assert ledger.claim("op1", this_process()) is None
-    ledger.reopen(["op1"])
-    ledger.claim("op1", this_process())
-    ledger.fail("op1", this_process(), "broken", None)
+    assert ledger.claim(claim("op1", this_process())) is None
+    ledger.reopen(ledger.entries())
+    ledger.claim(claim("op1", this_process()))
+    ledger.fail(claim("op1", this_process()), "broken", None)
     assert states(ledger) == {"op1": EntryState.FAILED}
 
 
@@ -173,7 +182,7 @@ def test_what_cannot_be_annotated_has_failed_until_it_changes(ledger):
 
 def test_a_clock_that_is_set_does_not_end_a_process(ledger, monkeypatch):
     ledger.look([video()], "job")
-    ledger.claim("op1", this_process())
+    ledger.claim(claim("op1", this_process()))
     monkeypatch.setattr(psutil.Process, "create_time", lambda process: 5.0)
     (entry,) = ledger.entries()
     assert entry.is_held
@@ -184,3 +193,61 @@ def test_a_ledger_that_cannot_be_written_is_one_sentence(ledger):
         file.write_bytes(b"no database" * 100)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged .*remove it"):
         ledger.look([video()], "job")
+
+
+def test_another_job_leaves_alone_what_a_process_annotates(ledger):
+    ledger.look([video(), video("op2")], "job")
+    ours = claim("op1", this_process())
+    ledger.claim(ours)
+    before = ledger.entries()
+    with pytest.raises(UsageError, match=r"annotates op1 into .* with other settings .*--out"):
+        ledger.look([video(), video("op2")], "other job")
+    assert ledger.entries() == before
+    # The same job may look; a file that has changed meanwhile waits for the next look.
+    assert ledger.look([video(size=6), video("op2")], "job") == before
+    ledger.settle(ours, EntryState.DONE)
+    assert ledger.look([video(size=6)], "job")[0].state is EntryState.WAITING
+
+
+def test_a_video_of_another_job_is_neither_taken_nor_given_back(ledger):
+    ledger.look([video()], "job")
+    ours = claim("op1", this_process())
+    lost = claim("op1", this_process(), "other job")
+    assert ledger.claim(lost) is None
+    ledger.claim(ours)
+    ledger.settle(lost, EntryState.DONE)
+    ledger.fail(lost, "broken", 1)
+    with pytest.raises(LeaseLostError):
+        ledger.progress(lost, 8, 100)
+    (entry,) = ledger.entries()
+    assert (entry.state, entry.job, entry.failures) == (EntryState.RUNNING, "job", 0)
+    ledger.settle(ours, EntryState.WAITING)
+    ledger.give_up(replace(entry, job="other job"), "killed")
+    assert states(ledger) == {"op1": EntryState.WAITING}
+
+
+def test_a_source_has_commands_of_one_job_for_as_long_as_they_live(ledger):
+    with ledger.announced("/in", "settings", this_process()):
+        with (
+            pytest.raises(UsageError, match="another command annotates /in into"),
+            ledger.announced("/in", "other settings", ELSEWHERE),
+        ):
+            pass
+        with ledger.announced("/in", "settings", ELSEWHERE):
+            pass
+        with ledger.announced("/in/2026", "other settings", ELSEWHERE):
+            pass
+    dead = this_process().rpartition("/")[0] + "/before"
+    with (
+        ledger.announced("/in", "settings", dead),
+        ledger.announced("/in", "other settings", this_process()),
+    ):
+        pass
+
+
+def test_what_another_command_has_taken_over_is_named(ledger):
+    ledger.look([video(), video("op2")], "job")
+    ledger.look([video("op2")], "other job")
+    summary = _summary(ledger.entries(), [], "job")
+    assert summary.waiting == ("op1",)
+    assert "/in/op2.mp4 is another command's by now" in summary.failed["op2"]

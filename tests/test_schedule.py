@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from flows.archive_ledger import EntryState, Ledger
+from flows.archive_entry import EntryState
+from flows.archive_ledger import Ledger
 from flows.schedule import Schedule, parse_schedule
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
