@@ -160,17 +160,25 @@ def _is_done(job: ArchiveJob, entry: Entry) -> bool:
     return entry.state is EntryState.DONE and _has_set(job, entry)
 
 
+def _is_freed(entry: Entry) -> bool:
+    return entry.blocked_by is not None and not Path(entry.blocked_by).exists()
+
+
 def _has_set(job: ArchiveJob, entry: Entry) -> bool:
     return (set_path(job.out, entry.name) / "manifest.json").is_file()
 
 
 def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:
-    """Return the videos to annotate now: settled, and neither done nor put aside."""
+    """Return the videos to annotate now: settled, and neither done nor put aside.
+
+    One that was put aside is tried again once what lay in its set's place is gone: somebody has
+    removed it for that.
+    """
     pending = [
         entry
         for entry in entries
         if not _is_done(job, entry)
-        and (entry.state is not EntryState.ASIDE or job.tries is None)
+        and (entry.state is not EntryState.ASIDE or job.tries is None or _is_freed(entry))
         and _is_settled(job, entry)
     ]
     ledger.reopen([entry for entry in pending if not _is_open(entry)])

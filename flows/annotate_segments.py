@@ -10,8 +10,9 @@ from prefect import flow, task
 from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
 from flows.settings import BATCH_FRAMES
+from flows.standing_sets import set_to_keep
 from flows.stopping import busy, passing_signals_on
-from flows.video_job import VideoJob, annotate_job, manifest_of, set_to_keep
+from flows.video_job import VideoJob, annotate_job, manifest_of
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.errors import UsageError

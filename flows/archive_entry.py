@@ -44,6 +44,7 @@ class Entry:
         updated_at: when it last said how far it is.
         owner: the process that annotates it.
         lease_until: when that process must have been heard of again.
+        blocked_by: what lay in its set's place when it failed.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Entry:
     updated_at: float | None
     owner: str | None
     lease_until: float | None
+    blocked_by: str | None = None
 
     @property
     def is_held(self) -> bool:

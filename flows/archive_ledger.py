@@ -42,6 +42,8 @@ CREATE TABLE IF NOT EXISTS videos (
     lease_until REAL
 )
 """
+# What earlier versions did not note.
+_LATER_COLUMNS = {"blocked_by": "TEXT"}
 _COMMANDS = """
 CREATE TABLE IF NOT EXISTS commands (
     owner TEXT NOT NULL,
@@ -76,6 +78,9 @@ class Ledger:
         with self._transaction() as database:
             database.execute(_VIDEOS)
             database.execute(_COMMANDS)
+            known = {row["name"] for row in database.execute("PRAGMA table_info(videos)")}
+            for name in _LATER_COLUMNS.keys() - known:
+                database.execute(f"ALTER TABLE videos ADD COLUMN {name} {_LATER_COLUMNS[name]}")
 
     @staticmethod
     def exists(dest: Path) -> bool:
@@ -145,7 +150,7 @@ class Ledger:
                 "address = excluded.address, size = excluded.size, modified = excluded.modified, "
                 "unchanged_since = excluded.unchanged_since, job = excluded.job, "
                 "state = excluded.state, reason = NULL, tries = 0, failures = 0, frames_done = 0, "
-                "frames_total = 0, owner = NULL, lease_until = NULL",
+                "frames_total = 0, owner = NULL, lease_until = NULL, blocked_by = NULL",
                 [
                     (
                         video.name,
@@ -302,19 +307,29 @@ class Ledger:
                 {**values, **asdict(claim)},
             )
 
-    def fail(self, claim: Claim, reason: str, most: int | None) -> None:
-        """Give a video back that failed; put it aside if it has done so `most` times."""
+    def fail(
+        self, claim: Claim, reason: str, most: int | None, blocked_by: Path | None = None
+    ) -> None:
+        """Give a video back that failed.
+
+        Args:
+            claim: what failed.
+            reason: why.
+            most: it is put aside if it has failed so often; None lets it be tried again.
+            blocked_by: what lies in its set's place.
+        """
         values = {
             "reason": reason,
             "now": time.time(),
             "most": math.inf if most is None else most,
             "aside": EntryState.ASIDE.value,
             "failed": EntryState.FAILED.value,
+            "blocked_by": None if blocked_by is None else str(blocked_by),
         }
         with self._transaction() as database:
             database.execute(
                 "UPDATE videos SET failures = failures + 1, reason = :reason, owner = NULL, "
-                "lease_until = NULL, updated_at = :now, "
+                "lease_until = NULL, updated_at = :now, blocked_by = :blocked_by, "
                 "state = CASE WHEN failures + 1 >= :most THEN :aside ELSE :failed END "
                 "WHERE name = :name AND job = :job AND owner = :owner",
                 {**values, **asdict(claim)},

@@ -62,7 +62,8 @@ def annotate_entry(job: ArchiveJob, name: str, key: str) -> str:
         known = isinstance(error, ScopelineError)
         reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
         if is_for_good(error) or task_run.run_count > len(RETRY_DELAYS_S):
-            ledger.fail(claim, reason, job.tries)
+            target = set_path(job.out, name)
+            ledger.fail(claim, reason, job.tries, target if target.exists() else None)
             log.add("failed", name, reason=reason)
         else:
             ledger.settle(claim, EntryState.WAITING, reason)
@@ -76,6 +77,7 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, clai
     # Workers load models; the process that starts them, or finds that nothing is new, does not.
     import torch
 
+    from flows.standing_sets import Outdated
     from flows.video_job import VideoJob, annotate_job
 
     told, logged = 0.0, time.monotonic()
@@ -95,7 +97,13 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, clai
     with busy() as should_stop, local_copy(entry, job.out) as video:
         target = set_path(job.out, entry.name)
         annotated = annotate_job(
-            VideoJob(video=video, out=target.parent, settings=job.settings, address=entry.address),
+            VideoJob(
+                video=video,
+                out=target.parent,
+                settings=job.settings,
+                address=entry.address,
+                outdated=Outdated.REPLACED,
+            ),
             on_frame=tell,
             should_stop=should_stop,
             counters=counters,

@@ -9,7 +9,8 @@ from typing import Any
 
 from flows.job_identity import describe_tracker
 from flows.models import choose_device, open_tracker
-from flows.video_job import set_path_of, set_to_keep
+from flows.standing_sets import set_to_keep
+from flows.video_job import set_path_of
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest

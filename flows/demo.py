@@ -26,7 +26,8 @@ def main() -> None:
 def remove_outdated(video: Path, out: Path) -> None:
     """Remove the demo that other models or settings have made, such as an earlier version's."""
     from flows.settings import AnnotateSettings
-    from flows.video_job import VideoJob, manifest_of, set_to_keep
+    from flows.standing_sets import set_to_keep
+    from flows.video_job import VideoJob, manifest_of
     from pipeline.errors import OutputError
     from pipeline.frames import open_video
     from pipeline.set_folders import remove_set

@@ -10,6 +10,7 @@ from typing import Any
 from flows.job_identity import job_identity, labels_of
 from flows.settings import BATCH_FRAMES, AnnotateSettings
 from flows.stage_counters import StageCounters
+from flows.standing_sets import Outdated, make_way, set_to_keep, set_to_keep_or_replace
 from pipeline.annotate import AnnotationLoop
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import (
@@ -19,12 +20,12 @@ from pipeline.annotation_set_writer import (
     resumable_state,
     tidy,
 )
-from pipeline.errors import InputError, SetOfAnotherJobError
+from pipeline.errors import InputError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.records import FrameBatch
 from pipeline.segments import Segment
-from pipeline.set_folders import remove_set, require_replaceable
+from pipeline.set_folders import remove_set
 
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 
@@ -41,6 +42,7 @@ class VideoJob:
             begin anew.
         segment: the part of the video that is annotated, if it is not the whole.
         address: where the video is for good, if `video` is a copy that goes again.
+        outdated: what becomes of a set of what the video's file held before.
     """
 
     video: Path
@@ -49,6 +51,7 @@ class VideoJob:
     resume: bool = True
     segment: Segment | None = None
     address: str | None = None
+    outdated: Outdated = Outdated.REFUSED
 
     @property
     def set_path(self) -> Path:
@@ -60,60 +63,6 @@ def set_path_of(video: Path, out: Path) -> Path:
     """Return where the set of a video file or a folder of frames is written."""
     name = video.resolve().name if video.is_dir() else video.stem
     return out / f"{name}{SUFFIX}"
-
-
-def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSet | None:
-    """Return the set of the very same job in a place, finished or not.
-
-    Args:
-        path: where the set is.
-        manifest: of the job.
-        resume: whether the set is kept at all; otherwise one that is there is to be replaced.
-
-    Raises:
-        InputError: what is there cannot be read.
-        SetOfAnotherJobError: there is a set of another job, which is to be kept.
-        OutputError: there is something else, which is no set.
-    """
-    if not resume:
-        require_replaceable(path)
-        return None
-    if not path.exists():
-        return None
-    existing = AnnotationSet(path)
-    known = existing.manifest
-    same_video = known.video.sha256 == manifest.video.sha256
-    if same_video and known.settings == manifest.settings and _same_models(known, manifest):
-        return existing
-    kind = "a finished" if existing.is_complete else "an unfinished"
-    difference = "of another video"
-    if same_video:
-        difference = f"with other settings or models ({_first_difference(known, manifest)})"
-    raise SetOfAnotherJobError(
-        f"{path} is {kind} set {difference}; choose another --out, or remove it, as --no-resume "
-        "does, to annotate anew"
-    )
-
-
-def _same_models(known: Manifest, wanted: Manifest) -> bool:
-    """Return whether two manifests name the same models, by what both of them note."""
-    if known.models.keys() != wanted.models.keys():
-        return False
-    pairs = [(known.models[role], wanted.models[role]) for role in known.models]
-    return all({**there, **here} == {**here, **there} for there, here in pairs)
-
-
-def _first_difference(known: Manifest, wanted: Manifest) -> str:
-    """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
-    there = {**known.settings, **known.models}
-    here = {**wanted.settings, **wanted.models}
-    for name in sorted(there.keys() | here.keys()):
-        if there.get(name) != here.get(name):
-            pair = [values.get(name) for values in (there, here)]
-            if any(isinstance(value, dict) for value in pair):
-                return f"another {name}"
-            return f"{name} is {pair[0]} there, {pair[1]} here"
-    return "none that is known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +119,10 @@ def annotating(
     if job.address is not None:
         place = manifest.video.model_copy(update={"path": job.address})
         manifest = manifest.model_copy(update={"video": place})
-    existing = set_to_keep(job.set_path, manifest, resume=job.resume)
+    if job.outdated is Outdated.REPLACED:
+        existing = set_to_keep_or_replace(job.set_path, manifest)
+    else:
+        existing = set_to_keep(job.set_path, manifest, resume=job.resume)
     if existing is not None and existing.is_complete:
         tidy(existing)
         return
@@ -196,8 +148,10 @@ def annotating(
             on_frame(start + done, min(end, video.info.frame_count))
 
     stop = should_stop or (lambda: False)
-    if not job.resume:
-        # Only now that nothing else can be wrong with the job.
+    # Only now that nothing else can be wrong with the job.
+    if job.outdated is Outdated.REPLACED:
+        make_way(job.set_path, manifest)
+    elif not job.resume:
         remove_set(job.set_path)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         for batch in _write(loop, batches, writer, stop, report, counters or StageCounters()):

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+from itertools import chain, count
 from pathlib import Path
 
 from pipeline.annotation_rows import SCHEMAS
@@ -58,6 +59,34 @@ def remove_set(path: Path) -> None:
             shutil.rmtree(removed)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def move_aside(path: Path) -> Path:
+    """Give a set a name that says of which content it was, and leave its place free.
+
+    Args:
+        path: the set, `NAME.annset`.
+
+    Returns:
+        Where it is now: `NAME.annset.old-` and the beginning of its video's hash, with a number
+        where that is taken.
+
+    Raises:
+        InputError: it is no set that can be read.
+        OutputError: it cannot be moved.
+    """
+    name = f"{path.name}.old-{AnnotationSet(path).manifest.video.sha256[:8]}"
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    place = next(path.with_name(each) for each in names if not path.with_name(each).exists())
+    try:
+        lock = take_for_writing(path)
+        try:
+            path.rename(place)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return place
 
 
 def take_for_writing(folder: Path) -> int:

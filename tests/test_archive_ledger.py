@@ -251,3 +251,11 @@ def test_what_another_command_has_taken_over_is_named(ledger):
     summary = _summary(ledger.entries(), [], "job")
     assert summary.waiting == ("op1",)
     assert "/in/op2.mp4 is another command's by now" in summary.failed["op2"]
+
+
+def test_a_ledger_of_an_earlier_version_is_read(ledger):
+    ledger.look([video()], "job")
+    with ledger._transaction() as database:
+        database.execute("ALTER TABLE videos DROP COLUMN blocked_by")
+    (entry,) = Ledger(ledger.path.parent.parent).entries()
+    assert (entry.name, entry.blocked_by) == ("op1", None)

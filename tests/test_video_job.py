@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from flows.settings import AnnotateSettings
-from flows.video_job import VideoJob, annotate_job, set_to_keep
+from flows.standing_sets import set_to_keep
+from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, AnnotationStoppedError, new_manifest

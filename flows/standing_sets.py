@@ -1,0 +1,144 @@
+"""The set that stands in a job's place: kept, refused, or out of the way of the next."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import InputError, SetOfAnotherJobError
+from pipeline.manifest import Manifest
+from pipeline.set_folders import move_aside, remove_set, require_replaceable
+
+
+class Outdated(StrEnum):
+    """What becomes of a set in a job's place whose video held something else when it was made."""
+
+    REFUSED = "refused"
+    REPLACED = "replaced"
+
+
+def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSet | None:
+    """Return the set of the very same job in a place, finished or not.
+
+    Args:
+        path: where the set is.
+        manifest: of the job.
+        resume: whether the set is kept at all; otherwise one that is there is to be replaced.
+
+    Raises:
+        InputError: what is there cannot be read.
+        SetOfAnotherJobError: there is a set of another job, which is to be kept.
+        OutputError: there is something else, which is no set.
+    """
+    if not resume:
+        require_replaceable(path)
+        return None
+    if not path.exists():
+        return None
+    existing = AnnotationSet(path)
+    if _is_of_the_job(existing.manifest, manifest):
+        return existing
+    raise SetOfAnotherJobError(
+        f"{_difference(existing, manifest)}; choose another --out, or remove it, as --no-resume "
+        "does, to annotate anew"
+    )
+
+
+def set_to_keep_or_replace(path: Path, manifest: Manifest) -> AnnotationSet | None:
+    """Return the set of the very same job in a place; None if there is none or an outdated one.
+
+    Args:
+        path: where the set is.
+        manifest: of the job.
+
+    Raises:
+        SetOfAnotherJobError: there is a set with other settings, or of another video that is still
+            there, or something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        existing = AnnotationSet(path)
+    except InputError as error:
+        raise SetOfAnotherJobError(
+            f"{path} is no set that can be read; move it away, and the video is annotated"
+        ) from error
+    known = existing.manifest
+    if _is_of_the_job(known, manifest):
+        return existing
+    if known.video.sha256 == manifest.video.sha256:
+        raise SetOfAnotherJobError(
+            f"{_difference(existing, manifest)}; choose another --out, or move it away to annotate "
+            "anew"
+        )
+    if _is_of_another_file(known.video.path, manifest.video.path):
+        raise SetOfAnotherJobError(
+            f"{_difference(existing, manifest)}, {known.video.path}; choose another --out, or "
+            "rename one of the two"
+        )
+    return None
+
+
+def make_way(path: Path, manifest: Manifest) -> None:
+    """Free a job's place of a set that `set_to_keep_or_replace` takes for outdated.
+
+    One that is finished may be wanted, and is kept under another name.
+
+    Raises:
+        OutputError: it cannot be moved or removed, or another process writes it.
+    """
+    if not path.exists():
+        return
+    existing = AnnotationSet(path)
+    if existing.manifest.video.sha256 == manifest.video.sha256:
+        return
+    if existing.is_complete:
+        move_aside(path)
+    else:
+        remove_set(path)
+
+
+def _is_of_another_file(known: str, wanted: str) -> bool:
+    """Return whether a set's video lies elsewhere, and not only as it was before.
+
+    Two archives may have a video of one name, and each would replace the other's at every look. Of
+    a store it is not known whether a video under another address is still there.
+    """
+    if "://" in known or "://" in wanted:
+        return known != wanted
+    return Path(known).resolve() != Path(wanted).resolve() and Path(known).exists()
+
+
+def _is_of_the_job(known: Manifest, wanted: Manifest) -> bool:
+    same_video = known.video.sha256 == wanted.video.sha256
+    return same_video and known.settings == wanted.settings and _same_models(known, wanted)
+
+
+def _difference(existing: AnnotationSet, wanted: Manifest) -> str:
+    """Say what is not the job's in a set that is in its place."""
+    known = existing.manifest
+    kind = "a finished" if existing.is_complete else "an unfinished"
+    difference = "of another video"
+    if known.video.sha256 == wanted.video.sha256:
+        difference = f"with other settings or models ({_first_difference(known, wanted)})"
+    return f"{existing.path} is {kind} set {difference}"
+
+
+def _same_models(known: Manifest, wanted: Manifest) -> bool:
+    """Return whether two manifests name the same models, by what both of them note."""
+    if known.models.keys() != wanted.models.keys():
+        return False
+    pairs = [(known.models[role], wanted.models[role]) for role in known.models]
+    return all({**there, **here} == {**here, **there} for there, here in pairs)
+
+
+def _first_difference(known: Manifest, wanted: Manifest) -> str:
+    """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
+    there = {**known.settings, **known.models}
+    here = {**wanted.settings, **wanted.models}
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            pair = [values.get(name) for values in (there, here)]
+            if any(isinstance(value, dict) for value in pair):
+                return f"another {name}"
+            return f"{name} is {pair[0]} there, {pair[1]} here"
+    return "none that is known"
