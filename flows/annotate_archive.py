@@ -124,6 +124,7 @@ def _look(job: ArchiveJob, ledger: Ledger, key: str) -> tuple[set[str], list[Ent
     """
     found = find_videos(job.source)
     entries = ledger.look(found, key)
+    ledger.note_gone(source_place(job.source), {video.name for video in found})
     problems = {video.name: video.problem for video in found if video.problem}
     for name, problem in problems.items():
         if ledger.refuse(name, problem):

@@ -274,12 +274,20 @@ def status(
 
     if not Ledger.exists(dest):
         raise InputError(f"{dest} is not the --out of an archive; give that of `scopeline archive`")
-    entries = Ledger(dest).entries()
+    known = Ledger(dest).entries()
+    entries = [entry for entry in known if entry.gone_since is None]
+    gone = [entry.name for entry in known if entry.gone_since is not None]
     if as_json:
-        typer.echo(json.dumps({"videos": [_described(entry) for entry in entries]}, indent=2))
+        described = [_described(entry) for entry in entries]
+        typer.echo(json.dumps({"videos": described, "gone": gone}, indent=2))
         return
     counts = Counter(_state_now(entry) for entry in entries)
     output.print(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if gone:
+        output.print(
+            f"{len(gone)} not annotated and no longer in the source; --json names them",
+            soft_wrap=True,
+        )
     table = Table("video", "state", "frames", "frames/s", "time left")
     shown = [each for each in map(_described, entries) if each["state"] not in ("done", "waiting")]
     for each in shown:
@@ -347,7 +355,7 @@ def _progress(out: Path) -> Iterator[None]:
 
         def show() -> None:
             while not ended.wait(_LOOK_EVERY_S):
-                entries = ledger.entries()
+                entries = [entry for entry in ledger.entries() if entry.gone_since is None]
                 open_states = (EntryState.WAITING, EntryState.RUNNING)
                 done = sum(entry.state not in open_states for entry in entries)
                 running = [entry for entry in entries if entry.is_held]

@@ -45,6 +45,8 @@ class Entry:
         owner: the process that annotates it.
         lease_until: when that process must have been heard of again.
         blocked_by: what lay in its set's place when it failed.
+        source: what was looked at when it was seen last.
+        gone_since: when it was not there any more, without having been annotated.
     """
 
     name: str
@@ -65,6 +67,8 @@ class Entry:
     owner: str | None
     lease_until: float | None
     blocked_by: str | None = None
+    source: str | None = None
+    gone_since: float | None = None
 
     @property
     def is_held(self) -> bool:

@@ -4,7 +4,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS videos (
 )
 """
 # What earlier versions did not note.
-_LATER_COLUMNS = {"blocked_by": "TEXT"}
+_LATER_COLUMNS = {"blocked_by": "TEXT", "source": "TEXT", "gone_since": "REAL"}
 _COMMANDS = """
 CREATE TABLE IF NOT EXISTS commands (
     owner TEXT NOT NULL,
@@ -166,6 +166,33 @@ class Ledger:
             )
         names = {video.name for video in videos}
         return [entry for entry in self.entries() if entry.name in names]
+
+    def note_gone(self, source: str, names: Collection[str]) -> None:
+        """Take note of the videos that a source holds no more and that nobody has annotated.
+
+        Several sources may share a ledger: what another one holds is not missed in this. How a
+        video stood is not forgotten, in case that a disk was away and comes back.
+
+        Args:
+            source: what was looked at.
+            names: the videos that it holds.
+        """
+        with self._transaction() as database:
+            database.executemany(
+                "UPDATE videos SET source = ?, gone_since = NULL "
+                "WHERE name = ? AND (source IS NOT ? OR gone_since IS NOT NULL)",
+                [(source, name, source) for name in names],
+            )
+            rows = database.execute(
+                "SELECT * FROM videos WHERE (source IS NULL OR source = ?) "
+                "AND gone_since IS NULL AND state != ?",
+                (source, EntryState.DONE.value),
+            ).fetchall()
+            missed = [entry for entry in map(_entry, rows) if entry.name not in names]
+            database.executemany(
+                "UPDATE videos SET gone_since = ? WHERE name = ?",
+                [(time.time(), entry.name) for entry in missed if not entry.is_held],
+            )
 
     def _taken(self, what: str) -> UsageError:
         return UsageError(

@@ -1,5 +1,6 @@
 """The ledger of an archive: who annotates what, and what becomes of it."""
 
+import json
 import subprocess
 import sys
 import time
@@ -256,6 +257,45 @@ def test_what_another_command_has_taken_over_is_named(ledger):
 def test_a_ledger_of_an_earlier_version_is_read(ledger):
     ledger.look([video()], "job")
     with ledger._transaction() as database:
-        database.execute("ALTER TABLE videos DROP COLUMN blocked_by")
+        for column in ("blocked_by", "source", "gone_since"):
+            database.execute(f"ALTER TABLE videos DROP COLUMN {column}")
     (entry,) = Ledger(ledger.path.parent.parent).entries()
-    assert (entry.name, entry.blocked_by) == ("op1", None)
+    assert (entry.name, entry.blocked_by, entry.gone_since) == ("op1", None, None)
+
+
+def test_a_video_that_its_source_holds_no_more_is_gone_until_it_comes_back(ledger):
+    videos = {name: video(name) for name in ("done", "failed", "held", "waiting")}
+    ledger.look([*videos.values(), video("elsewhere")], "job")
+    ledger.note_gone("/elsewhere", {"elsewhere"})
+    for name in ("done", "failed", "held"):
+        ledger.claim(claim(name, this_process()))
+    ledger.settle(claim("done", this_process()), EntryState.DONE)
+    ledger.fail(claim("failed", this_process()), "broken", 1)
+
+    def gone():
+        return {entry.name for entry in ledger.entries() if entry.gone_since is not None}
+
+    ledger.note_gone("/in", videos)
+    assert gone() == set()
+    ledger.note_gone("/in", set())
+    assert gone() == {"failed", "waiting"}
+    before = states(ledger)
+    ledger.look(list(videos.values()), "job")
+    ledger.note_gone("/in", videos)
+    assert gone() == set()
+    assert states(ledger) == before
+
+
+def test_status_counts_no_video_that_is_gone(ledger, scopeline):
+    ledger.look([video(), video("op2")], "job")
+    ledger.note_gone("/in", {"op1"})
+    dest = ledger.path.parent.parent
+    code, told, _ = scopeline("status", dest)
+    assert code == 0
+    assert told.split("\n")[:2] == [
+        "1 waiting",
+        "1 not annotated and no longer in the source; --json names them",
+    ]
+    told = json.loads(scopeline("status", dest, "--json")[1])
+    assert [each["name"] for each in told["videos"]] == ["op1"]
+    assert told["gone"] == ["op2"]
