@@ -13,10 +13,12 @@ def main() -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     from flows.annotate_video import annotate_video
+    from flows.prefect_server import prefect_api
 
     out = REPOSITORY / "demo"
     remove_outdated(CLIP, out)
-    result = annotate_video(CLIP, out)
+    with prefect_api():
+        result = annotate_video(CLIP, out)
     print(f"\nannotation set: {result['set']}")
     print(f"overlay video:  {result['overlay']}")
     print(f"report:         {result['report']}")

@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -19,26 +21,55 @@ from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_HOME,
     PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED,
+    PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED,
     PREFECT_UI_ENABLED,
     temporary_settings,
 )
+from prefect.settings.legacy import Setting
 
+from flows.complaints import debugging
 from pipeline.errors import OutputError
 
 SERVER_PROCESS = "prefect-server"
 _API_URL = "PREFECT_API_URL"
 _START_TIMEOUT_S = 120.0
 _DELIVERY_TIMEOUT_S = 30.0
-_NO_START = "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs"
+_NO_START = (
+    "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs, or run "
+    "again with --debug to see why"
+)
+# Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
+_ALWAYS: dict[Setting, Any] = {
+    PREFECT_UI_ENABLED: False,
+    PREFECT_SERVER_ANALYTICS_ENABLED: False,
+}
+# The database is that of all servers of this user: one that was only started to be reported to
+# would plan the looks of another command's schedule, and declare late, one by one and again and
+# again, those that nobody is there to begin. SQLite has one writer, and the flows wait for it.
+_WITHOUT_SCHEDULES: dict[Setting, Any] = {
+    PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: False,
+    PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: False,
+}
+
+
+class ServerRole(StrEnum):
+    """What a server of this process' own does: hear of flows, or plan them as well."""
+
+    LISTENS = "listens"
+    SCHEDULES = "schedules"
 
 
 @contextmanager
-def prefect_api() -> Iterator[None]:
+def prefect_api(role: ServerRole = ServerRole.LISTENS) -> Iterator[None]:
     """Make sure of a Prefect server for the time of the block.
 
     Without a configured one (`PREFECT_API_URL`), one is started on loopback, over Prefect's
     usual SQLite file. Prefect's own way leaves its server behind when the process that needs it
     is killed, and starts one more in each worker process; this one ends with its process.
+
+    Args:
+        role: what a server of this process' own does.
 
     Raises:
         OutputError: the server does not start.
@@ -50,7 +81,7 @@ def prefect_api() -> Iterator[None]:
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
     server = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(listener,), name=SERVER_PROCESS
+        target=_serve, args=(listener, role), name=SERVER_PROCESS
     )
     try:
         with listener, _alone_with_the_database():
@@ -122,16 +153,34 @@ def _wait_for(url: str, server: SpawnProcess) -> None:
     raise OutputError(_NO_START)
 
 
-def _serve(listener: socket.socket) -> None:
+def server_settings(role: ServerRole) -> dict[Setting, Any]:
+    """Return what is set for a server of this process' own."""
+    return _ALWAYS if role is ServerRole.SCHEDULES else {**_ALWAYS, **_WITHOUT_SCHEDULES}
+
+
+def _serve(listener: socket.socket, role: ServerRole) -> None:
     # Ctrl-C reaches all processes of a terminal; who annotates still needs the server to finish.
     os.setsid()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
-    with temporary_settings({PREFECT_UI_ENABLED: False, PREFECT_SERVER_ANALYTICS_ENABLED: False}):
+    say_nothing()
+    with temporary_settings(server_settings(role)):
         config = uvicorn.Config(
             "prefect.server.api.server:create_app", factory=True, log_level="error"
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def say_nothing() -> None:
+    """Let nothing of this process reach the terminal, unless the user wants to see it all.
+
+    What goes wrong in a server and counts, its clients say. Of the rest there are thousands of
+    lines, from loggers that each library sets up anew.
+    """
+    if debugging():
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
 
 
 def _end_with_parent() -> None:

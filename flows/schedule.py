@@ -1,24 +1,37 @@
 """Annotate an archive again and again: a Prefect deployment with a schedule, served from here."""
 
 import asyncio
+import fcntl
 import hashlib
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+import httpx
 import psutil
 from prefect import aserve, get_client
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import PrefectException
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from flows.annotate_archive import annotate_archive
 from flows.archive_job import ArchiveJob, flow_parameters
-from flows.prefect_server import prefect_api
+from flows.archive_ledger import FOLDER
+from flows.prefect_server import ServerRole, prefect_api
 from flows.stopping import on_stop_signals
 from pipeline.errors import UsageError
 
@@ -86,11 +99,66 @@ def serve_archive(
     # It says each few seconds that looks which are due wait for the one that annotates.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     stop = threading.Event()
-    with on_stop_signals(stop.set), prefect_api():
+    with on_stop_signals(stop.set), prefect_api(ServerRole.SCHEDULES), _serving(job) as is_last:
         on_start()
         threading.Thread(target=_keep_serving, args=(job, schedule, stop), daemon=True).start()
         stop.wait()
+        # The thread goes on until the process ends, and would say that the server has gone.
+        logging.getLogger("prefect").setLevel(logging.CRITICAL)
+        if is_last():
+            _end_schedule(job)
         _end_children()
+
+
+@contextmanager
+def _serving(job: ArchiveJob) -> Iterator[Callable[[], bool]]:
+    """Serve an archive beside other processes, for the time of the block.
+
+    Yields:
+        A function that tells whether no other process serves it. From then on one that begins to
+        waits for the end of the block.
+    """
+    path = job.out / FOLDER / f"{deployment_name(job)}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        # Where file systems have no locks it is never known, and the schedule stays.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_SH)
+
+        def is_last() -> bool:
+            # Of two that end at once the first loses its lock here, and the second is the last.
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+            return True
+
+        yield is_last
+
+
+def _end_schedule(job: ArchiveJob) -> None:
+    """Take back the looks that are planned, about a hundred, since nobody is left to begin them.
+
+    The next process that serves the archive would do all that were missed, one after the other.
+    """
+    try:
+        with get_client(sync_client=True) as client:
+            name = f"{annotate_archive.name}/{deployment_name(job)}"
+            deployment_id = client.read_deployment_by_name(name).id
+            client.pause_deployment(deployment_id)
+            # Also the one at once, if it has not begun.
+            planned = client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])),
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(
+                        type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])
+                    )
+                ),
+            )
+            for run in planned:
+                client.delete_flow_run(run.id)
+    except (PrefectException, httpx.HTTPError) as error:
+        print(f"scopeline: the looks that are planned stay so ({error})", flush=True)
 
 
 def _keep_serving(job: ArchiveJob, schedule: Schedule, stop: threading.Event) -> None:
@@ -100,6 +168,8 @@ def _keep_serving(job: ArchiveJob, schedule: Schedule, stop: threading.Event) ->
             asyncio.run(_serve(job, schedule))
         # Whatever went wrong with the server: the schedule goes on when it is back.
         except Exception as error:
+            if stop.is_set():
+                return
             print(f"scopeline: Prefect's server cannot be used ({error}); trying again", flush=True)
         stop.wait(_TRY_AGAIN_S)
 
@@ -109,6 +179,8 @@ async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
         name=deployment_name(job),
         interval=schedule.every,
         cron=schedule.cron,
+        # The last process that served it has paused it.
+        paused=False,
         parameters={
             **flow_parameters(job),
             "out": str(job.out.resolve()),
@@ -119,8 +191,9 @@ async def _serve(job: ArchiveJob, schedule: Schedule) -> None:
     deployment_id = await deployment.aapply()
     async with get_client() as client:
         await client.create_flow_run_from_deployment(deployment_id)
-    # Another process may serve the same archive: its schedule is not ours to pause. One look at
-    # a time is kept to here and not by the server, where one that was killed would count on.
+    # Another process may serve the same archive: the schedule is not the runner's to pause, the
+    # last process does so. One look at a time is kept to here and not by the server, where one that
+    # was killed would count on.
     await aserve(deployment, pause_on_shutdown=False, print_starting_message=False, limit=1)
 
 

@@ -5,6 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from prefect.server.services.perpetual_services import get_enabled_perpetual_services
+from prefect.settings import temporary_settings
+
+from flows.prefect_server import ServerRole, server_settings
 
 STARTED_SERVER = """
 import httpx
@@ -77,3 +81,34 @@ def test_each_server_of_a_process_hears_of_its_task_runs(tmp_path):
     # Both servers share one database, and the second run adds to the first.
     assert ran.stdout.split() == [b"1", b"2"]
     assert ran.returncode == 0
+
+
+def planning(role):
+    """The services of Prefect that plan runs and watch them, of those that a server starts."""
+    with temporary_settings(server_settings(role)):
+        started = {each.function.__name__ for each in get_enabled_perpetual_services()}
+    return started & {"schedule_deployments", "schedule_recent_deployments", "monitor_late_runs"}
+
+
+def test_a_server_that_is_only_reported_to_leaves_the_schedules_of_others_alone():
+    import prefect.server.services.late_runs
+    import prefect.server.services.scheduler  # noqa: F401
+
+    assert planning(ServerRole.LISTENS) == set()
+    assert len(planning(ServerRole.SCHEDULES)) == 3
+
+
+@pytest.mark.parametrize(("debug", "said"), [("", b""), ("1", b"locked\n" * 2)])
+def test_a_server_speaks_to_who_debugs(debug, said):
+    code = (
+        "import logging, os; from flows.prefect_server import say_nothing; say_nothing(); "
+        "logging.getLogger('any').error('locked'); os.write(1, b'locked\\n')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SCOPELINE_DEBUG": debug},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+    )
+    assert [line.split()[-1] for line in ran.stdout.splitlines()] == said.split()

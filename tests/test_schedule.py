@@ -1,15 +1,19 @@
 """Archives on a schedule: real Prefect deployments, two processes on one inbox."""
 
 import signal
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
 from flows.archive_entry import EntryState
+from flows.archive_job import ArchiveJob
 from flows.archive_ledger import Ledger
-from flows.schedule import Schedule, parse_schedule
+from flows.schedule import Schedule, _serving, parse_schedule
+from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from tests.small_data import draw_video
@@ -41,12 +45,38 @@ def test_a_wrong_schedule_is_one_sentence(every, cron, problem):
         parse_schedule(every, cron)
 
 
+def test_the_last_process_that_serves_an_archive_knows_that_it_is(tmp_path):
+    job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings())
+    with _serving(job) as first_is_last:
+        with _serving(job) as second_is_last:
+            # Both end at once.
+            assert not first_is_last()
+            assert second_is_last()
+        with _serving(job):
+            assert not first_is_last()
+        assert first_is_last()
+
+
+def looks_in(prefect_home):
+    """The looks that Prefect's database holds, by state, and whether the schedule is paused."""
+    with closing(sqlite3.connect(prefect_home / "prefect.db")) as database:
+        looks = dict(
+            database.execute(
+                "SELECT state_type, count(*) FROM flow_run WHERE deployment_id IS NOT NULL GROUP BY 1"
+            )
+        )
+        ((paused,),) = database.execute("SELECT paused FROM deployment")
+    return looks, bool(paused)
+
+
 def entries(out):
     return {entry.name: entry for entry in Ledger(out).entries()} if Ledger.exists(out) else {}
 
 
 @pytest.mark.timeout(1200)
-def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path, environment):
+def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(
+    tmp_path, environment, prefect_home
+):
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     draw_video(tmp_path / "op1.mp4", 12, seed=1)
     draw_video(tmp_path / "op2.mp4", 12, seed=2)
@@ -69,6 +99,9 @@ def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path,
         wait_for(
             lambda: [entry.state for entry in entries(out).values()] == [EntryState.DONE] * 2, 240
         )
+        looks, paused = looks_in(prefect_home)
+        assert looks["SCHEDULED"] > 50
+        assert not paused
     finally:
         for process in processes:
             process.send_signal(signal.SIGTERM)
@@ -77,3 +110,6 @@ def test_two_processes_on_one_inbox_annotate_each_video_once_and_whole(tmp_path,
     for name in ("op1", "op2"):
         assert AnnotationSet(out / f"{name}.annset").manifest.counts.frames == 12
     assert {path.name for path in out.iterdir()} == {".scopeline", "op1.annset", "op2.annset"}
+    looks, paused = looks_in(prefect_home)
+    assert "SCHEDULED" not in looks
+    assert paused
