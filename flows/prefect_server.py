@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import uvicorn
 from filelock import FileLock, Timeout
+from prefect import get_client
 from prefect.context import refresh_global_settings_context
 from prefect.events.worker import EventsWorker
 from prefect.settings import (
@@ -29,12 +31,14 @@ from prefect.settings import (
 from prefect.settings.legacy import Setting
 
 from flows.complaints import debugging
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, UnreachableError
 
 SERVER_PROCESS = "prefect-server"
 _API_URL = "PREFECT_API_URL"
 _START_TIMEOUT_S = 120.0
 _DELIVERY_TIMEOUT_S = 30.0
+_PATIENCE_S = 60.0
+_PAUSE_S = 1.0
 _NO_START = (
     "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs, or run "
     "again with --debug to see why"
@@ -73,8 +77,13 @@ def prefect_api(role: ServerRole = ServerRole.LISTENS) -> Iterator[None]:
 
     Raises:
         OutputError: the server does not start.
+        UnreachableError: the configured one does not answer, though it was waited for. A schedule
+            does so itself, for however long.
     """
-    if PREFECT_API_URL.value():
+    configured = PREFECT_API_URL.value()
+    if configured:
+        if role is ServerRole.LISTENS:
+            wait_for_configured(configured)
         yield
         return
     # Held from here on, so that no other process can take the port before the server does.
@@ -140,6 +149,41 @@ def _all_delivered() -> Iterator[None]:
     finally:
         # The queues of all kinds, not of events alone.
         EventsWorker.drain_all(timeout=_DELIVERY_TIMEOUT_S, at_exit=False)
+
+
+def wait_for_configured(url: str, patience_s: float = _PATIENCE_S) -> None:
+    """Wait until the configured server answers, and say once that it is waited for.
+
+    Args:
+        url: what `PREFECT_API_URL` is.
+        patience_s: how long it is waited for; a server that starts anew takes half a minute.
+
+    Raises:
+        UnreachableError: it has not answered.
+    """
+    end, waited_for = time.monotonic() + patience_s, False
+    while (problem := _problem_of_configured()) is not None:
+        if time.monotonic() >= end:
+            raise UnreachableError(
+                f"Prefect's server at PREFECT_API_URL={url} does not answer ({problem}); start "
+                "that server, or unset the variable to use one of this command's own"
+            )
+        if not waited_for:
+            print(
+                f"scopeline: waiting for Prefect's server at PREFECT_API_URL={url}",
+                file=sys.stderr,
+                flush=True,
+            )
+            waited_for = True
+        time.sleep(_PAUSE_S)
+
+
+def _problem_of_configured() -> str | None:
+    """Return what keeps the configured server from answering; None if it does."""
+    # Prefect's own client, since a server may ask for a password or have a certificate of its own.
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    return None if problem is None else " ".join(str(problem).split()) or type(problem).__name__
 
 
 def _wait_for(url: str, server: SpawnProcess) -> None:

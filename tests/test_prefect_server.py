@@ -6,9 +6,11 @@ import sys
 
 import pytest
 from prefect.server.services.perpetual_services import get_enabled_perpetual_services
-from prefect.settings import temporary_settings
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.prefect_server import ServerRole, server_settings
+from flows import prefect_server
+from flows.prefect_server import ServerRole, prefect_api, server_settings, wait_for_configured
+from pipeline.errors import UnreachableError
 
 STARTED_SERVER = """
 import httpx
@@ -112,3 +114,29 @@ def test_a_server_speaks_to_who_debugs(debug, said):
         check=True,
     )
     assert [line.split()[-1] for line in ran.stdout.splitlines()] == said.split()
+
+
+# A port to which nothing is bound without being asked for.
+NOBODY = "http://127.0.0.1:9/api"
+
+
+def test_a_configured_server_that_is_away_is_named_with_what_to_do():
+    with (
+        temporary_settings({PREFECT_API_URL: NOBODY}),
+        pytest.raises(UnreachableError, match=f"PREFECT_API_URL={NOBODY} does not .* unset the"),
+    ):
+        wait_for_configured(NOBODY, patience_s=0)
+
+
+def test_a_configured_server_is_waited_for_but_by_schedules_which_do_so_themselves(
+    monkeypatch, capsys
+):
+    answers = ["refused", "refused", None]
+    monkeypatch.setattr(prefect_server, "_problem_of_configured", lambda: answers.pop(0))
+    monkeypatch.setattr(prefect_server.time, "sleep", lambda seconds: None)
+    with temporary_settings({PREFECT_API_URL: NOBODY}):
+        with prefect_api(ServerRole.SCHEDULES):
+            assert len(answers) == 3
+        with prefect_api():
+            assert answers == []
+    assert capsys.readouterr().err.count("waiting for Prefect's server") == 1
