@@ -1,6 +1,5 @@
 """Annotate one long video in segments beside each other, and join them."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from prefect import flow, task
 
 from flows.retrying import RETRYING
 from flows.runners import RunnerName, task_runner
+from flows.segment_folders import remove_left_segments, segments_folder, taken
 from flows.settings import BATCH_FRAMES
 from flows.standing_sets import set_to_keep
 from flows.stopping import busy, passing_signals_on
@@ -17,6 +17,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.errors import UsageError
 from pipeline.frames import VideoSource, open_video
+from pipeline.manifest import Manifest
 from pipeline.scene_changes import SceneWatch
 from pipeline.segments import Segment, SegmentJoiner, plan_segments, search_windows
 from pipeline.set_folders import remove_set
@@ -84,11 +85,21 @@ def annotate_in_segments(
     # Where they are follows from their count; to look for cuts is left to who needs them.
     manifest = manifest_of(video.info, job.whole.settings, {"segments": job.count})
     existing = set_to_keep(job.set_path, manifest, resume=job.whole.resume)
-    folder = job.whole.out / f".{job.set_path.stem}.segments"
-    if existing is not None and existing.is_complete:
-        shutil.rmtree(folder, ignore_errors=True)
-        return existing
-    segments = _plan(job, video)
+    if existing is None or not existing.is_complete:
+        folder = segments_folder(job.set_path, manifest)
+        with taken(folder):
+            _annotate_and_join(job, folder, _plan(job, video), manifest, on_frame)
+    remove_left_segments(job.set_path)
+    return AnnotationSet(job.set_path)
+
+
+def _annotate_and_join(
+    job: SegmentsJob,
+    folder: Path,
+    segments: Sequence[Segment],
+    manifest: Manifest,
+    on_frame: Callable[[int, int], None] | None,
+) -> None:
     parts = [
         replace(job.whole, out=folder / f"{number:04}", segment=segment)
         for number, segment in enumerate(segments)
@@ -108,8 +119,6 @@ def annotate_in_segments(
             if on_frame is not None:
                 on_frame(frame.index + 1, total)
         writer.settle_classes(joiner.class_of)
-    shutil.rmtree(folder)
-    return AnnotationSet(job.set_path)
 
 
 @flow(name="annotate-segments", flow_run_name="annotate {name} in segments")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.job_identity import job_identity, labels_of
+from flows.segment_folders import remove_left_segments
 from flows.settings import BATCH_FRAMES, AnnotateSettings
 from flows.stage_counters import StageCounters
 from flows.standing_sets import Outdated, make_way, set_to_keep, set_to_keep_or_replace
@@ -125,6 +126,7 @@ def annotating(
         existing = set_to_keep(job.set_path, manifest, resume=job.resume)
     if existing is not None and existing.is_complete:
         tidy(existing)
+        remove_left_segments(job.set_path)
         return
     # Importing what loads the networks takes seconds, which a finished set or no video does not.
     from flows.annotation_loops import open_loop, picture_size
@@ -156,6 +158,7 @@ def annotating(
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         for batch in _write(loop, batches, writer, stop, report, counters or StageCounters()):
             yield Upcoming(tracker=tracker, batch=batch)
+    remove_left_segments(job.set_path)
 
 
 def _span(job: VideoJob, info: VideoInfo) -> tuple[int, int]:
