@@ -17,8 +17,11 @@ from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.networks import build_network
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.constellation import Constellation
+from pipeline.constellation_settings import ConstellationSettings
 from pipeline.frames import VideoInfo, open_video
 from pipeline.labels import CHOLECSEG8K, LabelClass, LabelSet
+from pipeline.looks import EveryNth
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, Prompt, PromptReason, TrackAnnotation
 from pipeline.video_writer import VideoWriter
@@ -213,3 +216,17 @@ def first_object(seed=5, frame_count=12):
     drawn = list(theatre)
     track_id = int(np.bincount(drawn[0].track_map[drawn[0].track_map > 0]).argmax())
     return [frame.image for frame in drawn], [frame.track_map == track_id for frame in drawn]
+
+
+@pytest.fixture
+def policy(labels) -> Constellation:
+    # Thresholds of their own, so that tuning the defaults does not change what is tested.
+    settings = ConstellationSettings(
+        enter_score=0.7,
+        confirm_score=0.45,
+        drift_iou=0.5,
+        drift_looks=2,
+        drift_score=0.7,
+        unsupported_looks=8,
+    )
+    return Constellation(labels, settings, EveryNth(1))

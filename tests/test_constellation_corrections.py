@@ -6,7 +6,7 @@ from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.looks import Adaptive, AdaptiveLookSettings, EveryNth
 from pipeline.records import PromptReason
-from tests.hand_made import GRASPER, LEFT, LIVER, followed, seen, start
+from tests.hand_made import GRASPER, HERE, LEFT, LIVER, MIDDLE, RIGHT, followed, seen, start
 
 
 def test_a_correction_has_the_class_of_the_track_not_of_the_detection(labels):
@@ -79,9 +79,10 @@ def looks_of_ten_frames(labels, shift, score, rules=frozenset(Rule)):
     schedule = Adaptive(AdaptiveLookSettings(calm_frames=8, alert_frames=3))
     policy = Constellation(labels, ConstellationSettings(rules=rules, drift_looks=1), schedule)
     start(policy)
+    policy.decide(1, *HERE)
     tracked = followed((1, LEFT, 1.0))
     looks = []
-    for frame in range(1, 11):
+    for frame in range(2, 12):
         if policy.doubts(frame, tracked):
             looks.append(frame)
             policy.decide(frame, seen((GRASPER, np.roll(LEFT, shift, 1), score)), tracked)
@@ -90,9 +91,37 @@ def looks_of_ten_frames(labels, shift, score, rules=frozenset(Rule)):
 
 def test_a_tracker_that_goes_astray_is_looked_after_on_each_frame(labels):
     astray = looks_of_ten_frames(labels, shift=4, score=0.99)
-    assert astray == [8, 9, 10]
+    assert astray == [9, 10, 11]
     # A detection that agrees, or is not very sure, tells nothing of the tracker.
-    assert looks_of_ten_frames(labels, shift=0, score=0.99) == [8]
-    assert looks_of_ten_frames(labels, shift=4, score=0.9) == [8]
+    assert looks_of_ten_frames(labels, shift=0, score=0.99) == [9]
+    assert looks_of_ten_frames(labels, shift=4, score=0.9) == [9]
     without = frozenset(Rule) - {Rule.TRUSTED}
-    assert looks_of_ten_frames(labels, shift=4, score=0.99, rules=without) == [8]
+    assert looks_of_ten_frames(labels, shift=4, score=0.99, rules=without) == [9]
+
+
+def test_the_memory_is_renewed_however_often_the_overseer_looks(policy):
+    start(policy)
+    refreshed = [frame for frame in range(10, 120, 10) if policy.decide(frame, *HERE).prompts]
+    assert refreshed == [50, 100]
+
+
+def test_what_is_not_sure_contradicts_nothing(policy):
+    start(policy, LIVER)
+    doubtful = seen((LIVER, RIGHT, 0.6)), followed((1, LEFT, 1.0))
+    assert not any(policy.decide(frame, *doubtful).prompts for frame in range(1, 6))
+
+
+def test_a_correction_must_be_contradicted_twice_as_well(policy):
+    start(policy, LIVER)
+    contradiction = seen((LIVER, RIGHT, 0.9)), followed((1, LEFT, 1.0))
+    prompted = [len(policy.decide(frame, *contradiction).prompts) for frame in range(1, 7)]
+    assert prompted == [0, 1, 0, 1, 0, 1]
+
+
+def test_a_contradiction_is_looked_at_again_soon(labels):
+    settings = ConstellationSettings(drift_looks=2)
+    policy = Constellation(labels, settings, Adaptive())
+    policy.decide(0, seen((LIVER, LEFT, 0.9), (GRASPER, MIDDLE, 0.9)), followed())
+    tracked = followed((1, LEFT, 1.0), (2, MIDDLE, 1.0))
+    policy.decide(8, seen((LIVER, RIGHT, 0.9), (GRASPER, MIDDLE, 0.9)), tracked)
+    assert [frame for frame in range(9, 12) if policy.doubts(frame, tracked)] == [11]

@@ -9,9 +9,8 @@ from pipeline.constellation import Constellation
 from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.looks import EveryNth
 from pipeline.records import PromptReason
-from pipeline.scene_changes import FrameSigns
-from tests.conftest import rectangle
 from tests.hand_made import (
+    FAR,
     GRASPER,
     HOOK,
     LEFT,
@@ -20,37 +19,13 @@ from tests.hand_made import (
     NOTHING,
     RIGHT,
     followed,
+    leave,
     looking,
     seen,
+    sharing,
     start,
+    two_tracks,
 )
-
-FAR = rectangle(38, 22, 46, 30)
-
-
-@pytest.fixture
-def policy(labels):
-    # Thresholds of their own, so that tuning the defaults does not change what is tested.
-    settings = ConstellationSettings(
-        enter_score=0.7,
-        confirm_score=0.45,
-        drift_iou=0.5,
-        drift_looks=2,
-        drift_score=0.7,
-        unsupported_looks=8,
-    )
-    return Constellation(labels, settings, EveryNth(1))
-
-
-def sharing(*tracks):
-    """Tracks of which each two claim the same pixels."""
-    return replace(followed(*tracks), claims=np.ones((len(tracks), len(tracks)), np.float32))
-
-
-def two_tracks(policy):
-    policy.decide(0, seen((GRASPER, LEFT, 0.9)), followed())
-    policy.decide(1, seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0)))
-    assert policy.class_of(2) == GRASPER
 
 
 def test_two_tracks_on_one_object_become_the_older_one(labels):
@@ -108,14 +83,6 @@ def test_a_thing_that_returns_to_where_it_left_gets_its_id_back(policy):
         (1, PromptReason.RETURNED),
         (2, PromptReason.ENTERED),
     ]
-
-
-def leave(policy, frame):
-    """Let track 1 be seen once more, and then go in the third of three looks."""
-    policy.decide(frame, seen((GRASPER, LEFT, 0.9)), followed((1, LEFT, 1.0)))
-    gone = seen(), followed((1, np.zeros_like(LEFT), 0.1))
-    ended = [policy.decide(frame + later, *gone).ended for later in (1, 2, 3)]
-    assert ended == [(), (), (1,)]
 
 
 def test_what_returned_for_one_look_ends_and_gets_its_id_back_again(policy):
@@ -201,14 +168,6 @@ def test_stuff_that_returns_is_followed_back_to_when_it_was_last_seen(policy):
     assert returns[1].revised_since == {1: 2}
 
 
-def test_without_the_rule_a_track_may_jump(labels):
-    rules = frozenset(Rule) - {Rule.JUMPED}
-    policy = Constellation(labels, ConstellationSettings(rules=rules), EveryNth(1))
-    two_tracks(policy)
-    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
-    assert policy.decide(2, None, jumping(both, 0.8, [[0.9, 0], [0.8, 0]])).hidden == ()
-
-
 def test_what_a_track_was_seen_as_counts_when_it_returns(labels_with_hook):
     settings = ConstellationSettings(unsupported_looks=8)
     policy = Constellation(labels_with_hook, settings, EveryNth(1))
@@ -222,18 +181,20 @@ def test_what_a_track_was_seen_as_counts_when_it_returns(labels_with_hook):
     assert policy.class_of(1) == GRASPER
 
 
-def test_after_a_cut_each_track_is_where_something_looks_like_it(policy):
-    steel, brass = (1, 0), (0, 1)
-    both = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.8))
-    policy.decide(0, looking(both, steel, brass), followed())
-    policy.decide(
-        1,
-        looking(both, steel, brass),
-        looking(followed((1, LEFT, 1.0), (2, RIGHT, 1.0)), steel, brass),
-    )
-    moved = looking(seen((GRASPER, FAR, 0.9), (GRASPER, MIDDLE, 0.8)), brass, steel)
-    lost = looking(followed((1, NOTHING, 0.1), (2, NOTHING, 0.1)), (0, 0), (0, 0))
-    prompts = policy.decide(2, moved, lost, FrameSigns(cut=True)).prompts
-    places = {prompt.track_id: prompt.mask for prompt in prompts}
-    assert np.array_equal(places[1], MIDDLE)
-    assert np.array_equal(places[2], FAR)
+def test_twins_that_were_merged_are_told_apart_again_under_their_ids(labels):
+    policy = Constellation(labels, ConstellationSettings(drift_looks=1), EveryNth(1))
+    two_tracks(policy)
+    both = sharing((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    ended = [policy.decide(frame, seen((GRASPER, LEFT, 0.9)), both).ended for frame in (2, 3)]
+    assert ended == [(), (2,)]
+    apart = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9)), followed((1, LEFT, 1.0))
+    (prompt,) = policy.decide(4, *apart).prompts
+    assert (prompt.track_id, prompt.reason) == (2, PromptReason.RETURNED)
+
+
+def test_without_the_rule_a_track_may_jump(labels):
+    rules = frozenset(Rule) - {Rule.JUMPED}
+    policy = Constellation(labels, ConstellationSettings(rules=rules), EveryNth(1))
+    two_tracks(policy)
+    both = followed((1, LEFT, 1.0), (2, RIGHT, 1.0))
+    assert policy.decide(2, None, jumping(both, 0.8, [[0.9, 0], [0.8, 0]])).hidden == ()

@@ -1,10 +1,12 @@
 """Which detection is which track; the policy's tests cover the thresholds in its rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline.constellation_settings import ConstellationSettings
-from pipeline.matching import explain, explain_by_class, without_second_classes
+from pipeline.matching import explain, explain_by_class, twin_tracks, without_second_classes
 from tests.conftest import rectangle
 from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
 
@@ -56,3 +58,9 @@ def test_by_class_alone_each_goes_to_the_track_that_looks_like_it():
     likeness = np.array([[0.9, 0.5], [0.8, 0.6]])
     assert explain_by_class(detections, tracked, classes, {}, likeness, 0.4) == {0: 0, 1: 1}
     assert explain_by_class(detections, tracked, classes, {}, likeness, 0.7) in ({0: 0}, {1: 0})
+
+
+def test_a_thing_on_an_organ_is_not_its_twin(labels):
+    tracked = replace(followed((1, LEFT, 1.0), (2, LEFT, 1.0)), claims=np.ones((2, 2), np.float32))
+    assert twin_tracks(tracked, {}, {1: GRASPER, 2: LIVER}, labels, 0.6) == []
+    assert twin_tracks(tracked, {}, {1: GRASPER, 2: GRASPER}, labels, 0.6) == [(1, 2)]

@@ -1,16 +1,18 @@
 """The simple policies, on hand-made detections and tracks."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pipeline.constellation import Constellation
-from pipeline.looks import EveryNth
-from pipeline.policy import FirstFrame, Given, GivenParts, WithGivenPrompts
+from pipeline.looks import Adaptive, EveryNth
+from pipeline.policy import Decision, FirstFrame, Given, GivenParts, WithGivenPrompts
 from pipeline.records import Prompt, PromptReason
 from pipeline.scene_changes import FrameSigns
-from tests.hand_made import GRASPER, LEFT, LIVER, MIDDLE, RIGHT, followed, seen
+from tests.conftest import rectangle
+from tests.hand_made import GRASPER, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
 
 
 def test_first_frame_prompts_once():
@@ -173,8 +175,8 @@ def test_a_track_that_is_given_again_has_not_left(labels):
     grasper = {at: (replace(given(at, 3)[0], class_id=GRASPER),) for at in (0, 30)}
     both = WithGivenPrompts(policy, Given(grasper))
     both.decide(0, None, followed())
-    for frame in range(1, 6):
-        both.decide(frame, seen(), followed())
+    gone = [both.decide(at, seen(), followed((3, NOTHING, 0.1))).ended for at in range(1, 4)]
+    assert gone == [(), (), (3,)]
     both.decide(30, None, followed())
     detections = seen((GRASPER, LEFT, 0.9), (GRASPER, RIGHT, 0.9))
     (other,) = both.decide(31, detections, followed((3, LEFT, 1.0))).prompts
@@ -209,3 +211,93 @@ def test_what_is_drawn_behind_a_cut_is_not_drawn_over_by_the_overseer(labels):
     detections = seen((LIVER, RIGHT, 0.6), (GRASPER, MIDDLE, 0.9))
     decision = both.decide(11, detections, followed((1, LEFT, 1.0)))
     assert [p.class_id for p in decision.prompts] == [GRASPER]
+
+
+def test_first_frame_waits_where_nobody_has_looked():
+    policy = FirstFrame()
+    assert policy.decide(0, None, followed()) == Decision()
+    assert policy.wants_overseer(1)
+
+
+def test_a_part_on_two_tracks_goes_to_the_one_that_it_overlaps_most():
+    policy = GivenParts({0: (part(LEFT), part(RIGHT)), 30: (part(RIGHT),)})
+    policy.decide(0, None, followed())
+    decision = policy.decide(30, None, followed((1, np.roll(RIGHT, 8, 1), 1.0), (2, RIGHT, 1.0)))
+    assert [prompt.track_id for prompt in decision.prompts] == [2]
+    assert decision.ended == (1,)
+
+
+def test_a_track_goes_to_one_part_alone():
+    halves = part(rectangle(4, 4, 8, 14)), part(rectangle(9, 4, 14, 14))
+    policy = GivenParts({0: (part(LEFT),), 30: halves})
+    policy.decide(0, None, followed())
+    decision = policy.decide(30, None, followed((1, LEFT, 1.0)))
+    assert [prompt.track_id for prompt in decision.prompts] == [2, 1]
+
+
+def test_parts_know_their_tracks_after_a_restart():
+    prompts = {0: (part(LEFT), part(RIGHT)), 30: (part(LEFT),)}
+    policy, again = GivenParts(prompts), GivenParts(prompts)
+    policy.decide(0, None, followed())
+    again.restore(json.loads(json.dumps(policy.state())))
+    decision = again.decide(30, None, followed((1, LEFT, 1.0), (2, RIGHT, 1.0)))
+    assert [prompt.track_id for prompt in decision.prompts] == [1]
+    assert decision.ended == (2,)
+    assert again.class_of(2) == GRASPER
+
+
+def test_between_given_frames_the_policy_doubts_as_without_them(labels):
+    both = WithGivenPrompts(Constellation(labels, schedule=Adaptive()), Given({0: given(0, 7)}))
+    both.decide(0, None, followed())
+    tracked = followed((7, LEFT, 1.0))
+    both.decide(1, seen((LIVER, LEFT, 0.9)), tracked)
+    assert [frame for frame in range(2, 10) if both.doubts(frame, tracked)] == [9]
+
+
+def test_a_cut_between_given_frames_is_the_policys(labels):
+    policy = Constellation(labels, schedule=EveryNth(8))
+    both = WithGivenPrompts(policy, Given({30: given(30, 7)}))
+    (grasper,) = both.decide(0, seen((GRASPER, LEFT, 0.9)), followed()).prompts
+    tracked = followed((grasper.track_id, NOTHING, 0.1))
+    decision = both.decide(9, seen((GRASPER, RIGHT, 0.9)), tracked, FrameSigns(cut=True))
+    assert [prompt.reason for prompt in decision.prompts] == [PromptReason.SCENE_CUT]
+
+
+def test_a_cut_on_a_given_frame_waits_for_the_next_look(labels):
+    policy = Constellation(labels, schedule=EveryNth(8))
+    both = WithGivenPrompts(policy, Given({9: given(9, 7)}))
+    (grasper,) = both.decide(0, seen((GRASPER, LEFT, 0.9)), followed()).prompts
+    tracked = followed((grasper.track_id, NOTHING, 0.1))
+    both.decide(9, None, tracked, FrameSigns(cut=True))
+    both.decide(10, None, tracked, FrameSigns(blurred=True))
+    assert both.doubts(11, tracked)
+    decision = both.decide(11, seen((GRASPER, RIGHT, 0.9)), tracked)
+    assert [prompt.reason for prompt in decision.prompts] == [PromptReason.SCENE_CUT]
+
+
+def test_what_was_given_before_a_cut_is_found_again_behind_it(labels):
+    policy = Constellation(labels, schedule=EveryNth(8))
+    grasper = tuple(replace(prompt, class_id=GRASPER) for prompt in given(0, 1))
+    both = WithGivenPrompts(policy, Given({0: grasper, 9: given(9, 7)}))
+    both.decide(0, None, followed())
+    tracked = followed((1, LEFT, 1.0))
+    both.decide(9, None, tracked, FrameSigns(cut=True))
+    tracked = followed((1, NOTHING, 0.1), (7, LEFT, 1.0))
+    decision = both.decide(10, seen((GRASPER, RIGHT, 0.9)), tracked)
+    assert [(p.track_id, p.reason) for p in decision.prompts] == [(1, PromptReason.SCENE_CUT)]
+
+
+def test_what_was_given_is_known_after_a_restart(labels):
+    def make():
+        prompts = Given({9: given(9, 1), 30: given(30, 1)})
+        return WithGivenPrompts(Constellation(labels, schedule=EveryNth(8)), prompts)
+
+    both, again = make(), make()
+    both.decide(0, seen(), followed())
+    both.decide(9, None, followed(), FrameSigns(cut=True))
+    again.restore(json.loads(json.dumps(both.state())))
+    # What was drawn in the new picture is not drawn over by the overseer.
+    detections = seen((LIVER, RIGHT, 0.6), (GRASPER, MIDDLE, 0.9))
+    decision = again.decide(10, detections, followed((1, LEFT, 1.0)))
+    assert [prompt.class_id for prompt in decision.prompts] == [GRASPER]
+    assert again.decide(30, None, followed((1, LEFT, 1.0))).revised_since == {1: 20}

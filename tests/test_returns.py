@@ -89,3 +89,8 @@ def test_a_place_is_a_share_of_the_diagonal():
     assert place_of(rectangle(0, 0, 48, 32)) == pytest.approx(
         (23.5 / 57.69, 15.5 / 57.69), abs=1e-3
     )
+
+
+def test_a_look_counts_for_three_tenths_of_how_a_track_has_looked():
+    expected = np.array([0.7, 0.3]) / np.hypot(0.7, 0.3)
+    assert blended(STEEL, BRASS) == pytest.approx(expected)

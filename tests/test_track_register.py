@@ -36,6 +36,22 @@ def test_the_votes_of_a_track_that_returns_go_on(register):
     assert register.classes[1] == HOOK
 
 
+def test_stuff_never_gets_a_second_track_by_reclassification(register):
+    register.follow(1, GRASPER, 0, 0.9)
+    register.follow(2, LIVER, 0, 0.9)
+    assert not register.vote(1, LIVER, 9.0)
+    assert register.classes == {1: GRASPER, 2: LIVER}
+    register.leave(2)
+    assert register.vote(1, LIVER, 0.9)
+
+
+def test_a_thing_may_become_another_of_a_class_that_is_there(register):
+    register.follow(1, GRASPER, 0, 0.9)
+    register.follow(2, HOOK, 0, 0.9)
+    assert register.vote(1, HOOK, 9.0)
+    assert register.classes == {1: HOOK, 2: HOOK}
+
+
 def test_how_a_track_has_looked_is_known_when_it_returns(register):
     register.follow(1, GRASPER, 0, 0.9)
     register.note_traces(0, looking(followed((1, LEFT, 1.0)), STEEL))
@@ -63,10 +79,13 @@ def test_what_is_followed_but_lost_may_be_what_is_new(register):
     assert register.lost(followed((1, LEFT, 1.0))) == {}
 
 
-def test_stuff_is_the_one_track_of_its_class(register):
+def test_stuff_is_the_one_track_of_its_class_wherever_and_whenever_it_shows(labels):
+    settings = ConstellationSettings(return_frames=5, return_distance=0.01)
+    register = TrackRegister(labels, settings)
     register.follow(3, LIVER, 0, 0.9)
+    register.note_traces(0, followed((3, LEFT, 1.0)))
     register.leave(3)
-    assert register.returned(9, seen((LIVER, RIGHT, 0.9)), [0], {}) == {0: 3}
+    assert register.returned(100, seen((LIVER, RIGHT, 0.9)), [0], {}) == {0: 3}
 
 
 def test_it_goes_on_from_a_state(register, labels_with_hook):
