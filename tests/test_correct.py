@@ -167,24 +167,7 @@ def test_between_two_drawn_masks_each_frame_is_tracked_from_the_nearer_one(track
         assert iou(decode_mask(track.rle), square(21 + number)) > 0.6
 
 
-def test_nothing_is_tracked_across_a_gap_or_a_cut(tracker):
-    frames = [annotated_frame(index) for index in range(COUNT)]
-    frames[20] = replace(frames[20], flags=("cut",))
-    drawn = {5: encode_mask(square(15)), 22: encode_mask(square(32))}
-    plan = TrackPlan(
-        track_id=1,
-        class_id=1,
-        drawn=drawn,
-        followed=(range(5, 8), range(22, 24)),
-        before=(range(5, 5), range(20, 22)),
-    )
-    found = run(frames, tracker, plan)
-    shown = [frame.index for frame in found if frame.tracks]
-    assert shown == [5, 6, 7, 20, 21, 22, 23]
-    assert found[20].tracks[0].origin is Origin.BACK_FILLED
-
-
-def test_a_frame_without_a_picture_is_passed_over_and_keeps_what_was_drawn_on_it(tracker):
+def test_a_frame_without_a_picture_keeps_what_was_drawn_on_it(tracker):
     frames = [annotated_frame(index, t2_c2=OTHER) for index in range(COUNT)]
     frames[8] = replace(frames[8], tracks=(), flags=("undecodable",))
     plan = TrackPlan(

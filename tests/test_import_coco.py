@@ -7,8 +7,10 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from pipeline.errors import InputError
+from tests.conftest import rectangle
 from tests.corrected_exports import (
     LEFT,
+    RIGHT,
     SIZE,
     WIDER,
     annotated,
@@ -161,3 +163,54 @@ def test_numbers_that_mean_nothing_are_one_sentence(coco, change):
     document["annotations"][0] |= change
     with pytest.raises(InputError, match="cannot be read"):
         read_again()
+
+
+def drawn(document, frame, mask, category_id=1, **fields):
+    """Append an object as a tool writes it that knows nothing of tracks."""
+    compressed = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    compressed["counts"] = compressed["counts"].decode()
+    entry = {"id": 999, "image_id": frame, "category_id": category_id, "iscrowd": 0}
+    document["annotations"].append(entry | {"segmentation": compressed} | fields)
+
+
+def test_a_frame_on_which_everything_was_deleted_is_empty(coco):
+    document, read_again = coco
+    for track_id in (3, 7):
+        document["annotations"].remove(entry_of(document, 6, track_id))
+    assert_changes(read_again(), {(6, 3): None, (6, 7): None})
+
+
+def test_a_new_object_that_moves_stays_one_track(coco):
+    document, read_again = coco
+    places = {frame: rectangle(20 + 8 * frame, 40, 30 + 8 * frame, 60, SIZE) for frame in range(3)}
+    for frame, mask in places.items():
+        drawn(document, frame, mask & ~RIGHT)
+    expected = {(frame, 9): (1, mask & ~RIGHT) for frame, mask in places.items()}
+    assert_changes(read_again(), expected)
+
+
+def test_what_only_touches_a_track_of_another_class_is_new(coco):
+    document, read_again = coco
+    touching = rectangle(44, 10, 56, 60, SIZE)
+    drawn(document, 5, touching)
+    document["annotations"].remove(entry_of(document, 5, 3))
+    assert_changes(read_again(), {(5, 9): (1, touching), (5, 3): None})
+
+
+def test_a_class_that_the_set_does_not_know_may_be_listed_if_nothing_has_it(coco):
+    document, read_again = coco
+    document["categories"].append({"id": 77, "name": "Spleen"})
+    assert read_again() == {}
+
+
+def test_an_id_below_one_is_none(coco):
+    document, read_again = coco
+    mask = rectangle(20, 40, 30, 60, SIZE)
+    drawn(document, 5, mask, track_id=-1)
+    assert_changes(read_again(), {(5, 9): (1, mask)})
+
+
+def test_a_polygon_takes_the_place_of_a_speck(coco):
+    document, read_again = coco
+    entry_of(document, 2, 8)["segmentation"] = [[0, 56, 4, 56, 4, 60, 0, 60]]
+    assert_changes(read_again(), {(2, 8): (1, rectangle(0, 56, 4, 60, SIZE))})

@@ -134,15 +134,84 @@ def test_a_mask_that_only_became_a_polygon_is_no_correction(cvat, annotated):
     assert read_again() == {}
 
 
+def leave_only(root, frames, **limits):
+    """Let the file be of a job with these frames."""
+    for track in root.findall("track"):
+        if int(track.find("mask").get("frame")) not in frames:
+            root.remove(track)
+    for name, text in limits.items():
+        ElementTree.SubElement(root.find("meta/task"), name).text = text
+
+
 def test_a_cvat_job_speaks_of_its_own_frames_only(cvat):
     root, read_again = cvat
-    for track in root.findall("track"):
-        if int(track.find("mask").get("frame")) < 6:
-            root.remove(track)
-    task = root.find("meta/task")
-    for name, frame in (("start_frame", 6), ("stop_frame", 11)):
-        ElementTree.SubElement(task, name).text = str(frame)
+    leave_only(root, range(2, 8), start_frame="2", stop_frame="7")
     assert read_again() == {}
+    for frame in (2, 7):
+        root.remove(shown(root, frame, 7))
+    assert_changes(read_again(), {(2, 7): None, (7, 7): None})
+
+
+def test_what_is_drawn_beside_a_job_deletes_nothing_there(cvat):
+    root, read_again = cvat
+    leave_only(root, range(2, 8), start_frame="2", stop_frame="7")
+    cvat_track(root, label="Grasper", frame=9, **cvat_runs(NEW))
+    root.findall("track")[-1].set("id", "new")
+    assert_changes(read_again(), {(9, 9): (1, NEW)})
+
+
+def test_classes_that_a_task_does_not_have_were_not_deleted(cvat):
+    root, read_again = cvat
+    labels = root.find("meta/task/labels")
+    for label in labels.findall("label"):
+        if label.findtext("name") == "Liver":
+            labels.remove(label)
+    for track in root.findall("track"):
+        if track.get("label") == "Liver":
+            root.remove(track)
+    assert read_again() == {}
+
+
+def test_without_a_frame_filter_all_frames_were_shown(cvat):
+    root, read_again = cvat
+    ElementTree.SubElement(root.find("meta/task"), "frame_filter").text = ""
+    for frame in (6, 7):
+        root.remove(shown(root, frame, 3))
+    assert_changes(read_again(), {(6, 3): None, (7, 3): None})
+
+
+def test_shapes_of_one_cvat_track_are_one_track_wherever_they_are(cvat):
+    root, read_again = cvat
+    moved = rectangle(84, 2, 94, 8, SIZE)
+    cvat_track(root, label="Grasper", frame=4, **cvat_runs(NEW))
+    cvat_track(root, label="Grasper", frame=5, **cvat_runs(moved))
+    first, second = root.findall("track")[-2:]
+    first.extend(list(second))
+    root.remove(second)
+    # What comes in its place is another one.
+    cvat_track(root, label="Grasper", frame=5, **cvat_runs(NEW))
+    root.findall("track")[-1].set("id", "another")
+    expected = {(4, 9): (1, NEW), (5, 9): (1, moved), (5, 10): (1, NEW)}
+    assert_changes(read_again(), expected)
+
+
+def test_a_mask_may_touch_all_edges_of_the_frame(cvat):
+    root, read_again = cvat
+    corners = rectangle(0, 0, 3, 3, SIZE) | rectangle(93, 61, 96, 64, SIZE)
+    cvat_track(root, label="Grasper", frame=5, **cvat_runs(corners))
+    assert_changes(read_again(), {(5, 9): (1, corners)})
+
+
+def test_a_cvat_track_is_not_taken_for_a_track_in_whose_place_it_came(cvat):
+    root, read_again = cvat
+    root.remove(shown(root, 6, 7))
+    cvat_track(root, label="Grasper", frame=5, **cvat_runs(NEW))
+    cvat_track(root, label="Grasper", frame=6, **cvat_runs(LEFT))
+    first, second = root.findall("track")[-2:]
+    first.extend(list(second))
+    first.set("id", "new")
+    root.remove(second)
+    assert_changes(read_again(), {(5, 9): (1, NEW), (6, 9): (1, LEFT), (6, 7): None})
 
 
 def test_frames_between_the_steps_of_a_task_were_not_shown(cvat):
