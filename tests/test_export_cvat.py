@@ -65,6 +65,13 @@ def test_a_mask_in_cvat_is_outside_on_the_next_exported_frame(annotated, tmp_pat
     assert frames == [[(0, "0"), (4, "1")], [(4, "0"), (8, "1")]]
 
 
+def test_behind_the_last_frame_nothing_is_said(annotated, tmp_path):
+    export(annotated, "cvat", tmp_path / "cvat.xml", every=5)
+    root = ElementTree.parse(tmp_path / "cvat.xml").getroot()
+    frames = [[int(mask.get("frame")) for mask in track] for track in root.findall("track")]
+    assert sorted(frames) == [[0, 5], [0, 5], [10], [10]]
+
+
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_runs_of_rows_give_the_mask_back(mask):
     runs = row_runs(mask)

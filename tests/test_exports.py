@@ -1,9 +1,7 @@
 """Exports and overlays, read back by other libraries."""
 
 import csv
-import io
 import json
-from contextlib import redirect_stdout
 from dataclasses import replace
 
 import av
@@ -12,8 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
@@ -225,73 +221,6 @@ def test_a_video_that_is_elsewhere_now_is_given(scopeline, annotated, small_vide
     assert scopeline("report", annotated.path, "--out", page, "--video", elsewhere)[0] == 0
     assert "data:image/jpeg" in page.read_text()
     assert scopeline(*export_it, "--video", elsewhere, "--video", elsewhere)[0] == 2
-
-
-def load_coco(path):
-    with redirect_stdout(io.StringIO()):
-        return COCO(str(path))
-
-
-def test_coco_masks_are_equal_pixel_by_pixel(annotated, tmp_path):
-    export(annotated, "coco", tmp_path / "coco")
-    coco = load_coco(tmp_path / "coco" / "annotations.json")
-    assert {category["name"] for category in coco.loadCats(coco.getCatIds())} == {
-        "Grasper",
-        "Liver",
-    }
-    assert len(coco.getImgIds()) == 12
-    for frame in annotated.frames():
-        entries = coco.loadAnns(coco.getAnnIds(imgIds=[frame.index]))
-        assert {entry["track_id"] for entry in entries} == {t.track_id for t in frame.tracks}
-        masks = {track.track_id: decode_mask(track.rle) for track in frame.tracks}
-        for entry in entries:
-            mask = coco.annToMask(entry).astype(bool)
-            assert np.array_equal(mask, masks[entry["track_id"]])
-            assert entry["area"] == mask.sum()
-            x, y, width, height = entry["bbox"]
-            assert mask[y : y + height, x : x + width].sum() == mask.sum()
-    picture = cv2.imread(str(tmp_path / "coco" / "images" / coco.loadImgs([3])[0]["file_name"]))
-    assert picture.shape == (*SIZE, 3)
-    assert abs(float(picture.mean()) - 60) < 4
-
-
-def test_frames_classes_and_sizes_can_be_chosen(annotated, tmp_path):
-    export(
-        annotated, "coco", tmp_path / "coco", every=2, classes=("Grasper",), min_area=2,
-        images="none",
-    )  # fmt: skip
-    coco = load_coco(tmp_path / "coco" / "annotations.json")
-    assert sorted(coco.getImgIds()) == [0, 2, 4, 6, 8, 10]
-    assert {entry["track_id"] for entry in coco.dataset["annotations"]} == {7}
-    assert [category["name"] for category in coco.dataset["categories"]] == ["Grasper"]
-    assert not (tmp_path / "coco" / "images").exists()
-
-
-def test_pngs_are_exact_and_nobody_complains(annotated, tmp_path, capfd):
-    export(annotated, "coco", tmp_path / "coco", every=6, images="png")
-    assert capfd.readouterr().err == ""
-    (first, *_) = next(open_video(annotated.path.parent / "small.mp4").batches(1)).images
-    with Image.open(tmp_path / "coco" / "images" / "00000.png") as picture:
-        assert np.array_equal(np.asarray(picture), first)
-
-
-def test_youtube_vis_has_a_track_with_a_mask_or_null_for_each_frame(annotated, tmp_path):
-    export(annotated, "youtube-vis", tmp_path / "vis")
-    document = json.loads((tmp_path / "vis" / "instances.json").read_text())
-    (video,) = document["videos"]
-    assert (video["length"], video["width"], video["height"]) == (12, 96, 64)
-    for name in video["file_names"]:
-        assert (tmp_path / "vis" / "JPEGImages" / name).is_file()
-    frames = list(annotated.frames())
-    assert [entry["track_id"] for entry in document["annotations"]] == [3, 7, 8]
-    for entry in document["annotations"]:
-        assert len(entry["segmentations"]) == len(entry["bboxes"]) == len(entry["areas"]) == 12
-        for frame, segmentation in zip(frames, entry["segmentations"], strict=True):
-            true = [t for t in frame.tracks if t.track_id == entry["track_id"]]
-            assert (segmentation is None) == (not true)
-            if true:
-                assert np.array_equal(coco_mask.decode(segmentation) > 0, decode_mask(true[0].rle))
-    assert {path.name for path in (tmp_path / "vis").iterdir()} == {"instances.json", "JPEGImages"}
 
 
 def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):

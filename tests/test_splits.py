@@ -42,6 +42,13 @@ def test_shares_are_read_and_checked():
             Splits.parse(text)
 
 
+def test_each_part_with_a_share_gets_a_video_and_no_other(sets):
+    parts = Splits((0.9, 0.05, 0.05)).divide(sets[:3])
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [1, 1, 1]
+    parts = Splits((0.8, 0.2, 0.0)).divide(sets)
+    assert [len(parts[name]) for name in ("train", "val", "test")] == [4, 1, 0]
+
+
 @pytest.mark.parametrize("format_name", ["coco", "nnunet", "yolo"])
 def test_sets_that_do_not_go_together_are_refused(sets, tmp_path, format_name):
     with pytest.raises(UsageError, match="two sets are of a video op0"):

@@ -123,6 +123,22 @@ def test_pictures_and_labels_go_together(sets, tmp_path):
     assert len(set.union(*videos.values())) == 5
 
 
+def test_training_code_finds_a_validation_part_in_any_case(sets, tmp_path):
+    export_several(sets[:2], "yolo", tmp_path / "out", Splits((1.0, 0.0, 0.0)))
+    data = yaml.safe_load((tmp_path / "out" / "data.yaml").read_text())
+    assert (data["train"], data["val"]) == ("images/train", "images/train")
+    assert "test" not in data
+
+
+def test_what_the_polygons_lose_is_told(sets, tmp_path):
+    export_several(sets[:2], "yolo", tmp_path / "out", Splits())
+    losses = json.loads((tmp_path / "out" / "losses.json").read_text())
+    assert (losses["objects"], losses["objects_with_holes_or_parts"]) == (4, 4)
+    assert 0.9 < losses["least_iou"] < 1
+    # The ring comes back whole, the two parts do not.
+    assert losses["mean_iou"] == pytest.approx((1 + losses["least_iou"]) / 2)
+
+
 def test_a_frame_without_objects_has_an_empty_file(sets, tmp_path):
     export_several(sets[:1], "yolo", tmp_path / "out", None)
     assert (tmp_path / "out" / "labels" / "train" / "op0_00001.txt").read_text() == ""
