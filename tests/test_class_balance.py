@@ -19,9 +19,8 @@ def test_clips_whose_classes_are_frequent_count_alike():
     assert balanced_chances([clip(1), clip(1, 2), clip(2), clip()]).tolist() == [0.25] * 4
 
 
-def test_a_class_in_1_of_40_clips_counts_twice():
-    clips = [clip(1)] * 39 + [clip(1, 7)]
-    chances = balanced_chances(clips)
-    # sqrt(0.1 / 0.025) = 2
-    assert chances[-1] / chances[0] == pytest.approx(2)
+def test_a_class_in_1_of_160_clips_counts_four_times():
+    chances = balanced_chances([clip(1)] * 159 + [clip(1, 7)])
+    # sqrt(0.1 / 0.00625) = 4
+    assert chances[-1] / chances[0] == pytest.approx(4)
     assert chances.sum() == pytest.approx(1)

@@ -165,3 +165,45 @@ def test_an_object_counts_as_entered_once_it_is_more_than_a_speck(labels):
 def test_what_is_there_from_the_start_does_not_enter(labels):
     truth = [annotated_frame(i, t1_c1=LEFT) for i in range(4)]
     assert evaluate(truth, truth, labels).entered_on_time is None
+
+
+def test_j_and_f_is_the_mean_of_both(labels):
+    truth = [annotated_frame(0, t1_c1=LEFT)]
+    result = evaluate([annotated_frame(0, t1_c1=rectangle(4, 4, 9, 14))], truth, labels)
+    assert result.j != result.f
+    assert result.j_and_f == pytest.approx((result.j + result.f) / 2)
+
+
+def test_outlines_that_are_nowhere_near_have_no_accuracy():
+    size = (200, 200)
+    mask, far = rectangle(20, 20, 60, 60, size), rectangle(120, 120, 160, 160, size)
+    assert boundary_accuracy(mask, far) == 0
+    # What fills the picture has no outline in it.
+    assert boundary_accuracy(np.ones(size, bool), mask) == 0
+
+
+def test_an_object_that_is_never_followed_is_not_on_time_however_early_it_came(labels):
+    nothing = [annotated_frame(i) for i in range(20)]
+    assert evaluate(nothing, entering("t1_c1", 1), labels).entered_on_time == 0
+
+
+def test_a_speck_that_never_grows_does_not_enter(labels):
+    speck = rectangle(0, 0, 1, 1)
+    truth = [annotated_frame(0), *(annotated_frame(i, t1_c1=speck) for i in range(1, 9))]
+    assert evaluate(truth, truth, labels).entered_on_time is None
+
+
+def test_an_object_comes_back_after_ten_to_thirty_hidden_frames(labels):
+    truth = with_gap("t1_c1", (10, 20))
+    assert evaluate(truth, truth, labels).found_again == 1
+    truth = with_gap("t1_c1", (5, 35))
+    assert evaluate(truth, truth, labels).found_again == 1
+    truth = with_gap("t1_c1", (10, 19))
+    assert evaluate(truth, truth, labels).found_again is None
+
+
+def test_classes_are_told_by_their_names(labels):
+    frames = [annotated_frame(0, t1_c1=LEFT, t3_c2=LIVER, t4_c9=RIGHT)]
+    document = evaluate(frames, frames, labels).to_json()
+    assert list(document["per_class"]) == ["Grasper", "Liver", "class 9"]
+    assert document["per_class"]["Liver"] == {"iou": 1, "dice": 1, "frames": 1}

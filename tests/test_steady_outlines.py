@@ -72,3 +72,15 @@ def test_an_object_that_moves_on_or_ends_is_no_flash(later):
 def test_a_little_trembling_is_no_flash():
     seen = {1: outline(22)}
     assert without_flashes(seen, {1: outline(20)}, {1: outline(20)})[1] is seen[1]
+
+
+def test_what_replaces_a_flash_is_the_mean_of_its_neighbours():
+    before, after = outline(20), outline(22)
+    corrected = without_flashes({1: outline(45)}, {1: before}, {1: after})
+    assert np.allclose(corrected[1], (before + after) / 2)
+
+
+def test_what_agrees_with_one_neighbour_is_no_flash():
+    # Of squares 30 wide: 0.71, 0.36 and 0.58 in common.
+    seen = {1: outline(20)}
+    assert without_flashes(seen, {1: outline(25)}, {1: outline(34)})[1] is seen[1]

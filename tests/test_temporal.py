@@ -114,3 +114,10 @@ def test_contours_that_are_apart_by_a_shift():
     assert contour_distance(first, second) == pytest.approx(expected, abs=1e-4)
     assert contour_distance(first, first) == 0
     assert contour_distance(np.ones(SIZE, bool), np.ones(SIZE, bool)) == 0
+
+
+def test_two_objects_of_a_class_are_one_region():
+    both = {"t1_c5": square(0), "t2_c5": square(80)}
+    annotated = [annotated_frame(0, **both), annotated_frame(1, t2_c5=square(80))]
+    result = steadiness(annotated, [textured(0)] * 2)
+    assert result.temporal_iou == 0.5

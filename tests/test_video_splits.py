@@ -73,3 +73,9 @@ def test_the_same_picture_under_another_name_is_found():
     with pytest.raises(UsageError, match=r"1.png \(video c\) is the same picture as 1.png"):
         refuse_shared_videos(FOLDER, frames_of("a", "b"), Path("other"), frames_of("c", first=1))
     refuse_shared_videos(FOLDER, frames_of("a", "b"), Path("other"), frames_of("c", first=2))
+
+
+def test_something_is_left_to_learn_from_however_large_the_other_share_is():
+    for seed in range(5):
+        training, validation = split_by_video(FOLDER, frames_of(*"aabbcc"), 0.99, seed)
+        assert (len(training.videos), len(validation.videos)) == (2, 4)
