@@ -26,6 +26,7 @@ from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, Prompt, PromptReason, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 from samples.theatre import Theatre
+from samples.theatre.render import render
 from tracking.adapted_weights import load_tracker
 
 # Its failed assertions say what they compared, as those of the test modules do.
@@ -67,6 +68,14 @@ def annotated_clip(scopeline, out, *options):
     code, _, error = scopeline("annotate", CLIP, "--out", out, "--max-frames", 12, *options)
     assert code == 0, error
     return AnnotationSet(out / f"{CLIP.stem}.annset")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory) -> Path:
+    """A folder with a small video of the theatre, and its truth."""
+    folder = tmp_path_factory.mktemp("scene")
+    render(seed=21, frame_count=16, width=240, height=136, folder=folder)
+    return folder
 
 
 @pytest.fixture

@@ -20,16 +20,8 @@ from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
-from samples.theatre.render import render
 
 CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scene")
-    render(seed=21, frame_count=16, width=240, height=136, folder=folder)
-    return folder
 
 
 def test_annotate_evaluate_export_and_info(scopeline, scene, tmp_path):

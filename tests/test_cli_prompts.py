@@ -7,14 +7,6 @@ from PIL import Image
 from pipeline.annotation_set import AnnotationSet
 from pipeline.masks import decode_mask
 from pipeline.records import Origin, PromptReason
-from samples.theatre.render import render
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scene")
-    render(seed=21, frame_count=16, width=240, height=136, folder=folder)
-    return folder
 
 
 def test_given_masks_go_with_first_frame_but_not_with_framewise(scopeline, scene, tmp_path):
