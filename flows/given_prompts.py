@@ -156,7 +156,11 @@ def read_given_prompts(
     for frame_index, tracks in chosen:
         for track in tracks:
             _check_size(source.path, track, info)
-        masks[frame_index] = [replace(t, class_id=class_ids[t.class_id]) for t in tracks]
+        masks[frame_index] = [
+            replace(track, class_id=class_ids[track.class_id])
+            for track in tracks
+            if track.class_id in class_ids
+        ]
     if frames != "first":
         missing = sorted(set(frames) - masks.keys())
         if missing:

@@ -156,20 +156,20 @@ def joined(own: LabelSet, other: LabelSet) -> tuple[LabelSet, dict[int, int]]:
     """Add to classes those that only another label set has, since ids say nothing beyond their set.
 
     Returns:
-        The classes of both; those of one name are one, those of the other alone have new ids. And
-        the id in it of each class of the other.
+        The classes of both; those of one name are one, those of the other alone have new ids, but
+        for its background, which is never annotated. And the id in it of each class of the other.
     """
     ids = {label.name: label.id for label in own.classes}
     values = {label.value for label in own.classes} | set(own.ignored_values) | {0}
     added = []
     for label in other.classes:
-        if label.name not in ids:
+        if label.name not in ids and label.kind != "background":
             ids[label.name] = max(ids.values(), default=0) + 1
             free = (value for value in chain((label.value,), count(1)) if value not in values)
             added.append(replace(label, id=ids[label.name], value=next(free)))
             values.add(added[-1].value)
     labels = replace(own, classes=(*own.classes, *added))
-    return labels, {label.id: ids[label.name] for label in other.classes}
+    return labels, {label.id: ids[label.name] for label in other.classes if label.name in ids}
 
 
 def load_label_set(path: Path) -> LabelSet:

@@ -8,6 +8,7 @@ from pipeline.labels import (
     LabelClass,
     LabelSet,
     default_color,
+    joined,
     load_label_set,
     numbered_class,
     unnamed_label_set,
@@ -84,3 +85,21 @@ def test_names_that_no_file_could_hold_are_refused(tmp_path, name):
     path.write_text(json.dumps({"name": "l", "classes": [{"id": 1, "name": name}]}))
     with pytest.raises(InputError, match="cannot be printed"):
         load_label_set(path)
+
+
+def test_classes_of_another_set_are_added_under_new_ids_and_free_values(labels):
+    other = LabelSet(
+        name="other",
+        classes=(
+            LabelClass(id=0, name="Ground", kind="background", color=(0, 0, 0), value=0),
+            numbered_class(2, "Grasper"),
+            LabelClass(id=7, name="Hook", kind="thing", color=(0, 0, 255), value=90),
+            LabelClass(id=8, name="Fat", kind="stuff", color=(9, 9, 9), value=40),
+        ),
+    )
+    both, ids = joined(labels, other)
+    assert ids == {2: 1, 7: 3, 8: 4}
+    assert [label.name for label in both.classes] == ["Nothing", "Grasper", "Liver", "Hook", "Fat"]
+    # 90 is the liver's.
+    assert [label.value for label in both.classes] == [0, 255, 90, 1, 40]
+    assert joined(labels, labels) == (labels, {0: 0, 1: 1, 2: 2})
