@@ -19,10 +19,11 @@ from pipeline.constellation_settings import ConstellationSettings, Rule
 from pipeline.devices import Precision
 from pipeline.frames import VideoInfo
 from pipeline.framewise import Framewise
+from pipeline.given_policy import WithGivenPrompts
 from pipeline.labels import LabelSet
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.optical_flow import shrunk_size
-from pipeline.policy import AdoptingPolicy, FirstFrame, Policy, WithGivenPrompts
+from pipeline.policy import AdoptingPolicy, FirstFrame, Policy
 from pipeline.sasvi import Sasvi
 from pipeline.steadied import LONGER_SIDE_PX, Steadied
 from tracking.mask_choice import MaskChoice, surest_masks

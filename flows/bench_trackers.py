@@ -18,8 +18,8 @@ from pipeline.annotate import PromptedTracking, run
 from pipeline.annotation_set import AnnotationSet
 from pipeline.devices import computing
 from pipeline.frames import open_video
+from pipeline.given_policy import Given
 from pipeline.masks import decode_mask
-from pipeline.policy import Given
 from pipeline.records import Prompt, PromptReason
 from pipeline.sasvi import Sasvi
 from pipeline.single_frames import numbered_frames

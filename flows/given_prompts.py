@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
+from pipeline.given_policy import Given, GivenParts
 from pipeline.labels import LabelSet, joined, load_label_set
 from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.masks import (
@@ -20,7 +21,6 @@ from pipeline.masks import (
     points_in_mask,
     rle_area,
 )
-from pipeline.policy import Given, GivenParts
 from pipeline.records import FrameAnnotation, Prompt, PromptReason, TrackAnnotation
 
 PromptKind = Literal["mask", "box", "points"]

@@ -11,10 +11,11 @@ from pipeline.annotate import PromptedTracking, run
 from pipeline.constellation import Constellation
 from pipeline.errors import InputError
 from pipeline.framewise import Framewise
+from pipeline.given_policy import Given, WithGivenPrompts
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import EveryNth
 from pipeline.masks import decode_mask
-from pipeline.policy import Decision, FirstFrame, Given, WithGivenPrompts
+from pipeline.policy import Decision, FirstFrame
 from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
 from pipeline.scene_changes import NO_SIGNS
 from samples.theatre import Theatre

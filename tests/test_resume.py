@@ -18,10 +18,11 @@ from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.constellation import Constellation
 from pipeline.errors import OutputError
 from pipeline.framewise import Framewise
+from pipeline.given_policy import Given, WithGivenPrompts
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import Adaptive, EveryNth
 from pipeline.loop_state import LoopState, latest_state, save_state
-from pipeline.policy import FirstFrame, Given, WithGivenPrompts
+from pipeline.policy import FirstFrame
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from pipeline.sasvi import Sasvi, SasviSettings
 from samples.theatre import Theatre

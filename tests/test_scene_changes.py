@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.annotate import PromptedTracking
 from pipeline.frames import open_video
-from pipeline.policy import Given
+from pipeline.given_policy import Given
 from pipeline.records import FrameBatch
 from pipeline.scene_changes import FrameSigns, SceneWatch
 from samples.theatre import Theatre

@@ -209,8 +209,7 @@ class Sam2Tracker:
         What is remembered for the frames to come is not touched.
 
         Args:
-            track_ids: tracks with a prompt on the current frame, to follow into frames that they
-                are not in.
+            track_ids: tracks prompted on the current frame, to follow into frames without them.
             revised_since: others, to follow back in place of what was tracked, and the first frame
                 of each that may change.
 
