@@ -248,7 +248,8 @@ class PromptedTracking:
         self._waiting = deque(restored_drafts(state.values["waiting"]))
         self._journal.restore(state.values["journal"])
         self._watch.restore(state.values["watch"])
-        self._withdrawn = dict(state.values["withdrawn"])
+        # Earlier versions noted none.
+        self._withdrawn = dict(state.values.get("withdrawn", ()))
         self._tracker.restore(state.arrays, self._encoded_ahead(past))
 
     def _encoded_ahead(self, batches: Iterable[FrameBatch]) -> Iterator[FrameBatch]:
