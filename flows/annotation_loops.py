@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from flows.given_prompts import given_policy, open_given
-from flows.job_identity import describe_overseer, describe_tracker, labels_of
+from flows.job_identity import describe_overseer, describe_tracker, labels_beside, labels_of
 from flows.memory_pools import share_memory_pools
 from flows.models import numbers_of, open_overseer, open_tracker
 from flows.settings import BATCH_FRAMES, AnnotateSettings, Runtime
@@ -137,14 +137,16 @@ def picture_size(info: VideoInfo, settings: AnnotateSettings) -> tuple[int, int]
 
 
 def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
-    labels = labels_of(settings)
     given = None
-    if settings.prompts is not None:
-        frames = settings.prompt_frames
+    if settings.prompts is None:
+        labels = labels_of(settings)
+    else:
+        masks = open_given(settings.prompts, settings.labels)
+        labels, frames = labels_beside(settings, masks), settings.prompt_frames
         # An overseer knows more of what comes between them, and `first` of what came before.
         whole = () if settings.policy != "given" or frames == "first" else frames
         given = given_policy(
-            open_given(settings.prompts, settings.labels),
+            masks,
             info,
             labels,
             frames=frames,

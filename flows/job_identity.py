@@ -11,7 +11,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet, joined
-from pipeline.mask_folder import open_masks
+from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.model_folder import DESCRIPTION, WEIGHTS, sha256_of
 from pipeline.picture_files import list_images
 from tracking.model_folders import describe_base, find_first_mask, find_tracker
@@ -61,10 +61,23 @@ def labels_of(settings: AnnotateSettings) -> LabelSet:
     """
     if settings.prompts is None:
         return overseer_labels(settings.overseer)
-    given = open_given(settings.prompts, settings.labels).label_set
+    return labels_beside(settings, open_given(settings.prompts, settings.labels))
+
+
+def labels_beside(settings: AnnotateSettings, given: AnnotationSet | MaskFolder) -> LabelSet:
+    """Return the classes of the set that an annotation with given masks writes.
+
+    Args:
+        settings: of the annotation.
+        given: the masks, opened; plain ones without a description are all read for their values.
+
+    Raises:
+        ModelError: the overseer is unknown.
+        InputError: the given masks are damaged.
+    """
     if settings.policy == "given":
-        return given
-    return joined(overseer_labels(settings.overseer), given)[0]
+        return given.label_set
+    return joined(overseer_labels(settings.overseer), given.label_set)[0]
 
 
 def describe_overseer(name: str, weights: Path | None = None) -> dict[str, str]:

@@ -128,7 +128,7 @@ class FrameTrainer:
             elif number is not None:
                 labels.append(number)
                 masks.append(mask)
-        if not masks and (class_of_track or (track_map == IGNORED).any()):
+        if not masks and (class_of_track or ignored.any()):
             # A frame of objects that are too small, or cut off, is none without objects.
             return None
         height, width = track_map.shape

@@ -137,12 +137,7 @@ class AnnotationSetWriter:
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
         self._hold(self.path)
-        self._manifest = self._manifest.model_copy(
-            update={
-                "parts": saved.part_count,
-                "counts": Counts(**saved.written["counts"]),
-            }
-        )
+        self._manifest = self._manifest.model_copy(update={"parts": saved.part_count})
         _write_manifest(self.path, self._manifest)
         for table in SCHEMAS:
             kept = {part_name(part) for part in range(saved.part_count)}
@@ -257,7 +252,7 @@ class AnnotationSetWriter:
             counts = self._counted(**{name: len(rows[name]) for name in SCHEMAS})
             parts = self._manifest.parts + 1
             if state is not None:
-                save_state(state, self.path / RESUME, parts, {"counts": counts.model_dump()})
+                save_state(state, self.path / RESUME, parts)
         except OSError as error:
             raise unwritable(self.path, error) from error
         self._update(parts=parts, counts=counts)

@@ -20,9 +20,7 @@ from pipeline.matching import (
 from pipeline.outside import shows_nothing_known
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
-from pipeline.returns import (
-    LeftTrack,
-)
+from pipeline.returns import LeftTrack
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from pipeline.sightings import Sighting, are_astray, sightings
 from pipeline.track_register import TrackRegister

@@ -32,14 +32,13 @@ class LoopState:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-def save_state(state: LoopState, folder: Path, part_count: int, written: dict[str, Any]) -> None:
+def save_state(state: LoopState, folder: Path, part_count: int) -> None:
     """Write a state that belongs to so many committed parts; the arrays first.
 
     Args:
         state: where the annotation stands.
         folder: `resume/` of the set.
         part_count: parts that are committed together with it.
-        written: what the writer has counted so far.
 
     Raises:
         OSError: the folder cannot be written.
@@ -50,7 +49,6 @@ def save_state(state: LoopState, folder: Path, part_count: int, written: dict[st
     contents = {
         "next_frame": state.next_frame,
         "values": state.values,
-        "written": written,
         "arrays_sha256": hash_files([path.with_suffix(_ARRAYS)]),
     }
     _write(path.with_suffix(_VALUES), lambda draft: draft.write_text(json.dumps(contents)))
@@ -79,12 +77,10 @@ class SavedState:
     Attributes:
         part_count: the parts that it goes on from.
         state: where the annotation stood.
-        written: what the writer had counted.
     """
 
     part_count: int
     state: LoopState
-    written: dict[str, Any]
 
 
 def latest_state(folder: Path, part_count: int) -> SavedState | None:
@@ -108,7 +104,7 @@ def _load(path: Path, part_count: int) -> SavedState | None:
             values=contents["values"],
             arrays=load_file(path.with_suffix(_ARRAYS)),
         )
-        return SavedState(part_count=part_count, state=state, written=contents["written"])
+        return SavedState(part_count=part_count, state=state)
     except (InputError, OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError):
         # Damaged: an earlier state, or the beginning, serves as well and only costs time.
         return None

@@ -118,7 +118,7 @@ def test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, s
 
     loop = LOOPS[name](theatre, tracker())
     before = [frame for batch in batches(theatre, 0, stop) for frame in loop.step(batch)]
-    save_state(loop.state(), tmp_path / "resume", 1, {})
+    save_state(loop.state(), tmp_path / "resume", 1)
     after = [frame for batch in batches(theatre, stop, FRAMES) for frame in loop.step(batch)]
     after += loop.finish()
 
@@ -235,7 +235,7 @@ def test_an_unfinished_set_of_another_job_is_not_replaced(scene, tmp_path):
 
 def test_a_state_whose_arrays_are_damaged_is_no_state(tmp_path):
     state = LoopState(next_frame=8, values={"a": 1}, arrays={"b": np.arange(50.0)})
-    save_state(state, tmp_path / "resume", 1, {"counts": {}})
+    save_state(state, tmp_path / "resume", 1)
     saved = latest_state(tmp_path / "resume", 1)
     assert np.array_equal(saved.state.arrays["b"], np.arange(50.0))
     arrays = tmp_path / "resume" / "state-000001.safetensors"
@@ -247,6 +247,6 @@ def test_a_state_whose_arrays_are_damaged_is_no_state(tmp_path):
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", "[" * 5000])
 def test_a_state_that_says_something_else_is_no_state(tmp_path, text):
-    save_state(LoopState(next_frame=8), tmp_path / "resume", 1, {})
+    save_state(LoopState(next_frame=8), tmp_path / "resume", 1)
     (tmp_path / "resume" / "state-000001.json").write_text(text)
     assert latest_state(tmp_path / "resume", 1) is None
