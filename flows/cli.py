@@ -20,13 +20,13 @@ from flows.command_options import screen
 from flows.complaints import complain, debugging
 from flows.data_commands import data_app
 from flows.frame_progress import frame_progress
-from flows.train_commands import (
+from flows.train_commands import train_app
+from flows.training_options import (
     FamilyChoice,
     FamilyOption,
     LookChoice,
     LookOption,
     PhotographsOption,
-    train_app,
 )
 from flows.weights_commands import weights_app
 from pipeline.errors import ScopelineError, UsageError

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from flows.command_options import JsonOption, output, screen
-from flows.train_commands import CheckedSplitOption, LayoutOption
+from flows.training_options import CheckedSplitOption, LayoutOption
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
