@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,12 @@ import typer
 from rich.table import Table
 
 from flows.command_options import JsonOption, output, screen
-from flows.training_options import CheckedSplitOption, LayoutOption
+from flows.training_options import (
+    CheckedSplitOption,
+    LayoutOption,
+    LeftOutVideosOption,
+    ValidationVideosOption,
+)
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,10 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from overseer.datasets import LabelledFrames
+    from overseer.datasets.splits import Division
     from pipeline.labelled_clip import LabelledClip
 
 data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
 _LONGEST_SIDE = 640
+_SHARE = 0.2
 
 
 @data_app.callback()
@@ -39,20 +47,26 @@ def check(
     sheet: Annotated[
         Path, typer.Option(help="Picture to write, of frames with their labels.")
     ] = Path("contact-sheet.png"),
-    validation_split: CheckedSplitOption = 0.2,
+    validation_split: CheckedSplitOption = None,
+    validation_videos: ValidationVideosOption = None,
+    leave_out_videos: LeftOutVideosOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the split, as in training.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Read a data set and say what is in it; exit code 1 if any frame cannot be used."""
     from overseer.datasets import read_labelled_frames
+    from overseer.datasets.splits import Division
     from pipeline.contact_sheet import contact_sheet
     from pipeline.labels import load_label_set
 
+    if validation_split is not None and validation_videos is not None:
+        raise UsageError("give only one of --validation-split and --validation-videos")
+    named = Division(validation_videos=validation_videos, left_out_videos=leave_out_videos)
     label_set = None if labels is None else load_label_set(labels)
     frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
+    split = _split(folder, frames, named, validation_split or _SHARE, seed)
     names = [path.name for path in frames.paths]
     _write_picture(sheet, contact_sheet(frames.clips, names, frames.label_set))
-    split = _split(folder, frames, validation_split, seed)
     document = {**_describe(frames), **split, "sheet": str(sheet)}
     if as_json:
         typer.echo(json.dumps(document, indent=2))
@@ -71,6 +85,7 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
     return {
         "frames": len(frames.clips),
         "videos": len(set(frames.videos)),
+        "frames_of_videos": _counted(frames.videos),
         "instances": instances.total(),
         "classes": {
             label.name: {"frames": with_class[label.id], "instances": instances[label.id]}
@@ -81,20 +96,32 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
     }
 
 
-def _split(folder: Path, frames: "LabelledFrames", share: float, seed: int) -> dict[str, Any]:
-    """Describe how training would divide the data set, or why it could not."""
-    from overseer.datasets.splits import split_by_video
+def _split(
+    folder: Path, frames: "LabelledFrames", named: "Division", share: float, seed: int
+) -> dict[str, Any]:
+    """Describe how training would divide the data set, or why it could not.
 
-    try:
-        parts = split_by_video(folder, frames, share, seed)
-    except UsageError as error:
-        return {"split": None, "no_split": str(error)}
-    return {
-        "split": {
-            name: dict(sorted(Counter(part.videos).items()))
-            for name, part in zip(("training", "validation"), parts, strict=True)
-        }
-    }
+    Raises:
+        UsageError: the videos that are named cannot be.
+    """
+    from overseer.datasets.splits import divide, split_by_video
+
+    parts = divide(folder, frames, named)
+    training, validation = parts.training, parts.validation
+    if validation is None:
+        try:
+            training, validation = split_by_video(folder, training, share, seed)
+        except UsageError as error:
+            return {"split": None, "no_split": str(error)}
+    sides = {"training": training, "validation": validation, "left_out": parts.left_out}
+    return {"split": {name: _counted(side.videos) for name, side in sides.items()}}
+
+
+def _counted(videos: Iterable[str]) -> dict[str, int]:
+    """Return how many frames each video has."""
+    from natsort import natsorted
+
+    return dict(natsorted(Counter(videos).items()))
 
 
 def _ignored_share(clip: "LabelledClip") -> float:
@@ -124,11 +151,12 @@ def _print(document: dict[str, Any]) -> None:
 def _print_split(document: dict[str, Any]) -> None:
     if document["split"] is None:
         screen.print(f"no split: {document['no_split']}", soft_wrap=True)
-        return
-    for part, videos in document["split"].items():
-        names = ", ".join(f"{video} ({count})" for video, count in videos.items())
-        text = f"{part}: {sum(videos.values())} frames, {names}"
-        screen.print(text, soft_wrap=True)
+    parts = document["split"] or {"videos": document["frames_of_videos"]}
+    for part, videos in parts.items():
+        if videos:
+            names = ", ".join(f"{video} ({count})" for video, count in videos.items())
+            text = f"{part.replace('_', ' ')}: {sum(videos.values())} frames, {names}"
+            screen.print(text, soft_wrap=True)
 
 
 def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:

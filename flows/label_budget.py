@@ -135,7 +135,7 @@ def measure_label_budgets(
     if not videos:
         raise UsageError(
             f"--label-budget: {max(budgets)} frames leave none of {job.data} to measure on; give "
-            "smaller numbers, or other videos with --validation-data"
+            "smaller numbers, or videos to measure on with --validation-videos"
         )
     points = []
     for budget in budgets:

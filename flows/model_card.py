@@ -1,5 +1,7 @@
 """The card of a trained model: data, backbone, steps, figures, and the command that made it."""
 
+import shlex
+
 from flows.training_job import (
     CLIP_FRAMES,
     CURVES,
@@ -48,7 +50,8 @@ def model_card(
 
 def _data(job: TrainingJob) -> str:
     if job.data != THEATRE:
-        return f"- data: {job.data}, layout {job.layout}\n"
+        without = f", without its videos {job.left_out_videos}" if job.left_out_videos else ""
+        return f"- data: {job.data}, layout {job.layout}{without}\n"
     looks = ", ".join(look.name for look in job.scenery.looks)
     photographs = f"; photographs from {job.photographs}" if job.photographs else ""
     return (
@@ -71,12 +74,18 @@ def _scores(job: TrainingJob) -> str:
         return "- not measured on other frames: no validation data was given\n"
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
     if job.data != THEATRE:
-        split = f"{job.validation_split} of the frames, of videos that it did not learn from"
-        return f"- on {job.validation_data or split}, curve in {CURVES}: {measured}\n"
+        return f"- on {_measured_on(job)}, curve in {CURVES}: {measured}\n"
     return (
         f"- on {job.validation_clips} clips of other seeds (from {FIRST_VALIDATION_SEED}), "
         f"curve in {CURVES}: {measured}\n"
     )
+
+
+def _measured_on(job: TrainingJob) -> str:
+    if job.validation_videos is not None:
+        return f"its videos {job.validation_videos}, which it did not learn from"
+    split = f"{job.validation_split} of the frames, of videos that it did not learn from"
+    return str(job.validation_data or split)
 
 
 def _choices(job: TrainingJob) -> str:
@@ -90,6 +99,14 @@ def _choices(job: TrainingJob) -> str:
         choices += [f"--labels {job.labels}"] if job.labels else []
         choices += [f"--validation-data {job.validation_data}"] if job.validation_data else []
         choices += [f"--validation-split {job.validation_split}"] if job.validation_split else []
+        choices += [
+            f"{option} {shlex.quote(names)}"
+            for option, names in (
+                ("--validation-videos", job.validation_videos),
+                ("--leave-out-videos", job.left_out_videos),
+            )
+            if names is not None
+        ]
     choices += [f"--start-from {job.start_from}"] if job.start_from else []
     choices += [f"--keep-start {job.kept_share}"] if job.kept_share else []
     return " ".join(choices)

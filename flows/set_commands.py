@@ -140,15 +140,9 @@ def chosen_frames(annotated: "AnnotationSet", choice: FrameChoice) -> frozenset[
 
 def chosen_classes(annotated: "AnnotationSet", text: str | None) -> tuple[str, ...]:
     """Return the names in a list with commas between them; a name may have commas of its own."""
-    known = {label.name for label in annotated.label_set.foreground}
-    parts = text.split(",") if text else []
-    names: list[str] = []
-    while parts:
-        lengths = range(len(parts), 0, -1)
-        length = next((n for n in lengths if ",".join(parts[:n]) in known), 1)
-        names.append(",".join(parts[:length]))
-        parts = parts[length:]
-    return tuple(names)
+    from pipeline.name_lists import listed_names
+
+    return listed_names(text or "", {label.name for label in annotated.label_set.foreground})
 
 
 def report(

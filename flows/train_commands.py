@@ -19,6 +19,7 @@ from flows.training_options import (
     LabelsOption,
     LayoutOption,
     LearnChoice,
+    LeftOutVideosOption,
     LookChoice,
     ModelOutOption,
     PhotographsOption,
@@ -32,6 +33,7 @@ from flows.training_options import (
     TrunkChoice,
     ValidationDataOption,
     ValidationOption,
+    ValidationVideosOption,
 )
 from pipeline.errors import UsageError
 
@@ -50,6 +52,8 @@ def train_overseer(
     labels: LabelsOption = None,
     validation_data: ValidationDataOption = None,
     validation_split: SplitOption = None,
+    validation_videos: ValidationVideosOption = None,
+    leave_out_videos: LeftOutVideosOption = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
@@ -143,6 +147,8 @@ def train_overseer(
         labels=labels,
         validation_data=validation_data,
         validation_split=validation_split,
+        validation_videos=validation_videos,
+        left_out_videos=leave_out_videos,
         pseudo_labels=tuple(pseudo_labels or ()),
         augmentation=augmentation.value,
         learning=learn.value,
@@ -204,6 +210,8 @@ def train_tracker(
     labels: LabelsOption = None,
     validation_data: ValidationDataOption = None,
     validation_split: SplitOption = None,
+    validation_videos: ValidationVideosOption = None,
+    leave_out_videos: LeftOutVideosOption = None,
     clips: ClipsOption = 600,
     validation_clips: ValidationOption = 8,
     looks: Annotated[
@@ -252,6 +260,8 @@ def train_tracker(
         labels=labels,
         validation_data=validation_data,
         validation_split=validation_split,
+        validation_videos=validation_videos,
+        left_out_videos=leave_out_videos,
         plan=TrainingPlan(
             steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
         ),

@@ -150,10 +150,10 @@ def _pseudo_labels(
         material.label_set,
         partial(_open_same_overseer, cache(open_overseer), device),
         side_to_vary(config),
-        set(material.validation_videos),
+        material.withheld_videos,
     )
     for path in labels.left_out:
-        screen.print(f"left out: {path}, whose video is measured on", soft_wrap=True)
+        screen.print(f"left out: {path}, whose video is not to be learned from", soft_wrap=True)
     screen.print(
         f"{len(labels.clips)} frames with pseudo-labels, trusted by {labels.weights.mean():.2f} "
         "in the mean",
@@ -195,20 +195,24 @@ def check_job(job: TrainingJob) -> None:
         UsageError: they do not, or it is not.
     """
     choose_device(job.device)
-    is_measured = job.data == THEATRE or job.validation_data or job.validation_split
-    if job.plan.patience and not is_measured:
+    chosen = {
+        "--validation-data": job.validation_data,
+        "--validation-split": job.validation_split,
+        "--validation-videos": job.validation_videos,
+    }
+    given = [option for option, value in chosen.items() if value is not None]
+    if job.data == THEATRE and (given or job.left_out_videos is not None):
         raise UsageError(
-            "--patience needs frames to measure on; give --validation-split or --validation-data"
-        )
-    if job.data == THEATRE and (job.validation_split or job.validation_data):
-        raise UsageError(
-            "--validation-split and --validation-data go with a data set; the theatre has "
+            f"{', '.join(chosen)} and --leave-out-videos go with a data set; the theatre has "
             "--validation-clips"
         )
-    if job.validation_split is None:
-        return
-    if job.validation_data is not None:
-        raise UsageError("give one of --validation-data and --validation-split, not both")
+    if job.plan.patience and not given and job.data != THEATRE:
+        raise UsageError(
+            "--patience needs frames to measure on; give --validation-split, --validation-videos "
+            "or --validation-data"
+        )
+    if len(given) > 1:
+        raise UsageError(f"give only one of {' and '.join(given)}")
 
 
 def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:

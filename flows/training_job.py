@@ -43,6 +43,9 @@ class TrainingJob:
         labels: JSON file that says what the values in a data set's masks mean.
         validation_data: another data set of this layout, of other videos, to measure on.
         validation_split: share of the data set's frames to measure on instead, by video, 0..1.
+        validation_videos: names of the data set's videos to measure on instead, with commas
+            between them.
+        left_out_videos: names of videos of the data set that belong to neither part, likewise.
         pseudo_labels: annotation sets, or folders of them, whose frames an overseer learns from
             besides.
         augmentation: how an overseer's labelled frames are varied.
@@ -64,6 +67,8 @@ class TrainingJob:
     labels: Path | None = None
     validation_data: Path | None = None
     validation_split: float | None = None
+    validation_videos: str | None = None
+    left_out_videos: str | None = None
     pseudo_labels: tuple[Path, ...] = ()
     augmentation: Augmentation = "usual"
     learning: Learning = "everything"
@@ -118,6 +123,8 @@ def _identity(job: TrainingJob, kind: str, options: dict[str, Any]) -> dict[str,
         "clips": job.clips,
         "start_from": job.start_from,
         "validation_split": job.validation_split,
+        "validation_videos": job.validation_videos,
+        "left_out_videos": job.left_out_videos,
         "pseudo_labels": [str(path) for path in job.pseudo_labels],
         "augmentation": job.augmentation,
         "plan": asdict(job.plan),

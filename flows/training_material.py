@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from natsort import natsorted
 from rich.progress import Progress
 
 from flows.command_options import screen
 from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob, claim_material
 from overseer.datasets import LabelledFrames, read_labelled_frames
-from overseer.datasets.splits import refuse_shared_videos, split_by_video
+from overseer.datasets.splits import Division, Parts, divide, refuse_shared_videos
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
@@ -32,6 +33,7 @@ class Material:
         validation_clips: what is measured on now and then; may be none.
         validation_videos: the video of each of these clips.
         validation_names: what each of these clips is called.
+        withheld_videos: all videos that must not be learned from, those of a later test too.
     """
 
     label_set: LabelSet
@@ -41,6 +43,7 @@ class Material:
     validation_clips: Sequence[LabelledClip]
     validation_videos: Sequence[str]
     validation_names: Sequence[str]
+    withheld_videos: frozenset[str] = frozenset()
 
 
 def theatre_material(job: TrainingJob, progress: Progress) -> Material:
@@ -69,23 +72,19 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
 
     Raises:
         InputError: the data set holds nothing to learn from.
-        UsageError: both parts hold frames of one video, or the run has begun with other frames.
+        UsageError: both parts hold frames of one video, a video is not known, or the run has
+            begun with other frames.
     """
     label_set = None if job.labels is None else load_label_set(job.labels)
     folder = Path(job.data)
-    frames = _read_data(folder, job.layout, label_set, side)
-    others: LabelledFrames | None = None
+    read = _read_data(folder, job.layout, label_set, side)
+    parts = divide(folder, read, division_of(job))
+    frames, others = parts.training, parts.validation
     if job.validation_data is not None:
         others = _read_data(job.validation_data, job.layout, frames.label_set, side)
-        refuse_shared_videos(folder, frames, job.validation_data, others)
-    elif job.validation_split is not None:
-        frames, others = split_by_video(folder, frames, job.validation_split, job.plan.seed)
-        names = ", ".join(sorted(set(others.videos)))
-        screen.print(
-            f"measured on {len(others.clips)} frames, those of {names}; {len(frames.clips)} "
-            "frames are learned from",
-            soft_wrap=True,
-        )
+        # Not even a video that is left out may be measured on.
+        refuse_shared_videos(folder, read, job.validation_data, others)
+    _say_division(parts)
     sides = (frames,) if others is None else (frames, others)
     claim_material(
         job,
@@ -101,7 +100,34 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
         validation_clips=others.clips if others else (),
         validation_videos=others.videos if others else (),
         validation_names=[str(path) for path in others.paths] if others else (),
+        withheld_videos=frozenset(others.videos if others else ()) | set(parts.left_out.videos),
     )
+
+
+def division_of(job: TrainingJob) -> Division:
+    """Return how a job divides its data set."""
+    return Division(
+        share=job.validation_split,
+        seed=job.plan.seed,
+        validation_videos=job.validation_videos,
+        left_out_videos=job.left_out_videos,
+    )
+
+
+def _say_division(parts: Parts) -> None:
+    """Say which videos of a data set are not learned from."""
+    if parts.left_out.clips:
+        screen.print(f"left out: {_frames_of(parts.left_out)}", soft_wrap=True)
+    if parts.validation is not None:
+        screen.print(
+            f"measured on {_frames_of(parts.validation)}; {len(parts.training.clips)} frames are "
+            "learned from",
+            soft_wrap=True,
+        )
+
+
+def _frames_of(part: LabelledFrames) -> str:
+    return f"{len(part.clips)} frames, those of {', '.join(natsorted(set(part.videos)))}"
 
 
 def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:

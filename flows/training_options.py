@@ -130,7 +130,25 @@ ValidationDataOption = Annotated[
 _SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
 SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
 CheckedSplitOption = Annotated[
-    float, typer.Option("--validation-split", min=0.01, max=0.9, help=_SPLIT_HELP)
+    float | None,
+    typer.Option("--validation-split", min=0.01, max=0.9, help=f"{_SPLIT_HELP}  [default: 0.2]"),
+]
+ValidationVideosOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="Videos of the data set to measure on, with commas between them; `data check` names "
+        "all.",
+    ),
+]
+LeftOutVideosOption = Annotated[
+    str | None,
+    typer.Option(
+        "--leave-out-videos",
+        metavar="NAMES",
+        help="Videos of the data set neither to learn from nor to measure on, such as those of a "
+        "later test.",
+    ),
 ]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
 TrainingPrecisionOption = Annotated[

@@ -36,7 +36,7 @@ class PseudoLabels:
     Attributes:
         clips: the frames, each a clip of its own; what is doubtful in them is ignored.
         weights: float64[N], how far each is trusted, 0..1.
-        left_out: sets that nothing is learned from, since their videos are measured on.
+        left_out: sets that nothing is learned from, since their videos are not to be learned from.
     """
 
     clips: Sequence[LabelledClip]
@@ -66,7 +66,7 @@ def read_pseudo_labels(
     label_set: LabelSet,
     open_overseer: Callable[[MadeBy], MaskRCNNOverseer],
     longest_side: int,
-    measured_videos: Collection[str],
+    withheld_videos: Collection[str],
 ) -> PseudoLabels:
     """Read frames of annotation sets with the masks in them, evenly spaced.
 
@@ -75,8 +75,8 @@ def read_pseudo_labels(
         label_set: the classes that are learned; those of the sets are matched by their names.
         open_overseer: opens the overseer that a set was made with, whose agreement counts.
         longest_side: larger pictures are shrunk to this many pixels.
-        measured_videos: names of videos that the training is measured on; their sets are left
-            out, since frames that were learned from would flatter it.
+        withheld_videos: names of videos that are measured on, now or later; their sets are left
+            out, since frames that were learned from would flatter the overseer.
 
     Raises:
         InputError: there is no set, it is damaged or has other classes, its video is not there,
@@ -87,7 +87,7 @@ def read_pseudo_labels(
     left_out: list[Path] = []
     for path in _sets(paths):
         annotated = AnnotationSet(path)
-        if _is_measured(annotated, measured_videos):
+        if _is_withheld(annotated, withheld_videos):
             left_out.append(path)
             continue
         own_class = _classes(annotated, label_set)
@@ -103,8 +103,8 @@ def read_pseudo_labels(
             weights.append(weight)
     if not clips and left_out:
         raise InputError(
-            f"{', '.join(map(str, paths))}: the videos of all these sets are measured on; give "
-            "--pseudo-labels sets of other videos"
+            f"{', '.join(map(str, paths))}: the videos of all these sets are measured on or left "
+            "out; give --pseudo-labels sets of other videos"
         )
     if not clips:
         raise InputError(
@@ -114,15 +114,15 @@ def read_pseudo_labels(
     return PseudoLabels(clips=clips, weights=np.array(weights), left_out=left_out)
 
 
-def _is_measured(annotated: AnnotationSet, measured_videos: Collection[str]) -> bool:
-    """Return whether a set may be of a video that is measured on; a doubt counts.
+def _is_withheld(annotated: AnnotationSet, withheld_videos: Collection[str]) -> bool:
+    """Return whether a set may be of a video that is not to be learned from; a doubt counts.
 
     Data sets call a video after its file, its folder or several of them, such as `site/op1`.
     """
     video = annotated.manifest.video
     place = PurePosixPath(video.path)
     parts = (*place.parent.parts, place.stem, place.name, video.name)
-    return any(PurePosixPath(name).name in parts for name in measured_videos)
+    return any(PurePosixPath(name).name in parts for name in withheld_videos)
 
 
 def _sets(paths: Sequence[Path]) -> list[Path]:

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 
 from tests.small_data import picture, save, two_graspers_on_liver
@@ -89,3 +90,50 @@ def test_the_split_that_training_would_make_is_shown(scopeline, data_set):
     _, _, err = check(scopeline, data_set)
     assert "training: 1 frames, op" in err
     assert "validation: 1 frames, op" in err
+
+
+@pytest.fixture
+def cadis(tmp_path):
+    """A frame of each of CaDIS' videos, laid out as it is published."""
+    for number in range(1, 26):
+        folder = tmp_path / f"CaDISv2/Video{number:02}"
+        name = f"Video{number}_frame000090.png"
+        save(folder / "Images" / name, picture() + number)
+        save(folder / "Labels" / name, np.full((40, 60), number % 7))
+    return tmp_path / "CaDISv2"
+
+
+CADIS_SPLIT = (
+    *("--validation-videos", "Video05,Video07,Video16"),
+    *("--leave-out-videos", "Video02,Video12,Video22"),
+)
+
+
+def test_the_published_split_of_cadis_can_be_named(scopeline, cadis, tmp_path):
+    command = ("data", "check", cadis, "--layout", "cadis", "--sheet", tmp_path / "sheet.png")
+    code, out, err = scopeline(*command, *CADIS_SPLIT, "--json")
+    assert code == 0, err
+    split = json.loads(out)["split"]
+    assert split["validation"] == {"Video05": 1, "Video07": 1, "Video16": 1}
+    assert split["left_out"] == {"Video02": 1, "Video12": 1, "Video22": 1}
+    assert len(split["training"]) == 19
+    _, _, err = scopeline(*command, *CADIS_SPLIT)
+    assert "validation: 3 frames, Video05 (1), Video07 (1), Video16 (1)" in err
+    assert "left out: 3 frames, Video02 (1), Video12 (1), Video22 (1)" in err
+
+
+def test_videos_that_are_not_there_are_wrong_use(scopeline, cadis, tmp_path):
+    command = ("data", "check", cadis, "--layout", "cadis", "--sheet", tmp_path / "sheet.png")
+    code, _, err = scopeline(*command, "--validation-videos", "Video5")
+    assert code == 2
+    assert "has no video 'Video5'; name some of Video01, Video02, Video03" in err
+    code, _, err = scopeline(*command, *CADIS_SPLIT, "--validation-split", 0.2)
+    assert code == 2
+    assert "only one of --validation-split and --validation-videos" in err
+    assert not (tmp_path / "sheet.png").exists()
+
+
+def test_videos_are_named_where_there_is_no_split(scopeline, data_set):
+    code, out, _ = check(scopeline, data_set, "--json")
+    assert (code, json.loads(out)["frames_of_videos"]) == (0, {"data": 5})
+    assert "videos: 5 frames, data (5)" in check(scopeline, data_set)[2]

@@ -128,3 +128,22 @@ def test_budgets_are_read_in_order_and_once():
     assert parse_budgets("20, 10,20") == (10, 20)
     with pytest.raises(UsageError, match="write it as 10,20,40"):
         parse_budgets("many")
+
+
+@pytest.mark.timeout(300)
+def test_videos_to_measure_on_are_part_of_a_budgets_run(data, scopeline):
+    """The frames alone do not tell that the last video is learned from no more."""
+    for name in ("images", "masks"):
+        for path in sorted((data / name).glob("*.png")):
+            place = data / f"op{int(path.stem) % 2}" / name / path.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+        (data / name).rmdir()
+    start = ("--start-from", "scopeline")
+    code, _, err = train(scopeline, data, "2", *start, "--validation-videos", "op1")
+    assert code == 0, err
+    assert [path.name for path in (data.parent / "curve/videos").iterdir()] == ["op1"]
+    assert "--validation-videos op1" in (data.parent / "curve/labels-0002/README.md").read_text()
+    code, _, err = train(scopeline, data, "2", *start)
+    assert code == 2
+    assert "holds a training with another validation_videos" in " ".join(err.split())

@@ -159,6 +159,74 @@ def test_a_data_set_is_divided_by_video(job, tmp_path, capfd):
     assert "--validation-split 0.3" in card
 
 
+def test_videos_to_measure_on_and_to_leave_out_are_named(job, tmp_path, capfd):
+    for number in range(4):
+        write_data_set(tmp_path / f"data/op{number}", 2, brightness=50 * number)
+    job = replace(
+        job, data=str(tmp_path / "data"), validation_videos="op1,op3", left_out_videos="op2"
+    )
+    folder = train_overseer_job(job, config=TINY, batch_size=1)
+    said = " ".join(capfd.readouterr().err.split())
+    assert "left out: 2 frames, those of op2" in said
+    assert "measured on 4 frames, those of op1, op3; 2 frames are learned from" in said
+    card = (folder / "README.md").read_text()
+    assert "layout masks, without its videos op2\n" in card
+    assert re.search(
+        r"on its videos op1,op3, which it did not learn from, curve .*AP50 0\.\d+", card
+    )
+    assert "--validation-videos op1,op3 --leave-out-videos op2" in card
+    with pytest.raises(UsageError, match="another validation_videos; choose another --out"):
+        train_overseer_job(replace(job, validation_videos="op3"), config=TINY, batch_size=1)
+    with pytest.raises(UsageError, match="another left_out_videos; choose another --out"):
+        train_overseer_job(replace(job, left_out_videos=None), config=TINY, batch_size=1)
+
+
+def test_videos_that_cannot_be_named_are_wrong_use(job, tmp_path):
+    for number in range(2):
+        write_data_set(tmp_path / f"data/op{number}", 2, brightness=50 * number)
+    data_job = replace(job, data=str(tmp_path / "data"), validation_videos="op1")
+    for wrong, said in (
+        (replace(data_job, validation_videos="op7"), "has no video 'op7'; name some of op0, op1"),
+        (replace(data_job, validation_split=0.5), "only one of --validation-split and"),
+        (replace(data_job, validation_data=tmp_path), "only one of --validation-data and"),
+        (replace(job, validation_videos="op1"), "and --leave-out-videos go with a data set"),
+        (replace(job, left_out_videos="op1"), "and --leave-out-videos go with a data set"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            train_overseer_job(wrong, config=TINY, batch_size=1)
+    # A video that is left out is not measured on from elsewhere either.
+    write_data_set(tmp_path / "other/op1", 1, brightness=90)
+    elsewhere = replace(
+        job,
+        data=str(tmp_path / "data"),
+        validation_data=tmp_path / "other/op1",
+        left_out_videos="op1",
+    )
+    with pytest.raises(UsageError, match="both hold frames of op1"):
+        train_overseer_job(elsewhere, config=TINY, batch_size=1)
+    assert not job.out.exists()
+
+
+def test_a_left_out_video_is_not_learned_from_by_its_pseudo_labels(job, tmp_path):
+    for number in range(2):
+        write_data_set(tmp_path / f"data/op{number}", 2, brightness=50 * number)
+    write_data_set(tmp_path / "unlabelled", 1)
+    frames = [annotated_frame(0, t1_c1=rectangle(10, 10, 50, 40, size=(64, 96)))]
+    video = tmp_path / "unlabelled/images"
+    annotated = write_set(tmp_path / "op1.annset", video, INSTRUMENTS, frames, models={})
+    manifest = json.loads((annotated / "manifest.json").read_text())
+    manifest["video"]["name"] = "op1"
+    (annotated / "manifest.json").write_text(json.dumps(manifest))
+    job = replace(
+        job,
+        data=str(tmp_path / "data"),
+        left_out_videos="op1",
+        pseudo_labels=(annotated,),
+    )
+    with pytest.raises(InputError, match="all these sets are measured on or left out"):
+        train_overseer_job(job, config=TINY, batch_size=1)
+
+
 def test_patience_without_measurements_is_wrong_use(job, tmp_path):
     write_data_set(tmp_path / "data", 2)
     job = replace(job, data=str(tmp_path / "data"), plan=replace(job.plan, patience=2))
@@ -184,7 +252,7 @@ def test_a_split_that_cannot_be_is_wrong_use(job, tmp_path):
     with pytest.raises(UsageError, match=r"one video only \(data\), which a split never divides"):
         train_overseer_job(alone, config=TINY, batch_size=1)
     both = replace(alone, validation_data=tmp_path)
-    with pytest.raises(UsageError, match="one of --validation-data and --validation-split"):
+    with pytest.raises(UsageError, match="only one of --validation-data and --validation-split"):
         train_overseer_job(both, config=TINY, batch_size=1)
     with pytest.raises(UsageError, match="the theatre has --validation-clips"):
         train_overseer_job(replace(job, validation_split=0.5), config=TINY, batch_size=1)

@@ -1,5 +1,6 @@
 """Splits of labelled frames: by video, near the wanted share, the same each time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overseer.datasets.labelled_frames import LabelledFrames
-from overseer.datasets.splits import refuse_shared_videos, split_by_video
+from overseer.datasets.splits import Division, divide, refuse_shared_videos, split_by_video
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import INSTRUMENTS
@@ -79,3 +80,50 @@ def test_something_is_left_to_learn_from_however_large_the_other_share_is():
     for seed in range(5):
         training, validation = split_by_video(FOLDER, frames_of(*"aabbcc"), 0.99, seed)
         assert (len(training.videos), len(validation.videos)) == (2, 4)
+
+
+def named(validation_videos=None, left_out_videos=None, share=None):
+    return Division(
+        validation_videos=validation_videos, left_out_videos=left_out_videos, share=share
+    )
+
+
+def test_videos_are_measured_on_and_left_out_by_their_names():
+    frames = frames_of(*"aabbbcdd")
+    parts = divide(FOLDER, frames, named("b, c", "d"))
+    sides = (parts.training, parts.validation, parts.left_out)
+    assert ["".join(side.videos) for side in sides] == ["aa", "bbbc", "dd"]
+    assert sum((side.paths for side in sides), ()) == frames.paths
+    parts = divide(FOLDER, frames, named(left_out_videos="a,d"))
+    assert (parts.validation, "".join(parts.training.videos)) == (None, "bbbc")
+    parts = divide(FOLDER, frames, named(left_out_videos="d", share=0.5))
+    assert {*parts.training.videos, *parts.validation.videos} == {*"abc"}
+
+
+def test_a_name_may_have_commas_of_its_own():
+    parts = divide(FOLDER, frames_of("op 1, left", "op 1", "op 2"), named("op 1, left,op 2"))
+    assert parts.training.videos == ("op 1",)
+
+
+@pytest.mark.parametrize(
+    ("validation_videos", "left_out_videos", "said"),
+    [
+        ("op2,op99", None, r"^--validation-videos op2,op99: data has no video 'op99'; name some of "
+         r"op1, op2, op3, op4, op5 and 15 more$"),
+        (None, "op", "--leave-out-videos op: data has no video 'op';"),
+        ("", None, "--validation-videos : data has no video '';"),
+        ("op1,op2", "op2", "both name op2; name it once"),
+        (",".join(f"op{n}" for n in range(1, 21)), None, "no video of data is left to learn from"),
+    ],
+)  # fmt: skip
+def test_names_that_cannot_be_are_one_sentence(validation_videos, left_out_videos, said):
+    frames = frames_of(*(f"op{number}" for number in range(1, 21)))
+    with pytest.raises(UsageError, match=said):
+        divide(FOLDER, frames, named(validation_videos, left_out_videos))
+
+
+def test_a_picture_that_is_in_both_parts_is_found_whoever_names_the_videos():
+    frames = frames_of("a", "b")
+    frames = replace(frames, clips=(frames.clips[0], frames.clips[0]))
+    with pytest.raises(UsageError, match=r"1.png \(video b\) is the same picture as 0.png"):
+        divide(FOLDER, frames, named("b"))

@@ -6,16 +6,120 @@ flattered by the other.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from natsort import natsorted
 
 from overseer.datasets.labelled_frames import LabelledFrames
 from pipeline.errors import UsageError
+from pipeline.name_lists import listed_names
 
 _NAMED_VIDEOS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Division:
+    """How a data set is to be divided, by video.
+
+    Attributes:
+        share: wanted share of the frames to measure on, above 0 and below 1.
+        seed: of the order in which videos are taken for that share.
+        validation_videos: names of the videos to measure on instead, with commas between them.
+        left_out_videos: names of videos that belong to neither part, likewise.
+    """
+
+    share: float | None = None
+    seed: int = 1
+    validation_videos: str | None = None
+    left_out_videos: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A divided data set.
+
+    Attributes:
+        training: the frames to learn from.
+        validation: those to measure on; None where nothing says which.
+        left_out: those that belong to neither.
+    """
+
+    training: LabelledFrames
+    validation: LabelledFrames | None
+    left_out: LabelledFrames
+
+
+def divide(folder: Path, frames: LabelledFrames, division: Division) -> Parts:
+    """Divide a data set by the names of its videos, or by a share.
+
+    Args:
+        folder: the data set, for messages.
+        frames: what to divide.
+        division: how.
+
+    Raises:
+        UsageError: a video is not known or named twice, nothing is left to learn from, or both
+            parts have a picture in common; or as `split_by_video`.
+    """
+    known = set(frames.videos)
+    chosen = named_videos("--validation-videos", division.validation_videos, folder, known)
+    left_out = named_videos("--leave-out-videos", division.left_out_videos, folder, known)
+    if twice := natsorted(chosen & left_out):
+        raise UsageError(
+            f"--validation-videos and --leave-out-videos both name {twice[0]}; name it once"
+        )
+    if chosen | left_out == known:
+        raise UsageError(
+            f"no video of {folder} is left to learn from; name fewer of its {len(known)} videos"
+        )
+    kept, others = divide_by_names(frames, left_out)
+    if chosen:
+        training, validation = divide_by_names(kept, chosen)
+        _refuse_equal_pictures(training, validation)
+        return Parts(training=training, validation=validation, left_out=others)
+    if division.share is None:
+        return Parts(training=kept, validation=None, left_out=others)
+    training, validation = split_by_video(folder, kept, division.share, division.seed)
+    return Parts(training=training, validation=validation, left_out=others)
+
+
+def named_videos(
+    option: str, names: str | None, folder: Path, known: Collection[str]
+) -> frozenset[str]:
+    """Return the videos of a data set that an option names.
+
+    Args:
+        option: of the command line, for messages.
+        names: what was given, names with commas between them.
+        folder: the data set, for messages.
+        known: the names of its videos.
+
+    Raises:
+        UsageError: the data set has no such video.
+    """
+    if names is None:
+        return frozenset()
+    chosen = listed_names(names, known)
+    unknown = [name for name in chosen if name not in known]
+    if unknown or not chosen:
+        first = unknown[0] if unknown else ""
+        raise UsageError(
+            f"{option} {names}: {folder} has no video {first!r}; name some of "
+            f"{_some_of(natsorted(known))}"
+        )
+    return frozenset(chosen)
+
+
+def divide_by_names(
+    frames: LabelledFrames, videos: Collection[str]
+) -> tuple[LabelledFrames, LabelledFrames]:
+    """Return the frames of all other videos, and those of some."""
+    numbers = range(len(frames.videos))
+    others = _part(frames, (n for n in numbers if frames.videos[n] not in videos))
+    return others, _part(frames, (n for n in numbers if frames.videos[n] in videos))
 
 
 def split_by_video(
@@ -43,9 +147,7 @@ def split_by_video(
             "--validation-data"
         )
     chosen = _choose(counts, share * len(frames.videos), seed)
-    numbers = range(len(frames.videos))
-    training = _part(frames, (n for n in numbers if frames.videos[n] not in chosen))
-    validation = _part(frames, (n for n in numbers if frames.videos[n] in chosen))
+    training, validation = divide_by_names(frames, chosen)
     _refuse_equal_pictures(training, validation)
     return training, validation
 
@@ -66,12 +168,17 @@ def refuse_shared_videos(
     """
     shared = sorted(set(frames.videos) & set(others.videos))
     if shared:
-        more = f" and {len(shared) - _NAMED_VIDEOS} more" if len(shared) > _NAMED_VIDEOS else ""
         raise UsageError(
-            f"{folder} and {other_folder} both hold frames of {', '.join(shared[:_NAMED_VIDEOS])}"
-            f"{more}; keep all frames of a video on one side"
+            f"{folder} and {other_folder} both hold frames of {_some_of(shared)}; keep all frames "
+            "of a video on one side"
         )
     _refuse_equal_pictures(frames, others)
+
+
+def _some_of(videos: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(videos) - _NAMED_VIDEOS} more" if len(videos) > _NAMED_VIDEOS else ""
+    return f"{', '.join(videos[:_NAMED_VIDEOS])}{more}"
 
 
 def _choose(counts: Counter[str], wanted: float, seed: int) -> set[str]:
