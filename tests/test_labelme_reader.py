@@ -1,9 +1,12 @@
 """LabelMe's files, one for each picture: shapes of one group are one instance."""
 
+import base64
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError
@@ -90,7 +93,7 @@ def test_rectangles_and_circles_are_filled(tmp_path, labels):
     assert circle.sum() == pytest.approx(np.pi * 10**2, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["line", "linestrip", "mask", "point", "points"])
+@pytest.mark.parametrize("kind", ["line", "linestrip", "point", "points"])
 def test_what_is_no_outline_is_not_filled(tmp_path, labels, kind):
     """Nor left out in silence, since it would be learned as background."""
     good = polygon(0, 0, 10, 10)
@@ -102,6 +105,75 @@ def test_what_is_no_outline_is_not_filled(tmp_path, labels, kind):
     frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
     assert [path.name for path in frames.paths] == ["good.png"]
     assert_left_out(frames, {f"bad.json has a shape of type {kind}, which is no outline; draw"})
+
+
+def png(values):
+    """A picture as LabelMe writes it into its files."""
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(values, np.uint8)).save(file, format="PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def mask_shape(left, top, values, **more):
+    """A mask as LabelMe's AI tools write it: the box's first and last pixel, 0 and 1 in it."""
+    height, width = np.shape(values)
+    corners = [[left, top], [left + width - 1.0, top + height - 1.0]]
+    entry = shape_of("mask", corners) | {"description": "", "flags": {}, "mask": png(values)}
+    return entry | more
+
+
+def test_masks_within_the_file_are_read(tmp_path, labels):
+    """Beside polygons; of one group they are one instance."""
+    drawn = np.random.default_rng(3).integers(0, 2, (12, 17))
+    save(tmp_path / "a.png", picture())
+    shapes = [
+        mask_shape(30, 8, drawn),
+        mask_shape(2, 20, np.ones((3, 5)), group_id=4),
+        shape_of("polygon", polygon(10, 20, 14, 22)) | {"group_id": 4},
+    ]
+    labelme(tmp_path / "a.json", shapes=shapes, version="5.8.1", flags={}, imageData=None,
+            imageHeight=40, imageWidth=60)  # fmt: skip
+    (clip,) = read_labelled_frames(tmp_path, "labelme", labels, 400).clips
+    alone, grouped = (mask for _, mask in clip.masks(0))
+    assert np.array_equal(alone[8:20, 30:47], drawn == 1)
+    assert alone.sum() == drawn.sum()
+    assert grouped[20:23, 2:7].all()
+    assert grouped.sum() == 15 + 8
+
+
+def test_masks_at_the_border_and_moved_ones_are_read(tmp_path, labels):
+    """LabelMe's boxes once ended behind the last pixel, and there behind the picture."""
+    behind = mask_shape(50, 35, np.ones((5, 10)), points=[[50, 35], [60, 40]])
+    moved = mask_shape(0, 0, np.ones((4, 6)), points=[[-2.5, 3.5], [2.5, 6.5]])
+    save(tmp_path / "a.png", picture())
+    labelme(tmp_path / "a.json", shapes=[behind, moved])
+    (clip,) = read_labelled_frames(tmp_path, "labelme", labels, 400).clips
+    corner, cut = (mask for _, mask in clip.masks(0))
+    assert corner[35:, 50:].all()
+    assert corner.sum() == 50
+    assert cut[4:8, :4].all()
+    assert cut.sum() == 16
+
+
+def test_masks_that_cannot_be_read_are_named(tmp_path, labels):
+    ones = np.ones((4, 6))
+    whole = mask_shape(5, 5, ones)
+    damaged = "has a mask of Grasper that is no readable PNG in base64; draw it anew"
+    bad = {
+        "text": ({"mask": "no base64!"}, damaged),
+        "short": ({"mask": whole["mask"][:60]}, damaged),
+        "none": ({"mask": None}, damaged),
+        "jpeg": ({"mask": base64.b64encode(b"\xff\xd8\xff\xe0 and so on").decode()}, damaged),
+        "colour": ({"mask": png(np.ones((4, 6, 3)))}, "has a mask of Grasper in colour"),
+        "large": ({"mask": png(np.ones((5, 6)))}, "has a mask of 6x5 in a box of 6x4; draw it"),
+        "corner": ({"points": [[5, 5]]}, "has a mask without two corners"),
+    }
+    for name, (wrong, _) in {**bad, "good": ({}, "")}.items():
+        save(tmp_path / f"{name}.png", picture())
+        labelme(tmp_path / f"{name}.json", shapes=[whole, whole | wrong])
+    frames = read_labelled_frames(tmp_path, "labelme", labels, 400)
+    assert [path.name for path in frames.paths] == ["good.png"]
+    assert_left_out(frames, {f"{name}.json {said}" for name, (_, said) in bad.items()})
 
 
 def test_a_labelme_file_cannot_lead_out_of_its_folder(tmp_path, labels):

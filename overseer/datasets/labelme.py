@@ -1,14 +1,19 @@
 """LabelMe's JSON files beside their pictures, and CholecInstanceSeg, which is made of them."""
 
 import json
+import math
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from natsort import natsorted
+from numpy.typing import NDArray
+from PIL import Image
 
 from overseer.datasets.labelled_frames import (
     Instance,
@@ -22,8 +27,7 @@ from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
 
 _SIZE = ("imageHeight", "imageWidth")
-# LabelMe's marks, and its masks, which are pictures within the file.
-_NO_OUTLINES = ("line", "linestrip", "mask", "point", "points")
+_MARKS = ("line", "linestrip", "point", "points")
 # A polygon of so many points lacks less than a two-thousandth of a circle.
 _CIRCLE_POINTS = 128
 _INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
@@ -35,7 +39,7 @@ CHOLEC_INSTANCE_SEG = LabelSet(
 
 
 def read_labelme(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
-    """Read LabelMe's polygons, rectangles and circles.
+    """Read LabelMe's polygons, rectangles, circles and masks.
 
     Shapes of one label and group id are one instance. A frame with a shape of another type is left
     out, since what is not filled would be learned as background. A folder of files is a video. The
@@ -151,32 +155,85 @@ def _grouped_instances(
 ) -> list[Instance]:
     """Return the instances of a file; ValueError or TypeError if a shape is none."""
     numbers = {label.name: label.id for label in label_set.classes}
-    grouped: dict[tuple[str, Any], list[list[float]]] = {}
-    for key, polygon in _polygons(file, document):
+    grouped: dict[tuple[str, Any], NDArray[np.bool_]] = {}
+    for key, mask in _masks(file, document, size):
         if key[0] not in numbers:
             raise InputError(
                 f"{file} has the label {key[0]!r}, which label set {label_set.name} does not know"
                 "; add it to --labels"
             )
-        grouped.setdefault(key, []).append(polygon)
-    return [(numbers[name], polygon_mask(parts, size)) for (name, _), parts in grouped.items()]
+        grouped[key] = grouped[key] | mask if key in grouped else mask
+    return [(numbers[name], mask) for (name, _), mask in grouped.items()]
 
 
-def _polygons(
-    file: Path, document: dict[str, Any]
-) -> Iterator[tuple[tuple[str, Any], list[float]]]:
-    """Yield ((label, group), flat polygon); a shape without a group is an instance of its own."""
+def _masks(
+    file: Path, document: dict[str, Any], size: tuple[int, int]
+) -> Iterator[tuple[tuple[str, Any], NDArray[np.bool_]]]:
+    """Yield ((label, group), mask); a shape without a group is an instance of its own."""
     for number, shape in enumerate(document["shapes"]):
-        if (kind := shape.get("shape_type")) in _NO_OUTLINES:
+        if (kind := shape.get("shape_type")) in _MARKS:
             raise InputError(
                 f"{file} has a shape of type {kind}, which is no outline; draw it anew as a "
                 "polygon, or remove it"
             )
-        points = _outline(kind, [float(value) for point in shape["points"] for value in point])
-        if len(points) < 6:
-            raise InputError(f"{file} has a shape of fewer than 3 points; repair or remove it")
         group = shape.get("group_id")
-        yield (str(shape["label"]), ("shape", number) if group is None else group), points
+        key = str(shape["label"]), ("shape", number) if group is None else group
+        points = [float(value) for point in shape["points"] for value in point]
+        if kind == "mask":
+            yield key, _pasted(_decoded(file, shape), _box(file, points), file, size)
+            continue
+        outline = _outline(kind, points)
+        if len(outline) < 6:
+            raise InputError(f"{file} has a shape of fewer than 3 points; repair or remove it")
+        yield key, polygon_mask([outline], size)
+
+
+def _box(file: Path, points: list[float]) -> tuple[int, int, int, int]:
+    """Return the first and the last column and row of a mask: left, top, right, bottom."""
+    if len(points) != 4:
+        raise InputError(f"{file} has a mask without two corners; repair or remove it")
+    # A mask that was moved may lie between pixels.
+    x0, y0, x1, y1 = (math.floor(value + 0.5) for value in points)
+    return x0, y0, x1, y1
+
+
+def _decoded(file: Path, shape: dict[str, Any]) -> NDArray[np.bool_]:
+    """Return the picture within a shape, bool[H, W] of its box."""
+    try:
+        content = b64decode("".join(shape["mask"].split()), validate=True)
+        with Image.open(BytesIO(content), formats=["PNG"]) as picture:
+            values = np.asarray(picture)
+    except (
+        AttributeError, KeyError, OSError, SyntaxError, ValueError, Image.DecompressionBombError,
+    ) as error:  # fmt: skip
+        raise InputError(
+            f"{file} has a mask of {shape['label']} that is no readable PNG in base64; draw it "
+            "anew, or remove it"
+        ) from error
+    if values.ndim != 2:
+        raise InputError(f"{file} has a mask of {shape['label']} in colour; save it as grey PNG")
+    return np.asarray(values != 0, np.bool_)
+
+
+def _pasted(
+    mask: NDArray[np.bool_], box: tuple[int, int, int, int], file: Path, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return the mask bool[H, W] of a picture that has a part of it in a box."""
+    left, top, right, bottom = box
+    whole = (bottom - top + 1, right - left + 1)
+    # Some versions of LabelMe write boxes that end behind the picture, with masks that do not.
+    cut = (min(bottom + 1, size[0]) - top, min(right + 1, size[1]) - left)
+    if any(side not in sides for side, *sides in zip(mask.shape, whole, cut, strict=True)):
+        raise InputError(
+            f"{file} has a mask of {mask.shape[1]}x{mask.shape[0]} in a box of "
+            f"{whole[1]}x{whole[0]}; draw it anew, or remove it"
+        )
+    pasted = np.zeros(size, np.bool_)
+    rows, columns = np.nonzero(mask)
+    rows, columns = rows + top, columns + left
+    inside = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
+    pasted[rows[inside], columns[inside]] = True
+    return pasted
 
 
 def _outline(kind: str | None, points: list[float]) -> list[float]:
