@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +152,12 @@ def claim_material(
         digest.update(f"{name} {clip.images.shape} {classes}".encode())
         digest.update(clip.images.tobytes())
         digest.update(clip.track_maps.tobytes())
-    material = {"list of classes": label_set.to_json(), "content of the data": digest.hexdigest()}
+    # Colours are for display, and those of classes that nobody gave one may be others by now.
+    shown_alike = replace(label_set, classes=label_set.uncoloured)
+    material = {
+        "list of classes and values": shown_alike.to_json(),
+        "content of the data": digest.hexdigest(),
+    }
     _claim(job, _MATERIAL, material)
 
 

@@ -1,6 +1,6 @@
 """The classes of public data sets, which networks that others have published know."""
 
-from pipeline.labels import CADIS, LabelSet, numbered_class
+from pipeline.labels import CADIS, LabelSet, numbered_class, voc_color
 
 CADIS_TISSUES = 7
 CADIS_IGNORED = 255
@@ -27,7 +27,8 @@ _CADIS_PARTS = (
 
 def _cadis_with(name: str, instruments: tuple[str, ...]) -> LabelSet:
     things = (
-        numbered_class(number, text) for number, text in enumerate(instruments, CADIS_TISSUES)
+        numbered_class(number, text, color=voc_color(number + 1))
+        for number, text in enumerate(instruments, CADIS_TISSUES)
     )
     classes = (*CADIS.classes[:CADIS_TISSUES], *things)
     return LabelSet(name=name, classes=classes, ignored_values=(CADIS_IGNORED,))

@@ -16,6 +16,14 @@ ClassKind = Literal["thing", "stuff", "background"]
 # A grey level as red * 65536 + green * 256 + blue.
 GREY_AS_COLOUR = 0x010101
 
+# Any two are 50 apart in CIELAB, where the nearest of PASCAL VOC's first 18 are 9 apart; all are
+# bright enough to be seen on tissue, and each is far from those before it.
+_FIRST_COLORS = (
+    (45, 150, 0), (105, 0, 255), (255, 45, 0), (0, 120, 180), (255, 240, 165), (255, 30, 225),
+    (225, 255, 0), (150, 60, 120), (255, 210, 255), (105, 90, 0), (0, 255, 0), (135, 120, 255),
+    (120, 240, 255), (255, 0, 105), (0, 255, 180), (255, 180, 0), (0, 120, 90), (240, 135, 105),
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelClass:
@@ -90,6 +98,11 @@ class LabelSet:
     def is_stuff(self, class_id: int) -> bool:
         """Return whether a class has one region rather than instances."""
         return self[class_id].kind == "stuff"
+
+    @property
+    def uncoloured(self) -> tuple[LabelClass, ...]:
+        """The classes in black: what they mean, however they are shown."""
+        return tuple(replace(label, color=(0, 0, 0)) for label in self.classes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the label set as JSON values, in the form that `--labels` takes."""
@@ -188,9 +201,16 @@ def load_label_set(path: Path) -> LabelSet:
 
 
 def default_color(class_id: int) -> tuple[int, int, int]:
-    """Return a display colour that differs from its neighbours' (PASCAL VOC's colour map)."""
+    """Return the display colour of a class that nobody gave one."""
+    if class_id < len(_FIRST_COLORS):
+        return _FIRST_COLORS[class_id]
+    return voc_color(class_id + 1)
+
+
+def voc_color(number: int) -> tuple[int, int, int]:
+    """Return a colour of PASCAL VOC's colour map, which DAVIS has too; 0 is black."""
     channels = [0, 0, 0]
-    bits = class_id + 1
+    bits = number
     for shift in range(7, -1, -1):
         for channel in range(3):
             channels[channel] |= ((bits >> channel) & 1) << shift
@@ -198,9 +218,15 @@ def default_color(class_id: int) -> tuple[int, int, int]:
     return channels[0], channels[1], channels[2]
 
 
-def numbered_class(number: int, name: str, kind: ClassKind = "thing") -> LabelClass:
-    """Return a class whose number is its id and its mask value, and gives its colour."""
-    return LabelClass(id=number, name=name, kind=kind, color=default_color(number), value=number)
+def numbered_class(
+    number: int,
+    name: str,
+    kind: ClassKind = "thing",
+    color: tuple[int, int, int] | None = None,
+) -> LabelClass:
+    """Return a class whose number is its id and its mask value, and gives a missing colour."""
+    shown = default_color(number) if color is None else color
+    return LabelClass(id=number, name=name, kind=kind, color=shown, value=number)
 
 
 def unnamed_label_set(values: list[int]) -> LabelSet:
@@ -242,8 +268,13 @@ CHOLECSEG8K = _cholecseg8k()
 
 def _cadis() -> LabelSet:
     names = ("Pupil", "Surgical tape", "Hand", "Eye retractors", "Iris", "Skin", "Cornea")
-    stuff = tuple(numbered_class(number, name, "stuff") for number, name in enumerate(names))
-    return LabelSet(name="CaDIS", classes=(*stuff, numbered_class(7, "Instrument")))
+    stuff = (
+        numbered_class(number, name, "stuff", voc_color(number + 1))
+        for number, name in enumerate(names)
+    )
+    return LabelSet(
+        name="CaDIS", classes=(*stuff, numbered_class(7, "Instrument", color=voc_color(8)))
+    )
 
 
 CADIS = _cadis()

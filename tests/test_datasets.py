@@ -121,6 +121,16 @@ def test_annotation_sets_are_read_with_their_videos(tmp_path, labels):
     assert "op1.mp4" in frames.problems[0]
 
 
+def test_sets_of_one_list_of_classes_go_together_whatever_their_colours(tmp_path, labels):
+    from tests.test_yolo import annotate
+
+    annotate(tmp_path / "sets", "op1", 40, labels)
+    classes = tuple(replace(label, color=(1, 2, 3)) for label in labels.classes)
+    annotate(tmp_path / "sets", "op2", 80, replace(labels, classes=classes))
+    frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
+    assert (set(frames.videos), frames.problems) == ({"op1", "op2"}, ())
+
+
 def test_corrections_alone_and_frames_without_a_picture_are_not_learned_from(tmp_path, labels):
     from tests.test_yolo import annotate
 

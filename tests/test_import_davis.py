@@ -30,6 +30,8 @@ def repaint(path, frame, mask, value):
 def test_corrections_come_from_davis(annotated, tmp_path):
     path = tmp_path / "davis"
     export(Selection(annotation_set=annotated), "davis", path)
+    with Image.open(path / "00001.png") as picture:
+        assert picture.getpalette()[:9] == [0, 0, 0, 128, 0, 0, 0, 128, 0]
     repaint(path, 1, WIDER, 2)
     repaint(path, 6, RIGHT, 0)
     for frame in (5, 9):

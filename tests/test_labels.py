@@ -1,9 +1,12 @@
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from pipeline.errors import InputError
 from pipeline.labels import (
+    CADIS,
     CHOLECSEG8K,
     LabelClass,
     LabelSet,
@@ -12,6 +15,7 @@ from pipeline.labels import (
     load_label_set,
     numbered_class,
     unnamed_label_set,
+    voc_color,
 )
 
 
@@ -24,6 +28,28 @@ def test_cholecseg8k_has_the_published_watershed_values():
     assert [label.id for label in CHOLECSEG8K.foreground] == list(range(1, 13))
     assert not CHOLECSEG8K.is_stuff(5)
     assert CHOLECSEG8K.is_stuff(2)
+
+
+def test_the_first_colours_are_well_apart():
+    """As eyes see them, by CIELAB, whose unit is about what can just be told apart."""
+    colors = np.float32([[default_color(number) for number in range(18)]]) / 255
+    (seen,) = cv2.cvtColor(colors, cv2.COLOR_RGB2Lab)
+    distances = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+    assert distances[np.triu_indices(18, 1)].min() > 49
+    assert seen[:, 0].min() > 35
+    assert len({default_color(number) for number in range(256)}) == 256
+
+
+def test_colours_that_others_know_stay():
+    by_name = {label.name: label.color for label in (*CHOLECSEG8K.classes, *CADIS.classes)}
+    assert by_name["Liver"] == (255, 114, 114)
+    assert by_name["Gallbladder"] == (255, 160, 165)
+    assert by_name["Pupil"] == (128, 0, 0)
+    assert by_name["Instrument"] == (64, 0, 0)
+    # Of DAVIS, as its pictures have them.
+    assert [voc_color(number) for number in range(4)] == [
+        (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)
+    ]  # fmt: skip
 
 
 def test_json_keeps_everything(labels):

@@ -104,6 +104,9 @@ def test_a_training_does_not_go_on_with_other_frames_or_classes(data_job, tmp_pa
     write_data_set(tmp_path / "data", 3)
     (tmp_path / "data/images/3.png").unlink()
     (tmp_path / "data/masks/3.png").unlink()
+    # Another colour makes no other training.
+    data_job.labels.write_text(LABELS.replace('"Tool"', '"Tool", "color": [9, 9, 9]'))
+    train_overseer_job(data_job, config=TINY, batch_size=1)
     data_job.labels.write_text(LABELS.replace("Tool", "Hook"))
     with pytest.raises(UsageError, match="another list of classes"):
         train_overseer_job(data_job, config=TINY, batch_size=1)

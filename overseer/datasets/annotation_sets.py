@@ -65,7 +65,7 @@ def read_annotation_sets(
 
 
 def _same_classes(known: LabelSet | None, annotated: AnnotationSet) -> LabelSet:
-    if known is not None and known.classes != annotated.label_set.classes:
+    if known is not None and known.uncoloured != annotated.label_set.uncoloured:
         raise InputError(
             f"{annotated.path} has other classes than the sets before it; read it by itself"
         )

@@ -11,7 +11,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.exports.notes import NOTE_FILE, notes_of
 from pipeline.exports.selection import Selection
-from pipeline.labels import default_color
+from pipeline.labels import voc_color
 from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
@@ -55,7 +55,7 @@ def _picture(
     for track in frame.tracks:
         values[decode_mask(track.rle)] = numbers[track.track_id, track.class_id]
     picture = Image.fromarray(values, mode="P")
-    palette = [channel for number in range(256) for channel in default_color(number - 1)]
+    palette = [channel for number in range(256) for channel in voc_color(number)]
     picture.putpalette(palette)
     return picture
 
