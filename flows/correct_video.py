@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.job_identity import describe_tracker
 from flows.models import choose_device, open_tracker
+from flows.settings import Runtime
 from flows.standing_sets import set_to_keep
 from flows.video_job import set_path_of
 from pipeline.annotate import Tracker
@@ -17,6 +18,7 @@ from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.correct import Plans, correct
 from pipeline.correction_plan import deletions_after, plan_corrections
 from pipeline.corrections import deletions_of, open_corrections, settings_after
+from pipeline.devices import Precision
 from pipeline.errors import InputError, UsageError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
@@ -27,6 +29,9 @@ from tracking.mask_choice import surest_masks
 
 _SOFTWARE = ("scopeline", "torch", "RF-SAM-2", "av")
 _SHIPPED_TRACKER = "scopeline"
+# However the corrected set was made; others give slightly other masks.
+_RUNTIME: Runtime = "torch"
+_PRECISION: Precision = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,9 @@ def correct_job(
         )
     tracker_name = job.tracker or _tracker_of(corrected)
     deletions = deletions_of(corrected)
-    tracker = open_tracker(tracker_name, choose_device(job.device), mask_choice=surest_masks)
+    tracker = open_tracker(
+        tracker_name, choose_device(job.device), _RUNTIME, _PRECISION, surest_masks
+    )
     plans = plan_corrections(
         corrected.frames(), corrections.changes.frames(), tracker.look_back, deletions
     )
@@ -131,5 +138,9 @@ def _manifest(
         corrected.label_set,
         models={**corrected.manifest.models, "tracker": describe_tracker(tracker_name)},
         settings=settings,
-        software={name: version(name) for name in _SOFTWARE},
+        software={
+            **{name: version(name) for name in _SOFTWARE},
+            "runtime": _RUNTIME,
+            "precision": _PRECISION,
+        },
     )
