@@ -61,18 +61,6 @@ class OfficialTracker:
         self._size = (0, 0)
         self._logits: Tensor | None = None
 
-    @property
-    def prompt_areas(self) -> dict[int, int]:
-        """Pixels of the mask that the predictor was last given for each object, at its size."""
-        state = self._state or {}
-        inputs = state.get("mask_inputs_per_obj", {})
-        names = state.get("obj_idx_to_id", {})
-        return {
-            names[number]: int(next(reversed(masks.values())).sum())
-            for number, masks in inputs.items()
-            if masks
-        }
-
     def encode_ahead(self, frame_indices: Sequence[int], images: NDArray[np.uint8]) -> None:
         """Do nothing: the official predictor encodes one image after the other."""
 

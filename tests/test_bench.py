@@ -175,14 +175,10 @@ def test_forward_passes_are_recorded_and_made_again(scene, tmp_path):
     make_again(calls, AnnotateSettings())
 
 
-def test_the_official_predictor_is_given_the_same_prompts_and_agrees(network, truth, images):
+def test_the_official_predictor_agrees_on_the_same_prompts(network, truth, images):
     prompts = object_prompts(truth, 4)
     official = OfficialTracker(predictor_like(network))
     streamed = follow_with_tracker(official, images, prompts)
-    side = network.image_size
-    for prompt in prompts:
-        share = np.count_nonzero(prompt.mask) / prompt.mask.size
-        assert official.prompt_areas[prompt.track_id] == pytest.approx(share * side**2, rel=0.05)
     ours = Sam2Tracker(
         network,
         torch.device("cpu"),
