@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
 _LONGEST_SIDE = 640
 _SHARE = 0.2
+# By this text within it, a sheet is known as one.
+_WRITTEN_BY, _SHEET = "Software", "scopeline data check"
 
 
 @data_app.callback()
@@ -62,6 +64,7 @@ def check(
     if validation_split is not None and validation_videos is not None:
         raise UsageError("give only one of --validation-split and --validation-videos")
     named = Division(validation_videos=validation_videos, left_out_videos=leave_out_videos)
+    _refuse_other_picture(sheet)
     label_set = None if labels is None else load_label_set(labels)
     frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
     split = _split(folder, frames, named, validation_split or _SHARE, seed)
@@ -159,12 +162,38 @@ def _print_split(document: dict[str, Any]) -> None:
             screen.print(text, soft_wrap=True)
 
 
+def _refuse_other_picture(path: Path) -> None:
+    """Refuse to write the sheet over anything but the sheet of an earlier check.
+
+    Raises:
+        OutputError: something else is there.
+    """
+    from PIL import Image
+
+    from pipeline.errors import OutputError
+
+    if not path.exists():
+        return
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            is_sheet = picture.info.get(_WRITTEN_BY) == _SHEET
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        is_sheet = False
+    if not is_sheet:
+        raise OutputError(
+            f"{path} exists already and is no sheet of `data check`; remove it or choose another "
+            "--sheet"
+        )
+
+
 def _write_picture(path: Path, picture: "NDArray[np.uint8]") -> None:
     """Write a picture, in place of the one that an earlier check has written."""
-    import cv2
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     from pipeline.output import replaced_file
 
-    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    note = PngInfo()
+    note.add_text(_WRITTEN_BY, _SHEET)
     with replaced_file(path, "--sheet") as draft:
-        draft.write_bytes(content.tobytes())
+        Image.fromarray(picture).save(draft, format="PNG", pnginfo=note)

@@ -53,6 +53,18 @@ def test_a_second_check_replaces_the_sheet(scopeline, data_set):
     assert not list(data_set.parent.glob(".sheet*"))
 
 
+def test_a_picture_that_is_no_sheet_is_not_written_over(scopeline, data_set):
+    for name in ("sheet.png", "notes.txt"):
+        other = data_set.parent / name
+        save(data_set.parent / "sheet.png", picture())
+        (data_set.parent / "notes.txt").write_text("mine")
+        before = other.read_bytes()
+        code, _, err = check(scopeline, data_set, "--sheet", other)
+        assert code == 1
+        assert f"{name} exists already and is no sheet of `data check`; remove it" in err
+        assert other.read_bytes() == before
+
+
 def test_a_folder_of_another_layout_is_one_sentence(scopeline, data_set):
     code, _, err = check(scopeline, data_set, "--layout", "coco")
     assert code == 1
