@@ -1,6 +1,7 @@
 """Which frames and tracks of labelled clips a step of training takes."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,6 +40,44 @@ def test_runs_of_frames_are_evenly_spaced_and_tracks_that_vanish_come_more_often
         vanishing += not all(shows)
     # The square that stays shows in each run, the other in some 40 % of the first frames.
     assert vanishing > 15
+
+
+class FrameNumbers:
+    """Remembers of which frames features were asked."""
+
+    def __init__(self):
+        self.runs = []
+
+    def features(self, clip, frames, region=None):
+        self.runs.append(list(frames))
+        return [torch.zeros(len(frames), 1, 2, 2)]
+
+
+def steps_of_runs(stage):
+    """Return the frames from each to the next one, of 60 runs."""
+    random, numbers = np.random.default_rng(0), FrameNumbers()
+    for _ in range(60):
+        sample_batch(random, [moving_square()], numbers, stage, 64)
+    assert all(0 <= frame < 12 for run in numbers.runs for frame in run)
+    return [[abs(after - before) for before, after in pairwise(run)] for run in numbers.runs]
+
+
+def test_a_run_that_leaps_leaves_out_a_stretch_between_frames_that_follow_each_other():
+    stage = Stage(until=1.0, frames=4, clips=1, tracks=1, leap_share=1.0)
+    for first, across, last in steps_of_runs(stage):
+        assert first == last <= 2
+        # Twelve frames leave 8 to spare where neighbours are drawn, 5 where each second one is.
+        assert across >= first + (4 if first == 1 else 2)
+
+
+def test_a_run_leaps_as_often_as_its_stage_says_and_only_if_it_is_long_enough():
+    never = Stage(until=1.0, frames=4, clips=1, tracks=1)
+    assert all(len(set(steps)) == 1 for steps in steps_of_runs(never))
+    too_short = Stage(until=1.0, frames=3, clips=1, tracks=1, leap_share=1.0)
+    assert all(len(set(steps)) == 1 for steps in steps_of_runs(too_short))
+    half = Stage(until=1.0, frames=4, clips=1, tracks=1, leap_share=0.5)
+    leaps = sum(len(set(steps)) > 1 for steps in steps_of_runs(half))
+    assert 20 <= leaps <= 40
 
 
 def test_a_target_can_be_two_tracks_at_once():

@@ -49,12 +49,15 @@ FURTHER_CLIPS = (
 PICTURES = (Stage(until=1.0, frames=1, clips=8, tracks=2, near_share=0.5),)
 
 # For weights whose boxes and points a network of their own answers: masks alone, a third of the
-# clips from near, where motion is larger.
+# clips from near, where motion is larger, a third with a leap, over which only looks tell who is
+# who.
 FOLLOWING = (
     Stage(until=0.1, frames=1, clips=8, tracks=2, near_share=0.5),
     Stage(until=0.2, frames=2, clips=5, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
     Stage(until=0.4, frames=4, clips=3, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
-    Stage(until=1.0, frames=8, clips=2, tracks=2, near_share=0.3, prompts=MASKS_ALONE),
+    Stage(
+        until=1.0, frames=8, clips=2, tracks=2, near_share=0.3, prompts=MASKS_ALONE, leap_share=0.3
+    ),
 )
 
 Trunk = Literal["frozen", "varied", "learning"]

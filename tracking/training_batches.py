@@ -30,6 +30,8 @@ _SMALLEST_VIEW = 40
 _PROPORTIONS = (0.0, 0.0, 0.0, 0.5, 1.0)
 # Frames of a clip from one frame of a run to the next; real instruments jump at times.
 _SPACINGS = (1, 1, 2, 3, 5)
+# Two frames on either side of a leap, at least.
+_FEWEST_FRAMES_TO_LEAP = 4
 # Most tracks stay in sight; only those that go and return teach to let go and to find again.
 _WEIGHT_OF_VANISHING = 4.0
 
@@ -46,6 +48,8 @@ class Stage:
             anew for each new batch size.
         near_share: how often the surroundings of a track are all that a clip shows, 0..1.
         prompts: how often each kind of prompt begins a clip of several frames, 0..1.
+        leap_share: how often a run of frames leaves out a long stretch, as what is hidden for long
+            comes back elsewhere, 0..1.
     """
 
     until: float
@@ -54,6 +58,7 @@ class Stage:
     tracks: int
     near_share: float = 0.0
     prompts: Mapping[str, float] = field(default_factory=lambda: EVERY_KIND)
+    leap_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,7 @@ def sample_batch(
             )
         number = int(random.integers(len(clips)))
         clip = clips[number]
-        frames = _draw_frames(random, len(clip), stage.frames)
+        frames = _draw_frames(random, len(clip), stage.frames, stage.leap_share)
         region = _draw_region(random, clip, frames[0], stage.near_share)
         maps = clip.track_maps[frames]
         if region is not None:
@@ -154,12 +159,24 @@ def _masks_of(
     return np.stack([cv2.resize(mask, (image_size, image_size)) >= 0.5 for mask in masks])
 
 
-def _draw_frames(random: np.random.Generator, length: int, count: int) -> list[int]:
-    """Draw a run of frames from a clip, evenly spaced, forwards or backwards in time."""
+def _draw_frames(
+    random: np.random.Generator, length: int, count: int, leap_share: float
+) -> list[int]:
+    """Draw a run of frames from a clip, evenly spaced, forwards or backwards in time.
+
+    A run that leaps goes on far from where it was.
+    """
     widest = (length - 1) // max(count - 1, 1)
-    spacing = min(int(random.choice(_SPACINGS)), widest)
-    start = int(random.integers(0, length - (count - 1) * spacing))
-    frames = list(range(start, start + (count - 1) * spacing + 1, spacing))
+    can_leap = leap_share > 0 and count >= _FEWEST_FRAMES_TO_LEAP
+    leaps = can_leap and random.random() < leap_share
+    spacing = min(int(random.choice(_SPACINGS[:2] if leaps else _SPACINGS)), widest)
+    spare = length - 1 - (count - 1) * spacing
+    leap = int(random.integers(spare // 2, spare + 1)) if leaps else 0
+    start = int(random.integers(0, spare - leap + 1))
+    before_leap = int(random.integers(2, count - 1)) if leaps else count
+    frames = [
+        start + number * spacing + (leap if number >= before_leap else 0) for number in range(count)
+    ]
     if random.random() < 0.5:
         frames.reverse()
     return frames
