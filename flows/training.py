@@ -53,6 +53,7 @@ from tracking.weights import save_network
 
 # Pictures are kept this much larger than the network's input, for training to zoom into.
 _SIDE_TO_VARY = 1.25
+_BASELINES = {"mask held still": HeldMasks, "mask warped by optical flow": FlowMasks}
 
 
 def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: int) -> Path:
@@ -113,20 +114,7 @@ def learn_overseer(
         on_step=step_reporter(job, progress),
         on_look=look_reporter(progress),
     )
-    details = f"- network: Mask R-CNN, {overseer.config}\n- frames in each step: {batch_size}\n"
-    if job.kept_share:
-        scores: dict[str, float] = {}
-        if material.validation_clips:
-            scores = mask_precision(overseer, material.validation_clips, VALIDATION_FRAMES)
-        details += _kept_share(job, scores)
-    details += f"- labels: {overseer.label_set.name}'s classes\n"
-    if job.data != THEATRE:
-        details += f"- learned from {len(material.clips)} frames of the data\n"
-    options = f"--backbone {config.backbone} --batch-size {batch_size} "
-    options += f"--augmentation {job.augmentation} "
-    options += "" if job.learning == "everything" else f"--learn {job.learning} "
-    options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
-    overseer.save(job.out, model_card("overseer", job, details, options, config.backbone))
+    overseer.save(job.out, _overseer_card(job, material, overseer, batch_size))
     draw_training(run_folder(job), job.out / CURVES, {})
     is_measured = bool(material.validation_clips)
     write_training_report(
@@ -137,6 +125,26 @@ def learn_overseer(
         title=job.out.name,
         learned_from=not is_measured,
     )
+
+
+def _overseer_card(
+    job: TrainingJob, material: Material, overseer: MaskRCNNOverseer, batch_size: int
+) -> str:
+    details = f"- network: Mask R-CNN, {overseer.config}\n- frames in each step: {batch_size}\n"
+    if job.kept_share:
+        scores: dict[str, float] = {}
+        if material.validation_clips:
+            scores = mask_precision(overseer, material.validation_clips, VALIDATION_FRAMES)
+        details += _kept_share(job, scores)
+    details += f"- labels: {overseer.label_set.name}'s classes\n"
+    if job.data != THEATRE:
+        details += f"- learned from {len(material.clips)} frames of the data\n"
+    backbone = overseer.config.backbone
+    options = f"--backbone {backbone} --batch-size {batch_size} "
+    options += f"--augmentation {job.augmentation} "
+    options += "" if job.learning == "everything" else f"--learn {job.learning} "
+    options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
+    return model_card("overseer", job, details, options, backbone)
 
 
 def _pseudo_labels(
@@ -238,10 +246,8 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     with counting_progress() as progress:
         material = theatre_material(job, progress)
         baselines = {
-            "mask held still": region_similarity(HeldMasks(), material.validation_clips),
-            "mask warped by optical flow": region_similarity(
-                FlowMasks(), material.validation_clips
-            ),
+            name: region_similarity(baseline(), material.validation_clips)
+            for name, baseline in _BASELINES.items()
         }
         network = train_tracker(
             clips=material.clips,
@@ -254,6 +260,19 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
             device=choose_device(job.device),
             on_step=step_reporter(job, progress),
         )
+    card = _tracker_card(job, material, network, trunk, baselines)
+    save_network(network, SMALL_CONFIG, job.out, card)
+    draw_training(run_folder(job), job.out / CURVES, baselines)
+    return job.out
+
+
+def _tracker_card(
+    job: TrainingJob,
+    material: Material,
+    network: SAM2Base,
+    trunk: Trunk,
+    baselines: Mapping[str, float],
+) -> str:
     details = f"- network: SAM-2, `tracking/configs/{SMALL_CONFIG}.yaml`, trunk {trunk}\n"
     details += "".join(
         f"- {name}, same clips: J {score:.3f}\n" for name, score in baselines.items()
@@ -262,11 +281,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         tracker = Sam2Tracker(network, network.device)
         score = region_similarity(tracker, material.validation_clips)
         details += _kept_share(job, {"j": score})
-    save_network(
-        network, SMALL_CONFIG, job.out, model_card("tracker", job, details, f"--trunk {trunk} ")
-    )
-    draw_training(run_folder(job), job.out / CURVES, baselines)
-    return job.out
+    return model_card("tracker", job, details, f"--trunk {trunk} ")
 
 
 def _check_kept_share(job: TrainingJob) -> None:

@@ -199,25 +199,7 @@ def train_overseer(
         )
     config = _without_needless_details(config, label_set, learning)
     torch.manual_seed(plan.seed)
-    network = _untrained_network(config, len(label_set.foreground))
-    if start_from is not None:
-        changed = copy_weights(start_from, network, label_set)
-        new = [name for name in changed if ".details." not in name]
-        if learning == "details" and new:
-            raise ModelError(
-                f"details alone cannot be learned from {start_from}: it has no {new[0]} of these "
-                "classes; learn everything first, without --learn"
-            )
-        if kept_share and changed:
-            raise ModelError(
-                f"no share of {start_from} can be kept: it has no {changed[0]} of this shape or of "
-                "these classes; leave out --keep-start"
-            )
-    if has_details(network):
-        network.roi_heads.details.tell_apart(_numbers_of_things(label_set))
-    if learning == "details":
-        _freeze_all_but_details(network)
-    network.to(device)
+    network = _starting_network(config, label_set, start_from, learning, kept_share).to(device)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     trainer = FrameTrainer(
         network, clips, label_set, batch_size, plan.seed, pseudo_labels, augmentation
@@ -245,6 +227,42 @@ def train_overseer(
     if kept_share:
         keep_share(network, before, kept_share)
     return MaskRCNNOverseer(network, config, label_set, device)
+
+
+def _starting_network(
+    config: OverseerConfig,
+    label_set: LabelSet,
+    start_from: Path | None,
+    learning: Learning,
+    kept_share: float,
+) -> Network:
+    """Return the network that a training begins with; what is not to learn is frozen."""
+    network = _untrained_network(config, len(label_set.foreground))
+    if start_from is not None:
+        changed = copy_weights(start_from, network, label_set)
+        _check_start(start_from, changed, learning, kept_share)
+    if has_details(network):
+        network.roi_heads.details.tell_apart(_numbers_of_things(label_set))
+    if learning == "details":
+        _freeze_all_but_details(network)
+    return network
+
+
+def _check_start(
+    start_from: Path, changed: Sequence[str], learning: Learning, kept_share: float
+) -> None:
+    """Refuse weights that lack what is to stay; `changed` names those that begin anew."""
+    new = [name for name in changed if ".details." not in name]
+    if learning == "details" and new:
+        raise ModelError(
+            f"details alone cannot be learned from {start_from}: it has no {new[0]} of these "
+            "classes; learn everything first, without --learn"
+        )
+    if kept_share and changed:
+        raise ModelError(
+            f"no share of {start_from} can be kept: it has no {changed[0]} of this shape or of "
+            "these classes; leave out --keep-start"
+        )
 
 
 def _untrained_network(config: OverseerConfig, class_count: int) -> Network:

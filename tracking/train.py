@@ -3,12 +3,10 @@
 The trunk learns from single frames alone, in a training of its own (`PICTURES`); the longer
 curriculum (`CLIPS`) keeps it still, since its features can then be computed once. What follows well
 already learns to follow through other light and faster motion (`FOLLOWING`).
-
-The losses are SAM-2's (arXiv 2408.00714, appendix D.2): focal and dice on the best of the
-masks, an L1 loss on the predicted IoU, cross-entropy on presence, weighted 20 : 1 : 1 : 1.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, keep_share, train
+from tracking.losses import mask_losses
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
 from tracking.training_batches import MASKS_ALONE, Stage, TrackBatch, sample_batch
@@ -73,49 +72,27 @@ _GROUP_SHARES = {"mask": 0.4, "rough-mask": 0.2, "box": 0.0, "points": 0.0}
 _CPU = torch.device("cpu")
 
 
-_SURE_OF_NOTHING = -20.0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedFrames:
+    """What the image encoder makes of N frames, at each stride from the finest to the coarsest.
 
-
-def mask_losses(
-    logits: Tensor, ious: Tensor, presence: Tensor, target: Tensor, counted: Tensor | None = None
-) -> dict[str, Tensor]:
-    """Compute SAM-2's losses for one frame.
-
-    Args:
-        logits: float32[B, M, h, w], masks before the sigmoid.
-        ious: float32[B, M], predicted IoU 0..1.
-        presence: float32[B, 1], logit of the object being visible.
-        target: float32[B, h, w], covered share of each pixel 0..1.
-        counted: float32[B, h, w], 1 where the target says something and 0 where it is ignored; None
-            if nothing is.
-
-    Returns:
-        Named scalar losses, weighted.
+    Attributes:
+        vision: features, float32[hw, N, C].
+        positions: their position encodings, float32[hw, N, C].
+        sizes: (h, w) of each.
     """
-    visible = (target.flatten(1).amax(1) > 0.5).float()
-    goal = target[:, None].expand_as(logits)
-    if counted is not None:
-        # Where nothing is known the logit is taken for sure of nothing, and moves nobody.
-        logits = torch.where(counted[:, None] > 0, logits, _SURE_OF_NOTHING)
-        goal = goal * counted[:, None]
-    probability = logits.sigmoid()
-    plain = F.binary_cross_entropy_with_logits(logits, goal, reduction="none")
-    focal = (plain * (probability - goal).abs().square()).mean((2, 3))
-    overlap = (probability * goal).sum((2, 3))
-    dice = 1 - (2 * overlap + 1) / (probability.sum((2, 3)) + goal.sum((2, 3)) + 1)
-    combined = 20 * focal + dice
-    best = combined.argmin(1, keepdim=True)
-    weight = visible / visible.sum().clamp(min=1)
-    with torch.no_grad():
-        hard, true = logits > 0, goal > 0.5
-        union = (hard | true).sum((2, 3)).clamp(min=1)
-        actual_iou = (hard & true).sum((2, 3)) / union
-    return {
-        "focal": (20 * focal.gather(1, best)[:, 0] * weight).sum(),
-        "dice": (dice.gather(1, best)[:, 0] * weight).sum(),
-        "iou": ((ious - actual_iou).abs().mean(1) * weight).sum(),
-        "presence": F.binary_cross_entropy_with_logits(presence[:, 0], visible),
-    }
+
+    vision: list[Tensor]
+    positions: list[Tensor]
+    sizes: list[tuple[int, int]]
+
+    def of(self, rows: Tensor) -> "EncodedFrames":
+        """Return the frames of some rows int64[B], which may repeat."""
+        return EncodedFrames(
+            vision=[level[:, rows] for level in self.vision],
+            positions=[level[:, rows] for level in self.positions],
+            sizes=self.sizes,
+        )
 
 
 class ClipTrainer:
@@ -171,19 +148,10 @@ class ClipTrainer:
     def _track(
         self, random: np.random.Generator, batch: TrackBatch, kind: str
     ) -> list[dict[str, Tensor]]:
-        network = self._network
-        frames = batch.targets.shape[1]
-        vision, positions, sizes = self._encode(batch)
-        memory: dict[str, dict[int, Any]] = {
-            "cond_frame_outputs": {},
-            "non_cond_frame_outputs": {},
-        }
-        device = network.device
-        goals = F.interpolate(batch.targets.to(device), scale_factor=0.25, mode="area")
-        counted = None
-        if batch.ignored is not None:
-            open_share = F.interpolate(batch.ignored.to(device), scale_factor=0.25, mode="area")
-            counted = (open_share == 0).float()
+        """Follow a batch's tracks and return the losses of each frame that is not given a mask."""
+        frames, device = batch.targets.shape[1], self._network.device
+        encoded, memory = self._encode(batch), _empty_memory()
+        goals, counted = _goals_of(batch, device)
         # A later re-prompt of some clips, as the policies give them.
         reprompt = int(random.integers(2, frames)) if frames > 2 and random.random() < 0.4 else -1
         losses = []
@@ -194,32 +162,52 @@ class ClipTrainer:
             inputs = make_prompts(random, batch.targets[:, frame], asked if prompted else None)
             inputs = {name: _moved(value, device) for name, value in inputs.items()}
             rows = (batch.clip_of_row * frames + frame).to(device)
-            current = [level[:, rows] for level in vision]
-            output, heads, _, _ = network._track_step(
-                frame_idx=frame,
-                is_init_cond_frame=prompted,
-                current_vision_feats=current,
-                current_vision_pos_embeds=[level[:, rows] for level in positions],
-                feat_sizes=sizes,
-                output_dict=memory,
-                num_frames=frames,
-                track_in_reverse=False,
-                prev_sam_mask_logits=None,
-                **inputs,
+            logits, ious, presence = self._step(
+                frame, frames, encoded.of(rows), inputs, memory, is_prompted=prompted
             )
-            logits, _, ious, low_res, high_res, pointer, presence = heads
-            output["pred_masks"], output["obj_ptr"] = low_res, pointer
             if inputs["mask_inputs"] is None:
                 of_frame = None if counted is None else counted[:, frame]
                 losses.append(mask_losses(logits, ious, presence, goals[:, frame], of_frame))
-            if frame + 1 < frames:
-                network._encode_memory_in_output(
-                    current, sizes, inputs["point_inputs"], True, high_res, presence, output
-                )
-            memory["cond_frame_outputs" if prompted else "non_cond_frame_outputs"][frame] = output
         return losses
 
-    def _encode(self, batch: TrackBatch) -> tuple[list[Tensor], list[Tensor], list[Any]]:
+    def _step(
+        self,
+        frame: int,
+        frames: int,
+        seen: EncodedFrames,
+        inputs: dict[str, Any],
+        memory: dict[str, dict[int, Any]],
+        *,
+        is_prompted: bool,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Follow tracks into one of so many frames, and remember it; the last one serves nobody.
+
+        Returns:
+            float32[B, M, h, w], masks before the sigmoid; float32[B, M], their predicted IoU; and
+            float32[B, 1], the logit of each being visible.
+        """
+        output, heads, _, _ = self._network._track_step(
+            frame_idx=frame,
+            is_init_cond_frame=is_prompted,
+            current_vision_feats=seen.vision,
+            current_vision_pos_embeds=seen.positions,
+            feat_sizes=seen.sizes,
+            output_dict=memory,
+            num_frames=frames,
+            track_in_reverse=False,
+            prev_sam_mask_logits=None,
+            **inputs,
+        )
+        logits, _, ious, low_res, high_res, pointer, presence = heads
+        output["pred_masks"], output["obj_ptr"] = low_res, pointer
+        if frame + 1 < frames:
+            self._network._encode_memory_in_output(
+                seen.vision, seen.sizes, inputs["point_inputs"], True, high_res, presence, output
+            )
+        memory["cond_frame_outputs" if is_prompted else "non_cond_frame_outputs"][frame] = output
+        return logits, ious, presence
+
+    def _encode(self, batch: TrackBatch) -> EncodedFrames:
         network = self._network
         features, positions = network.image_encoder.neck(batch.features)
         scalp = network.image_encoder.scalp
@@ -229,7 +217,7 @@ class ClipTrainer:
         features[1] = decoder.conv_s1(features[1])
         backbone = {"backbone_fpn": features, "vision_pos_enc": positions}
         _, vision, position_encodings, sizes = network._prepare_backbone_features(backbone)
-        return vision, position_encodings, sizes
+        return EncodedFrames(vision=vision, positions=position_encodings, sizes=sizes)
 
 
 def train_tracker(
@@ -346,6 +334,25 @@ def train_through_clips(
         validate=validate if validation_clips else None,
     )
     network.eval()
+
+
+def _empty_memory() -> dict[str, dict[int, Any]]:
+    """Return room for what SAM-2 remembers of frames with prompts, and of others."""
+    return {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+
+
+def _goals_of(batch: TrackBatch, device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return true masks at the size of the decoder's, and where they count.
+
+    Returns:
+        float32[B, T, h, w], the covered share of each pixel; and float32[B, T, h, w], 1 where the
+        labels say something, or None if they do so everywhere.
+    """
+    goals = F.interpolate(batch.targets.to(device), scale_factor=0.25, mode="area")
+    if batch.ignored is None:
+        return goals, None
+    open_share = F.interpolate(batch.ignored.to(device), scale_factor=0.25, mode="area")
+    return goals, (open_share == 0).float()
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -102,45 +102,84 @@ def sample_batch(
     Raises:
         InputError: hardly any clip has a track that is large enough.
     """
-    features: list[list[Tensor]] = []
-    targets = []
-    ignored: list[NDArray[np.bool_]] = []
+    drawn: list[_DrawnTracks] = []
     draws = 0
-    while len(features) < stage.clips:
+    while len(drawn) < stage.clips:
         draws += 1
         if draws > _MOST_DRAWS * stage.clips:
             raise InputError(
-                f"of {draws} frames that were drawn to learn from, {len(features)} have an object "
+                f"of {draws} frames that were drawn to learn from, {len(drawn)} have an object "
                 "that is large enough to follow; label more or larger objects"
             )
-        number = int(random.integers(len(clips)))
-        clip = clips[number]
-        frames = _draw_frames(random, len(clip), stage.frames, stage.leap_share)
-        region = _draw_region(random, clip, frames[0], stage.near_share)
-        maps = clip.track_maps[frames]
-        if region is not None:
-            maps = region.cut_from(maps)
-        min_area = int(_MIN_AREA_SHARE * maps[0].size)
-        visible = [track_id for track_id, _ in masks_of_map(maps[0], clip.class_of_track, min_area)]
-        if not visible:
-            continue
-        few = len(visible) < stage.tracks
-        chosen = random.choice(visible, stage.tracks, replace=few, p=_chances(maps, visible))
-        masks = [
+        tracks = _draw_tracks(random, clips, stage, image_size, group_share)
+        if tracks is not None:
+            drawn.append(tracks)
+    features = [trunk.features(one.clip_number, one.frames, one.region) for one in drawn]
+    targets = np.concatenate([one.masks for one in drawn])
+    ignored = np.repeat([one.ignored for one in drawn], stage.tracks, axis=0)
+    return TrackBatch(
+        features=[torch.cat(level) for level in zip(*features, strict=True)],
+        targets=torch.from_numpy(targets).float(),
+        clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
+        ignored=torch.from_numpy(ignored).float() if ignored.any() else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DrawnTracks:
+    """Tracks of one clip to learn from.
+
+    Attributes:
+        clip_number: of the clip.
+        frames: of the run, T of them.
+        region: the part of the picture that is seen; None: all.
+        masks: bool[tracks, T, S, S].
+        ignored: bool[T, S, S], where the labels are left open.
+    """
+
+    clip_number: int
+    frames: list[int]
+    region: Region | None
+    masks: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+
+
+def _draw_tracks(
+    random: np.random.Generator,
+    clips: Sequence[LabelledClip],
+    stage: Stage,
+    image_size: int,
+    group_share: float,
+) -> _DrawnTracks | None:
+    """Draw a clip, a run of frames and tracks; None where none is large enough to follow."""
+    number = int(random.integers(len(clips)))
+    clip = clips[number]
+    frames = _draw_frames(random, len(clip), stage.frames, stage.leap_share)
+    region = _draw_region(random, clip, frames[0], stage.near_share)
+    maps = clip.track_maps[frames]
+    if region is not None:
+        maps = region.cut_from(maps)
+    min_area = int(_MIN_AREA_SHARE * maps[0].size)
+    visible = [track_id for track_id, _ in masks_of_map(maps[0], clip.class_of_track, min_area)]
+    if not visible:
+        return None
+    few = len(visible) < stage.tracks
+    chosen = random.choice(visible, stage.tracks, replace=few, p=_chances(maps, visible))
+    masks = np.stack(
+        [
             _masks_of(_group_of(random, track_id, visible, group_share), maps, image_size)
             for track_id in chosen
         ]
-        if not all(mask[0].any() for mask in masks):
-            # Too thin for the network's input.
-            continue
-        features.append(trunk.features(number, frames, region))
-        targets += masks
-        ignored += [_masks_of([IGNORED], maps, image_size)] * stage.tracks
-    return TrackBatch(
-        features=[torch.cat(level) for level in zip(*features, strict=True)],
-        targets=torch.from_numpy(np.array(targets)).float(),
-        clip_of_row=torch.arange(stage.clips).repeat_interleave(stage.tracks),
-        ignored=torch.from_numpy(np.array(ignored)).float() if np.any(ignored) else None,
+    )
+    # What is too thin for the network's input cannot be followed either.
+    if not masks[:, 0].any((1, 2)).all():
+        return None
+    return _DrawnTracks(
+        clip_number=number,
+        frames=frames,
+        region=region,
+        masks=masks,
+        ignored=_masks_of([IGNORED], maps, image_size),
     )
 
 
