@@ -118,6 +118,41 @@ def decode_shrunk(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.asarray(covered.T >= 128, np.bool_)
 
 
+def require_within(left: int, top: int, part: tuple[int, int], size: tuple[int, int]) -> None:
+    """Check that a part of a mask lies within the frame, before anything of its size is made.
+
+    Args:
+        left: column of the part's first pixel.
+        top: row of the part's first pixel.
+        part: height and width of the part.
+        size: height and width of the frame.
+
+    Raises:
+        ValueError: it does not.
+    """
+    if min(left, top, *part) < 0 or top + part[0] > size[0] or left + part[1] > size[1]:
+        raise ValueError("the mask leaves the frame")
+
+
+def placed_mask(
+    part: NDArray[np.bool_], left: int, top: int, size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """Return a mask bool[H, W] with a part of it at its place; what leaves the frame is cut off.
+
+    Args:
+        part: bool[h, w].
+        left: column of the part's first pixel.
+        top: row of the part's first pixel.
+        size: (H, W).
+    """
+    height, width = size
+    inside = part[max(-top, 0) : max(height - top, 0), max(-left, 0) : max(width - left, 0)]
+    row, column = max(top, 0), max(left, 0)
+    mask = np.zeros(size, np.bool_)
+    mask[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return mask
+
+
 def enlarged_mask(rle: RLE, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Decode to a larger bool[H, W], whose pixels are those of the mask repeated.
 

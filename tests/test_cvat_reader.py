@@ -136,7 +136,7 @@ def test_what_does_not_fit_is_named(tmp_path, labels):
     said = {
         "box/a.xml has a box in frame 0 that cannot be read (a box says nothing of the outline)",
         "runs/a.xml has a mask in frame 0 that cannot be read (its runs do not fill its box)",
-        "outside/a.xml has a mask in frame 0 that cannot be read (it lies outside the picture)",
+        "outside/a.xml has a mask in frame 0 that cannot be read (the mask leaves the frame)",
         "line/a.xml has a polygon in frame 0 that cannot be read (it has fewer than 3 points)",
         "unknown/a.xml has the label 'Spleen' in frame 0",
         "size/a.xml is 60x20, its picture is 60x40",

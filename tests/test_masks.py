@@ -15,8 +15,10 @@ from pipeline.masks import (
     decode_shrunk,
     encode_mask,
     iou_matrix,
+    placed_mask,
     points_in_mask,
     require_whole,
+    require_within,
     resolve_overlaps,
     rle_area,
     rle_box,
@@ -106,3 +108,17 @@ def test_runs_of_any_mask_fill_its_frame(mask):
 def test_runs_that_do_not_fill_a_frame_are_refused(counts):
     with pytest.raises(ValueError, match="its mask"):
         require_whole(RLE((32, 48), counts))
+
+
+@given(arrays(bool, (4, 6)), st.integers(-9, 14), st.integers(-9, 14))
+def test_a_part_is_placed_pixel_by_pixel_and_what_leaves_the_frame_is_cut_off(part, left, top):
+    expected = np.zeros((9, 12), bool)
+    for row, column in np.argwhere(part).tolist():
+        if 0 <= row + top < 9 and 0 <= column + left < 12:
+            expected[row + top, column + left] = True
+    assert np.array_equal(placed_mask(part, left, top, (9, 12)), expected)
+    if 0 <= left <= 6 and 0 <= top <= 5:
+        require_within(left, top, part.shape, (9, 12))
+    else:
+        with pytest.raises(ValueError, match="leaves the frame"):
+            require_within(left, top, part.shape, (9, 12))

@@ -32,6 +32,7 @@ from pipeline.errors import InputError
 from pipeline.frames import VIDEO_SUFFIXES, open_video
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
+from pipeline.masks import placed_mask, require_within
 from pipeline.picture_files import list_images, read_image
 from pipeline.single_frames import chosen_frames
 
@@ -275,13 +276,10 @@ def _mask(shape: _Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
         return polygon_mask([points], size)
     left, top = int(attributes["left"]), int(attributes["top"])
     width, height = int(attributes["width"]), int(attributes["height"])
-    if min(left, top, width, height) < 0 or left + width > size[1] or top + height > size[0]:
-        raise ValueError("it lies outside the picture")
+    require_within(left, top, (height, width), size)
     runs = np.array([int(run) for run in attributes["rle"].split(",")], np.int64)
     if runs.min() < 0 or runs.sum() != width * height:
         raise ValueError("its runs do not fill its box")
     # The runs go row by row, and begin with what is outside the mask.
     inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    mask = np.zeros(size, np.bool_)
-    mask[top : top + height, left : left + width] = inside.reshape(height, width)
-    return mask
+    return placed_mask(inside.reshape(height, width), left, top, size)

@@ -25,6 +25,7 @@ from overseer.datasets.labelled_frames import (
 )
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
+from pipeline.masks import placed_mask
 
 _SIZE = ("imageHeight", "imageWidth")
 _MARKS = ("line", "linestrip", "point", "points")
@@ -180,7 +181,10 @@ def _masks(
         key = str(shape["label"]), ("shape", number) if group is None else group
         points = [float(value) for point in shape["points"] for value in point]
         if kind == "mask":
-            yield key, _pasted(_decoded(file, shape), _box(file, points), file, size)
+            part, box = _decoded(file, shape), _box(file, points)
+            _require_fit(file, part, box, size)
+            # LabelMe lets masks be moved out of the picture.
+            yield key, placed_mask(part, box[0], box[1], size)
             continue
         outline = _outline(kind, points)
         if len(outline) < 6:
@@ -215,10 +219,10 @@ def _decoded(file: Path, shape: dict[str, Any]) -> NDArray[np.bool_]:
     return np.asarray(values != 0, np.bool_)
 
 
-def _pasted(
-    mask: NDArray[np.bool_], box: tuple[int, int, int, int], file: Path, size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Return the mask bool[H, W] of a picture that has a part of it in a box."""
+def _require_fit(
+    file: Path, mask: NDArray[np.bool_], box: tuple[int, int, int, int], size: tuple[int, int]
+) -> None:
+    """Check that a mask bool[h, w] is as large as its box."""
     left, top, right, bottom = box
     whole = (bottom - top + 1, right - left + 1)
     # Some versions of LabelMe write boxes that end behind the picture, with masks that do not.
@@ -228,12 +232,6 @@ def _pasted(
             f"{file} has a mask of {mask.shape[1]}x{mask.shape[0]} in a box of "
             f"{whole[1]}x{whole[0]}; draw it anew, or remove it"
         )
-    pasted = np.zeros(size, np.bool_)
-    rows, columns = np.nonzero(mask)
-    rows, columns = rows + top, columns + left
-    inside = (rows >= 0) & (rows < size[0]) & (columns >= 0) & (columns < size[1])
-    pasted[rows[inside], columns[inside]] = True
-    return pasted
 
 
 def _outline(kind: str | None, points: list[float]) -> list[float]:

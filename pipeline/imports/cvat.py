@@ -23,9 +23,8 @@ from pipeline.imports.drawing import (
     Drawing,
     DrawnObject,
     given_track,
-    placed_mask,
 )
-from pipeline.masks import encode_mask, polygon_rle
+from pipeline.masks import encode_mask, placed_mask, polygon_rle, require_within
 
 _SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 
@@ -155,13 +154,12 @@ class _Reader:
         size = self._selection.size
         if shape.tag == "mask":
             width, height = int(shape.attrib["width"]), int(shape.attrib["height"])
+            left, top = int(shape.attrib["left"]), int(shape.attrib["top"])
+            require_within(left, top, (height, width), size)
             runs = [int(run) for run in shape.attrib["rle"].split(",")]
-            if height > size[0] or width > size[1]:
-                raise ValueError("the mask leaves the frame")
             if min(runs) < 0 or sum(runs) != width * height:
                 raise ValueError("its runs do not fill its box")
             part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-            left, top = int(shape.attrib["left"]), int(shape.attrib["top"])
             rle = encode_mask(placed_mask(part, left, top, size))
         elif shape.tag == "polygon":
             points = [pair.split(",") for pair in shape.attrib["points"].split(";")]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.exports.polygons import outlines
@@ -92,22 +91,6 @@ def outline_rle(rle: RLE) -> RLE:
     """Return what is left of a mask once a tool has made polygons of its parts' outlines."""
     rings = [ring.astype(np.float64) for ring in outlines(decode_mask(rle)) if len(ring) >= 3]
     return polygon_rle(rings, rle.size) if rings else rle
-
-
-def placed_mask(
-    part: NDArray[np.bool_], left: int, top: int, size: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """Return a mask bool[H, W] with a part of it at its place.
-
-    Raises:
-        ValueError: the part leaves the frame.
-    """
-    height, width = part.shape
-    if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
-        raise ValueError("the mask leaves the frame")
-    mask = np.zeros(size, np.bool_)
-    mask[top : top + height, left : left + width] = part
-    return mask
 
 
 def cleaned_rle(rle: RLE) -> RLE:
