@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,11 +64,13 @@ def check(
 
     if validation_split is not None and validation_videos is not None:
         raise UsageError("give only one of --validation-split and --validation-videos")
-    named = Division(validation_videos=validation_videos, left_out_videos=leave_out_videos)
+    named = Division(
+        seed=seed, validation_videos=validation_videos, left_out_videos=leave_out_videos
+    )
     _refuse_other_picture(sheet)
     label_set = None if labels is None else load_label_set(labels)
     frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
-    split = _split(folder, frames, named, validation_split or _SHARE, seed)
+    split = _split(folder, frames, named, validation_split or _SHARE)
     names = [path.name for path in frames.paths]
     _write_picture(sheet, contact_sheet(frames.clips, names, frames.label_set))
     document = {**_describe(frames), **split, "sheet": str(sheet)}
@@ -100,24 +103,27 @@ def _describe(frames: "LabelledFrames") -> dict[str, Any]:
 
 
 def _split(
-    folder: Path, frames: "LabelledFrames", named: "Division", share: float, seed: int
+    folder: Path, frames: "LabelledFrames", named: "Division", share: float
 ) -> dict[str, Any]:
     """Describe how training would divide the data set, or why it could not.
 
     Raises:
         UsageError: the videos that are named cannot be.
     """
-    from overseer.datasets.splits import divide, split_by_video
+    from overseer.datasets.splits import divide
 
     parts = divide(folder, frames, named)
-    training, validation = parts.training, parts.validation
-    if validation is None:
+    if parts.validation is None:
         try:
-            training, validation = split_by_video(folder, training, share, seed)
+            parts = divide(folder, frames, replace(named, share=share))
         except UsageError as error:
             return {"split": None, "no_split": str(error)}
-    sides = {"training": training, "validation": validation, "left_out": parts.left_out}
-    return {"split": {name: _counted(side.videos) for name, side in sides.items()}}
+    sides = {
+        "training": parts.training.videos,
+        "validation": parts.validation.videos if parts.validation else (),
+        "left_out": parts.left_out.videos,
+    }
+    return {"split": {name: _counted(videos) for name, videos in sides.items()}}
 
 
 def _counted(videos: Iterable[str]) -> dict[str, int]:

@@ -134,6 +134,13 @@ def test_the_published_split_of_cadis_can_be_named(scopeline, cadis, tmp_path):
     assert "left out: 3 frames, Video02 (1), Video12 (1), Video22 (1)" in err
 
 
+def test_why_the_last_video_that_is_not_left_out_is_not_divided_is_said(scopeline, cadis, tmp_path):
+    command = ("data", "check", cadis, "--layout", "cadis", "--sheet", tmp_path / "sheet.png")
+    others = ",".join(f"Video{number:02}" for number in range(2, 26))
+    _, _, err = scopeline(*command, "--leave-out-videos", others)
+    assert "one video only (Video01) beside those that are left out, and a split never" in err
+
+
 def test_videos_that_are_not_there_are_wrong_use(scopeline, cadis, tmp_path):
     command = ("data", "check", cadis, "--layout", "cadis", "--sheet", tmp_path / "sheet.png")
     code, _, err = scopeline(*command, "--validation-videos", "Video5")

@@ -122,6 +122,15 @@ def test_names_that_cannot_be_are_one_sentence(validation_videos, left_out_video
         divide(FOLDER, frames, named(validation_videos, left_out_videos))
 
 
+def test_of_the_only_video_that_is_not_left_out_it_is_said_that_others_were():
+    said = (
+        r"data holds frames of one video only \(b\) beside those that are left out, and a split "
+        "never divides a video; leave out fewer,"
+    )
+    with pytest.raises(UsageError, match=said):
+        divide(FOLDER, frames_of(*"abbc"), named(left_out_videos="a,c", share=0.5))
+
+
 def test_a_picture_that_is_in_both_parts_is_found_whoever_names_the_videos():
     frames = frames_of("a", "b")
     frames = replace(frames, clips=(frames.clips[0], frames.clips[0]))

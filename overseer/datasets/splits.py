@@ -82,6 +82,13 @@ def divide(folder: Path, frames: LabelledFrames, division: Division) -> Parts:
         return Parts(training=training, validation=validation, left_out=others)
     if division.share is None:
         return Parts(training=kept, validation=None, left_out=others)
+    first, *further = known - left_out
+    if left_out and not further:
+        raise UsageError(
+            f"{folder} holds frames of one video only ({first}) beside those that are left out, "
+            "and a split never divides a video; leave out fewer, add frames of another video, or "
+            "measure on another data set with --validation-data"
+        )
     training, validation = split_by_video(folder, kept, division.share, division.seed)
     return Parts(training=training, validation=validation, left_out=others)
 
