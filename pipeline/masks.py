@@ -1,6 +1,6 @@
 """Masks: run-length encoding, areas, boxes, overlaps; over pycocotools."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +81,31 @@ def require_whole(rle: RLE) -> None:
     runs[2::2] = np.cumsum(runs[2::2])
     if runs.min() < 0 or runs.sum() != pixels:
         raise ValueError("the runs of its mask do not fill the frame")
+
+
+def rle_of_json(outline: Mapping[str, Any], size: tuple[int, int]) -> RLE:
+    """Return a run-length mask of a COCO file, whether its `counts` are compressed or a list.
+
+    Args:
+        outline: with `size`, height and width, and `counts`.
+        size: height and width that it must have.
+
+    Raises:
+        ValueError: it is of another size, or its runs do not fill that; or they are no numbers
+            (TypeError), or missing (KeyError).
+    """
+    height, width = (int(length) for length in outline["size"])
+    if (height, width) != size:
+        raise ValueError(f"its mask is {width}x{height}, the picture {size[1]}x{size[0]}")
+    counts = outline["counts"]
+    if not isinstance(counts, str):
+        if sum(counts) != height * width or min(counts) < 0:
+            raise ValueError("its runs do not fill the frame")
+        counts = coco_mask.frPyObjects(dict(outline), height, width)["counts"].decode("ascii")
+    rle = RLE(size, counts.encode("ascii"))
+    require_whole(rle)
+    # Others encode the same pixels otherwise.
+    return encode_mask(decode_mask(rle))
 
 
 def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:

@@ -166,6 +166,21 @@ def test_boxes_without_outlines_are_no_labels(tmp_path):
     assert_left_out(frames, ["in annotation 2 (it is a box without an outline)"])
 
 
+@pytest.mark.parametrize(
+    "counts", [[0, 10], [10, 5000], [10, -5, 2395], [10.5, 2389.5], ["a"], "zzzz", "", None]
+)
+def test_runs_that_do_not_fill_the_picture_are_no_labels(tmp_path, counts):
+    """Filling what is left over, pycocotools reads whatever its memory held before."""
+    short = {"size": [40, 60], "counts": counts}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS},
+        {"id": 2, "image_id": 2, "category_id": 3, "segmentation": short},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert_left_out(frames, ["has a mask that cannot be read in annotation 2"])
+
+
 def test_a_picture_that_two_files_label_is_read_once(tmp_path):
     coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS}])
     (tmp_path / "twice.json").write_bytes((tmp_path / "annotations.json").read_bytes())

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from natsort import natsorted
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from overseer.datasets.labelled_frames import (
     Instance,
@@ -22,6 +21,7 @@ from overseer.datasets.labelled_frames import (
 )
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
+from pipeline.masks import decode_mask, rle_of_json
 
 # These divide a data set, and are no videos.
 _FOLDERS_OF_ALL = {
@@ -240,10 +240,7 @@ def _mask(file: Path, annotation: dict[str, Any], size: tuple[int, int]) -> NDAr
     outline = annotation.get("segmentation")
     try:
         if isinstance(outline, dict):
-            counts = outline["counts"]
-            runs = outline if isinstance(counts, str) else coco_mask.frPyObjects(outline, *size)
-            check_size(file, (int(outline["size"][0]), int(outline["size"][1])), size)
-            return np.asarray(coco_mask.decode(runs), np.bool_)
+            return decode_mask(rle_of_json(outline, size))
         polygons = [polygon for polygon in outline or [] if len(polygon) >= 6]
         if not polygons:
             raise ValueError("it is a box without an outline")

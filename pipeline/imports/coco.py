@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
@@ -14,12 +13,11 @@ from pipeline.imports.drawing import (
     Classes,
     Drawing,
     DrawnObject,
-    cleaned_rle,
     frame_of_name,
     given_track,
     not_of_video,
 )
-from pipeline.masks import RLE, polygon_rle, require_whole
+from pipeline.masks import polygon_rle, rle_of_json
 
 
 def read_coco(path: Path, selection: Selection) -> Drawing:
@@ -124,7 +122,7 @@ def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> Drawn
     given = entry.get("track_id", (entry.get("attributes") or {}).get("track_id"))
     outline = entry["segmentation"]
     if isinstance(outline, dict):
-        rle = _rle(outline, size)
+        rle = rle_of_json(outline, size)
     else:
         rle = polygon_rle(list(_polygons(outline)), size)
     return DrawnObject(
@@ -133,20 +131,6 @@ def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> Drawn
         track_id=given_track(given),
         outlined=not isinstance(outline, dict),
     )
-
-
-def _rle(outline: dict[str, Any], size: tuple[int, int]) -> RLE:
-    height, width = (int(length) for length in outline["size"])
-    if (height, width) != size:
-        raise ValueError(f"its mask is {width}x{height}, the video {size[1]}x{size[0]}")
-    counts = outline["counts"]
-    if not isinstance(counts, str):
-        if sum(counts) != height * width or min(counts) < 0:
-            raise ValueError("its runs do not fill the frame")
-        counts = coco_mask.frPyObjects(outline, height, width)["counts"].decode("ascii")
-    rle = RLE(size, counts.encode("ascii"))
-    require_whole(rle)
-    return cleaned_rle(rle)
 
 
 def _polygons(outline: list[list[float]]) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.errors import InputError
 from pipeline.exports.polygons import outlines
 from pipeline.exports.selection import Selection
-from pipeline.masks import RLE, decode_mask, encode_mask, polygon_rle
+from pipeline.masks import RLE, decode_mask, polygon_rle
 from pipeline.records import TrackAnnotation
 
 Tracks = tuple[TrackAnnotation, ...]
@@ -91,11 +91,6 @@ def outline_rle(rle: RLE) -> RLE:
     """Return what is left of a mask once a tool has made polygons of its parts' outlines."""
     rings = [ring.astype(np.float64) for ring in outlines(decode_mask(rle)) if len(ring) >= 3]
     return polygon_rle(rings, rle.size) if rings else rle
-
-
-def cleaned_rle(rle: RLE) -> RLE:
-    """Return a mask from outside in the encoding that ours have."""
-    return encode_mask(decode_mask(rle))
 
 
 def frame_of_name(name: str, path: Path) -> int:
