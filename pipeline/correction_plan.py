@@ -1,12 +1,17 @@
 """Which frames of which tracks corrections can change."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 
-from pipeline.masks import RLE, rle_area, same_mask
+from pipeline.masks import RLE, rle_area, rle_iou_matrix, same_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
+
+# A mask that covers another track's so well, where that track was changed, was that track's.
+_SAME_OBJECT_IOU = 0.5
 
 # By track id and by the frame on which a human deleted the track: where that holds.
 Deletions = Mapping[int, Mapping[int, range]]
@@ -59,9 +64,12 @@ def plan_corrections(
     half-way to a mask of a human, and not further than the tracker looks back. Where a track was
     drawn after its end, or is new, the video's end bounds it. A deletion holds half-way to the
     next frame that the human saw and left the track in, or for which a human drew it (now or
-    before). A new class is the track's in all frames; the last one counts, and a mask that keeps
-    the class that the track had does not change it back. What was drawn on a
-    frame without a picture is kept there, and not followed.
+    before). A mask that was another track's in the corrected set, as where the human divides or
+    exchanges tracks, is followed back no further than half-way to the last frame that the human
+    saw and left that track in; and on likewise to the next such frame, if it follows on another
+    mask that the track was given so. A new class is the track's in all frames; the last one
+    counts, and a mask that keeps the class that the track had does not change it back. What was
+    drawn on a frame without a picture is kept there, and not followed.
 
     Args:
         corrected: the frames of the corrected set.
@@ -90,10 +98,33 @@ def plan_corrections(
         for track in frame.tracks:
             if track.track_id in histories:
                 histories[track.track_id].meet(frame.index, track, shown=frame.index in seen)
+        for taker, owner in _taken_over(seen.get(frame.index, ()), frame.tracks):
+            histories[taker].take_over(frame.index, histories[owner])
     return {
         track_id: history.plan([0, *cuts, count], undecodable, look_back)
         for track_id, history in sorted(histories.items())
     }
+
+
+def _taken_over(
+    changed: Sequence[TrackAnnotation], tracks: Sequence[TrackAnnotation]
+) -> Iterator[tuple[int, int]]:
+    """Yield each track of a frame that was given another one's mask, and that other one.
+
+    Args:
+        changed: the tracks of the frame that a human changed.
+        tracks: those of the corrected set.
+    """
+    numbers = {track.track_id for track in changed}
+    before = [track for track in tracks if track.track_id in numbers]
+    drawn = [track for track in changed if rle_area(track.rle)]
+    iou = rle_iou_matrix([track.rle for track in drawn], [track.rle for track in before])
+    for row, track in enumerate(drawn):
+        best = max(range(len(before)), key=lambda column: iou[row, column], default=None)
+        if best is not None and iou[row, best] >= _SAME_OBJECT_IOU:
+            owner = before[best].track_id
+            if owner != track.track_id:
+                yield track.track_id, owner
 
 
 def deletions_after(deletions: Deletions, plans: Mapping[int, TrackPlan]) -> Deletions:
@@ -114,6 +145,8 @@ class _History:
         self._deleted: list[int] = []
         self._left: list[int] = []
         self._human: list[int] = []
+        # Whose mask it was, by the frame that it was drawn on, and where the one before was drawn.
+        self._ceded: dict[int, tuple[_History, int]] = {}
         self._first = self._last = -1
 
     def change(self, frame_index: int, track: TrackAnnotation) -> None:
@@ -138,6 +171,10 @@ class _History:
             self._left.append(frame_index)
         if track.origin is Origin.HUMAN:
             self._human.append(frame_index)
+
+    def take_over(self, frame_index: int, owner: "_History") -> None:
+        """Note whose mask it was that a human drew for the track on a frame; they come in order."""
+        self._ceded[frame_index] = owner, next(reversed(self._ceded), -1)
 
     def plan(self, scenes: list[int], undecodable: AbstractSet[int], look_back: int) -> TrackPlan:
         """Return the plan; `scenes` are the first frames of the scenes, and the video's end."""
@@ -178,6 +215,7 @@ class _History:
 
     def _followed_from(self, drawn: int, stops: list[int]) -> range:
         stop = min(frame_index for frame_index in stops if frame_index > drawn)
+        stop = int(min(stop, self._start_and_stop(drawn)[1]))
         return range(drawn, min(stop, self._last + 1) if drawn <= self._last else stop)
 
     def _before(self, drawn: int, starts: list[int], look_back: int) -> range:
@@ -185,8 +223,20 @@ class _History:
         # What was tracked on from an earlier mask of a human is better near that one.
         earlier = [index for index in (*self._human, *self._drawn) if index < drawn]
         human = [(index + drawn + 1) // 2 for index in earlier]
-        start = max([start, drawn - look_back, *human])
+        start = max([start, drawn - look_back, self._start_and_stop(drawn)[0], *human])
         return range(max(start, self._first) if drawn >= self._first else start, drawn)
+
+    def _start_and_stop(self, drawn: int) -> tuple[int, float]:
+        """Return where a mask may be followed from and to that was another track's."""
+        if drawn not in self._ceded:
+            return 0, inf
+        owner, previous = self._ceded[drawn]
+        place = bisect_left(owner._left, drawn)
+        before, after = owner._left[:place][-1:], owner._left[place : place + 1]
+        start = (before[0] + drawn + 1) // 2 if before else 0
+        # One frame alone does not say how long it holds: the rest follows, as after any mask.
+        goes_on = previous >= start and self._ceded[previous][0] is owner
+        return start, (drawn + after[0] + 1) // 2 if after and goes_on else inf
 
 
 def _half_way(deleted: int, held: range, there: list[int]) -> range:

@@ -316,6 +316,16 @@ def iou_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[n
     return _share(common, _areas(left)[:, None] + _areas(right)[None, :] - common)
 
 
+def rle_iou_matrix(first: Sequence[RLE], second: Sequence[RLE]) -> NDArray[np.float64]:
+    """Return the intersection over union float64[N, M] of each pair of encoded masks."""
+    if not first or not second:
+        return np.zeros((len(first), len(second)))
+    overlaps = coco_mask.iou(
+        [rle.to_coco() for rle in first], [rle.to_coco() for rle in second], [0] * len(second)
+    )
+    return np.asarray(overlaps, np.float64)
+
+
 def containment_matrix(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return which share of the smaller mask lies within the larger, for each pair.
 

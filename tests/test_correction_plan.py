@@ -11,6 +11,8 @@ from tests.conftest import annotated_frame, rectangle
 MASK = rectangle(4, 4, 14, 14)
 DRAWN = rectangle(4, 4, 18, 14)
 NOTHING = MASK & ~MASK
+FAR = rectangle(24, 20, 40, 30)
+EXCHANGED = {"t7_c1": FAR, "t9_c1": MASK}
 
 
 def corrected(count=100, first=10, last=80, cuts=(), human=()):
@@ -131,6 +133,53 @@ def test_the_deletions_that_hold_afterwards_are_of_all_corrections():
     assert deletions_after(before, changed) == {7: {70: range(70, 71)}, 8: {3: range(2, 4)}}
     gone = plan_corrections(corrected(), changes(f50=DRAWN), look_back=25, deletions=before)
     assert deletions_after(before, gone) == {8: {3: range(2, 4)}}
+
+
+def divided(first, last, seen=range(100)):
+    """Track 7 is called 9 from frame `first` to `last`."""
+    for index in seen:
+        tracks = {"t7_c1": NOTHING, "t9_c1": MASK} if first <= index <= last else {}
+        yield annotated_frame(index, **tracks)
+
+
+def test_a_track_that_was_divided_stays_so_on_both_sides():
+    found = plan_corrections(corrected(), divided(40, 99), look_back=25)[9]
+    assert [list(span) for span in found.before] == [[]] * 60
+    assert found.followed[-1] == range(99, 100)
+    found = plan_corrections(corrected(), divided(0, 39), look_back=25)[9]
+    assert found.followed[-1] == range(39, 40)
+
+
+def test_a_divided_track_changes_half_way_between_frames_that_were_seen():
+    every_tenth = range(0, 100, 10)
+    found = plan_corrections(corrected(), divided(40, 99, every_tenth), look_back=25)
+    assert found[9].before[0] == range(35, 40)
+    assert found[7].absent[40] == range(35, 100)
+    found = plan_corrections(corrected(), divided(0, 30, every_tenth), look_back=25)
+    assert found[9].followed[-1] == range(30, 35)
+
+
+def test_from_the_only_frame_on_which_a_track_was_divided_the_rest_follows():
+    found = plan_corrections(corrected(), divided(40, 40), look_back=25)[9]
+    assert (found.before, found.followed) == ((range(40, 40),), (range(40, 100),))
+
+
+def test_tracks_that_were_exchanged_stay_as_they_are_before():
+    both = {"t7_c1": MASK, "t9_c1": FAR}
+    frames = [annotated_frame(index, **both) for index in range(60)]
+    seen = (annotated_frame(i, **(EXCHANGED if i >= 40 else {})) for i in range(60))
+    found = plan_corrections(frames, seen, look_back=25)
+    assert [list(found[number].before[0]) for number in (7, 9)] == [[], []]
+    assert found[9].followed[-1] == range(59, 60)
+
+
+def test_a_mask_that_two_tracks_had_is_of_the_one_that_it_fits():
+    """A second track on the same object is deleted: nothing was divided."""
+    both = {"t7_c1": MASK, "t9_c1": DRAWN}
+    frames = [annotated_frame(index, **both) for index in range(60)]
+    change = {"t7_c1": rectangle(4, 4, 13, 14), "t9_c1": NOTHING}
+    seen = (annotated_frame(i, **(change if i == 40 else {})) for i in range(60))
+    assert plan_corrections(frames, seen, look_back=25)[7].before == (range(15, 40),)
 
 
 def test_what_was_drawn_on_a_frame_without_a_picture_is_not_followed():

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
@@ -13,7 +12,7 @@ from pipeline.corrections import deletions_of
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
-from pipeline.masks import RLE, encode_mask, rle_area, same_mask
+from pipeline.masks import RLE, encode_mask, rle_area, rle_iou_matrix, same_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 # An object without an id is a track of another class that was renamed only if it covers it well.
@@ -195,7 +194,7 @@ def _matches(
         tracks: what they may be.
         renamed_iou: an object is a track of another class if it overlaps it so well.
     """
-    iou = _iou([thing.rle for thing in things], [track.rle for track in tracks])
+    iou = rle_iou_matrix([thing.rle for thing in things], [track.rle for track in tracks])
     found: dict[int, int] = {}
     for flat in np.argsort(-iou, axis=None, kind="stable"):
         row, column = (int(place) for place in np.unravel_index(flat, iou.shape))
@@ -204,13 +203,3 @@ def _matches(
         if enough and row not in found and column not in found.values():
             found[row] = column
     return found
-
-
-def _iou(first: Sequence[RLE], second: Sequence[RLE]) -> NDArray[np.float64]:
-    """Return the intersection over union float64[N, M] of each pair of encoded masks."""
-    if not first or not second:
-        return np.zeros((len(first), len(second)))
-    overlaps = coco_mask.iou(
-        [rle.to_coco() for rle in first], [rle.to_coco() for rle in second], [0] * len(second)
-    )
-    return np.asarray(overlaps, np.float64)
