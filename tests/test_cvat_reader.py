@@ -184,3 +184,30 @@ def test_a_place_in_depth_that_is_no_number_costs_its_frame_alone(tmp_path):
     frames = read_labelled_frames(tmp_path, "cvat", None, 400)
     assert len(frames.clips) == 1
     assert_left_out(frames, {"annotations.xml has a z_order in frame 1 that is no whole number"})
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "polyline", "points", "cuboid", "skeleton"])
+def test_a_frame_with_a_shape_that_is_not_filled_is_left_out(tmp_path, kind):
+    """Its object would be learned as background."""
+    write(
+        tmp_path / "a.xml",
+        ("Grasper", mask(0), mask(1)),
+        ("Grasper", element(kind, {"frame": 1, "outside": 0})),
+    )
+    pictures(tmp_path, 0, 1)
+    frames = read_labelled_frames(tmp_path, "cvat", None, 400)
+    assert [path.name for path in frames.paths] == ["frame_000000.png"]
+    assert_left_out(frames, {f"has a {kind} in frame 1 that cannot be read (a {kind} says nothing"})
+
+
+def test_the_tasks_of_a_project_are_not_taken_for_one(tmp_path):
+    write(tmp_path / "good/a.xml", ("Grasper", mask(0)))
+    write(tmp_path / "project/a.xml", ("Grasper", mask(0)), ("Grasper", mask(0, left=20)))
+    for name in ("good", "project"):
+        pictures(tmp_path / name, 0)
+    file = tmp_path / "project/a.xml"
+    tasks = "<project><tasks><task><id>1</id></task><task><id>2</id></task></tasks></project>"
+    file.write_text(file.read_text().replace("<meta>", f"<meta>{tasks}"))
+    frames = read_labelled_frames(tmp_path, "cvat", None, 400)
+    assert len(frames.clips) == 1
+    assert_left_out(frames, {"project/a.xml holds the 2 tasks of a project"})

@@ -277,3 +277,17 @@ def test_a_damaged_zip_is_one_sentence(tmp_path, annotated):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"job\.zip (cannot be read|is not a file)"):
         read_changes(path, "cvat", Selection(annotation_set=annotated))
+
+
+def test_the_tasks_of_a_project_are_not_taken_for_one_video(annotated, tmp_path):
+    path = tmp_path / "cvat.xml"
+    export(Selection(annotation_set=annotated), "cvat", path)
+    task = "<task><id>{}</id><start_frame>0</start_frame><stop_frame>11</stop_frame></task>"
+    for count in (1, 2):
+        tasks = "".join(task.format(number) for number in range(count))
+        project = f"<meta><project><tasks>{tasks}</tasks></project>"
+        given = tmp_path / f"{count}.xml"
+        given.write_text(path.read_text().replace("<meta>", project))
+    assert read(tmp_path / "1.xml", "cvat", annotated) == {}
+    with pytest.raises(InputError, match="holds the 2 tasks of a project"):
+        read(tmp_path / "2.xml", "cvat", annotated)

@@ -39,7 +39,7 @@ from pipeline.single_frames import chosen_frames
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200
 _PREFIX = "frame_"
-_SHAPES = ("mask", "polygon", "box")
+_SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,11 @@ def _take(document: _Document, element: Element) -> None:
     elif element.tag == "original_size":
         size = element.findtext("height"), element.findtext("width")
         document.size = int(size[0] or 0), int(size[1] or 0)
+    elif element.tag == "tasks" and len(element) > 1:
+        raise InputError(
+            f"{document.file} holds the {len(element)} tasks of a project, whose frames have the "
+            "same numbers; export them one by one, into folders of their own"
+        )
     elif element.tag == "track":
         for child in element:
             if child.tag in _SHAPES and child.get("outside") != "1":
@@ -267,8 +272,9 @@ def _from_behind(document: _Document, frame: int) -> list[_Shape]:
 def _mask(shape: _Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return a shape's mask bool[H, W]; ValueError or KeyError if it has none."""
     attributes = shape.attributes
-    if shape.kind == "box":
-        raise ValueError("a box says nothing of the outline")
+    if shape.kind not in ("mask", "polygon"):
+        # What is not filled would be learned as background.
+        raise ValueError(f"a {shape.kind} says nothing of the outline")
     if shape.kind == "polygon":
         points = [float(value) for value in re.split("[;,]", attributes["points"])]
         if len(points) < 6 or len(points) % 2:

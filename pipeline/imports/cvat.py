@@ -86,6 +86,7 @@ class _Reader:
         self._step = 1
         self._objects: dict[int, list[DrawnObject]] = {}
         self._is_cvat = False
+        self._tasks = 0
 
     def read(self, file: IO[bytes]) -> None:
         above: list[Element] = []
@@ -125,6 +126,12 @@ class _Reader:
             raise InputError(
                 f"{self._path} is of the kind CVAT for images; export CVAT for video 1.1"
             )
+        if element.tag == "tasks" and self._tasks > 1:
+            raise InputError(
+                f"{self._path} holds the {self._tasks} tasks of a project, whose frames have the "
+                "same numbers; export the task of the video alone"
+            )
+        self._tasks += inside == "tasks"
         if inside == "track" and element.tag in _SHAPES:
             self._take_shape(element, above[-1])
         elif inside == "label" and element.tag == "name":
