@@ -7,6 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from flows.annotation_loops import open_models
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
@@ -16,7 +19,7 @@ from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
-from pipeline.mask_folder import MaskFolder
+from pipeline.mask_folder import MaskFolder, masks_of_video
 from pipeline.metrics import evaluate
 from pipeline.records import FrameAnnotation
 from pipeline.single_frames import numbered_frames
@@ -89,19 +92,22 @@ def compare(comparison: Comparison) -> ComparedPolicies:
         ScopelineError: the video, a model or the truth is not usable.
     """
     open_models(comparison.settings)
-    truth = list(comparison.truth.frames())
-    require_objects(truth, comparison.truth.path)
+    video = open_video(comparison.video)
+    right = masks_of_video(comparison.truth, video.info.frame_count)
+    truth = list(right.frames())
+    require_objects(truth, right.path)
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()
         annotated[policy] = _annotate(comparison, policy)
         seconds = time.monotonic() - started
         measured[policy] = {
-            **_compare_with_truth(annotated[policy], comparison.truth, truth),
+            **_compare_with_truth(annotated[policy], right, truth),
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
-    steadiness = _measure_steadiness(comparison, annotated, truth)
+    images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
+    steadiness = _measure_steadiness(images, annotated, truth)
     return ComparedPolicies(
         policies={policy: measured[policy] | steadiness[policy] for policy in measured},
         truth=steadiness.get(_TRUTH, {}),
@@ -128,7 +134,9 @@ def _compare_with_truth(
 
 
 def _measure_steadiness(
-    comparison: Comparison, annotated: dict[str, AnnotationSet], truth: Sequence[FrameAnnotation]
+    images: Iterable[NDArray[np.uint8]],
+    annotated: dict[str, AnnotationSet],
+    truth: Sequence[FrameAnnotation],
 ) -> dict[str, dict[str, float]]:
     """Return the temporal figures of each policy and, if it has every frame, of the truth."""
     frames: dict[str, Iterable[FrameAnnotation]] = {
@@ -137,8 +145,6 @@ def _measure_steadiness(
     length = max(found.manifest.counts.frames for found in annotated.values())
     if [frame.index for frame in truth[:length]] == list(range(length)):
         frames[_TRUTH] = truth
-    video = open_video(comparison.video)
-    images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
     measured = temporal_consistency(frames, images, _cuts(truth))
     return {name: figures.to_json() for name, figures in measured.items()}
 

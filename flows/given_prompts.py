@@ -13,7 +13,7 @@ from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
 from pipeline.given_policy import Given, GivenParts
 from pipeline.labels import LabelSet, joined, load_label_set
-from pipeline.mask_folder import MaskFolder, open_masks
+from pipeline.mask_folder import MaskFolder, masks_of_video, open_masks
 from pipeline.masks import (
     boxes_of_masks,
     connected_parts,
@@ -151,7 +151,8 @@ def read_given_prompts(
     Raises:
         InputError: the masks have another size, or a prompt frame is not among them.
     """
-    chosen = _first_masks(source) if frames == "first" else _masks_of_frames(source, frames)
+    given = masks_of_video(source, info.frame_count)
+    chosen = _first_masks(given) if frames == "first" else _masks_of_frames(given, frames)
     masks: dict[int, Sequence[TrackAnnotation]] = {}
     for frame_index, tracks in chosen:
         for track in tracks:

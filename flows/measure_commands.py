@@ -48,11 +48,12 @@ def evaluate(
     from pipeline.annotation_set import AnnotationSet
     from pipeline.class_regions import comparable_frames, require_objects, true_frames
     from pipeline.labels import load_label_set
-    from pipeline.mask_folder import open_masks
+    from pipeline.mask_folder import masks_of_video, open_masks
     from pipeline.metrics import evaluate as compare_with
 
     judged = AnnotationSet(annotation_set)
-    right = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
+    masks = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
+    right = masks_of_video(masks, judged.manifest.video.frame_count)
     found = comparable_frames(judged.frames(), right)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
     require_objects(true, truth)

@@ -1,7 +1,10 @@
 """A folder of mask pictures as annotations: one PNG a frame, indexed, grey or RGB."""
 
+import copy
+import re
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,8 @@ _MOST_GREY = 255
 class MaskFolder:
     """True masks in a folder of PNGs, in natural order; one track for each value.
 
+    They are those of a video's frames in their order, until `by_frame` says otherwise.
+
     Args:
         path: the folder.
         label_set: what the values mean; without it each value but 0 is a class of its own.
@@ -39,6 +44,36 @@ class MaskFolder:
         if not self._files:
             raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")
         self._given_labels = label_set
+        self._by_index = dict(enumerate(self._files))
+
+    def by_frame(self, frame_count: int) -> "MaskFolder":
+        """Return the masks by the frames of a video that they are of.
+
+        Fewer masks than frames, whose numbers leave gaps, are of the frames that these name, from
+        0 on, as in a `davis` export of each Nth frame.
+
+        Args:
+            frame_count: frames of the video.
+
+        Raises:
+            InputError: the video has no frame of such a number.
+        """
+        names = [re.search(r"\d+$", file.stem) for file in self._files]
+        numbers = [int(name[0]) for name in names if name is not None]
+        in_order = all(before < after for before, after in pairwise(numbers))
+        named = len(numbers) == len(self._files) and in_order
+        gapless = numbers and numbers[-1] - numbers[0] < len(numbers)
+        if len(self._files) >= frame_count or not named or gapless:
+            return self
+        if numbers[-1] >= frame_count:
+            raise InputError(
+                f"{self.path} has {len(self._files)} masks with gaps in their numbers, the last of "
+                f"frame {numbers[-1]}, but the video has {frame_count} frames; number masks as "
+                "their frames, from 0 on, or give one for each frame"
+            )
+        numbered = copy.copy(self)
+        numbered._by_index = dict(zip(numbers, self._files, strict=True))
+        return numbered
 
     @property
     def is_described(self) -> bool:
@@ -64,7 +99,7 @@ class MaskFolder:
         Raises:
             InputError: a PNG is damaged, or has a value that the label set does not know.
         """
-        for index, file in enumerate(self._files):
+        for index, file in self._by_index.items():
             yield FrameAnnotation(index=index, time_s=float(index), tracks=self._tracks(file))
 
     def ignored_region(self, index: int) -> NDArray[np.bool_] | None:
@@ -75,9 +110,9 @@ class MaskFolder:
         """
         known = {label.value for label in self.label_set.classes}
         values = set(self.label_set.ignored_values) - known
-        if not values or index >= len(self._files):
+        if not values or index not in self._by_index:
             return None
-        found = in_colours(read_mask_values(self._files[index]), self.label_set)
+        found = in_colours(read_mask_values(self._by_index[index]), self.label_set)
         region = np.isin(found, list(values))
         return region if region.any() else None
 
@@ -197,3 +232,10 @@ def open_masks(path: Path, label_set: LabelSet | None = None) -> AnnotationSet |
     if (path / "manifest.json").is_file():
         return AnnotationSet(path)
     return MaskFolder(path, label_set)
+
+
+def masks_of_video(
+    masks: AnnotationSet | MaskFolder, frame_count: int
+) -> AnnotationSet | MaskFolder:
+    """Return true masks by the frames of a video; see `MaskFolder.by_frame`."""
+    return masks.by_frame(frame_count) if isinstance(masks, MaskFolder) else masks

@@ -64,9 +64,9 @@ class Evaluation:
             where the object does, 0..1.
         found_again: share of the times that an object came back after 10 to 30 hidden frames
             and its track had it again (IoU above 0.5) before it had covered 0.1 % of the picture
-            for 5 frames; None if there were none.
+            for 5 frames; None if there were none, or frames in between are not compared.
         entered_on_time: share of the objects that come into the picture after the first frame
-            whose track begins at most 2 frames from there; None if there are none.
+            whose track begins at most 2 frames from there; None likewise.
         frames: frames compared.
         objects: true objects.
         unmatched_tracks: tracks of the set that match no true object.
@@ -123,8 +123,11 @@ def evaluate(
         _course(len(pairs), true_masks[truth_id], found_masks.get(matches.get(truth_id, -1), {}))
         for truth_id in objects
     ]
-    returns = [found for course in courses for found in course.found_again()]
-    entries = [on_time for course in courses for on_time in course.entered_on_time()]
+    indices = [found.index for found, _ in pairs]
+    # A truth of some frames does not say on which one something came.
+    in_full = courses if indices == list(range(indices[0], indices[0] + len(indices))) else []
+    returns = [found for course in in_full for found in course.found_again()]
+    entries = [on_time for course in in_full for on_time in course.entered_on_time()]
     per_class = _class_scores(pairs, label_set)
     true_classes = {track.class_id for _, true in pairs for track in true.tracks}
     j = _mean([course.over_its_frames(course.iou) for course in courses])

@@ -1,10 +1,12 @@
 """Policies side by side, through the command line."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.exports import Selection, export
 from samples.theatre.render import render
 from tests.conftest import write_set
 
@@ -79,3 +81,29 @@ def test_a_truth_of_some_frames_has_no_steadiness_of_its_own(scopeline, scene, t
     assert code == 0, err
     assert json.loads(out)["truth"] == {}
     assert json.loads(out)["policies"]["first-frame"]["warped_temporal_iou"] > 0
+
+
+def test_masks_of_some_frames_judge_the_frames_that_they_are_numbered_after(
+    scopeline, scene, tmp_path
+):
+    truth = AnnotationSet(scene / "truth.annset")
+    export(Selection(annotation_set=truth, every=3), "sasvi", tmp_path / "sasvi")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for path in (tmp_path / "sasvi").glob("*/*_rgb_mask.png"):
+        path.rename(masks / path.name.replace("_rgb_mask", ""))
+    labels = truth.label_set
+    coloured = [
+        replace(label, value=int.from_bytes(bytes(label.color))) for label in labels.classes
+    ]
+    meaning = replace(labels, classes=tuple(coloured), ignored_values=())
+    (tmp_path / "labels.json").write_text(json.dumps(meaning.to_json()))
+    given = ("--truth", masks, "--labels", tmp_path / "labels.json", "--json")
+    code, out, err = scopeline("evaluate", truth.path, *given)
+    assert code == 0, err
+    assert (json.loads(out)["frames"], json.loads(out)["miou"]) == (4, 1)
+    code, out, err = scopeline(
+        "compare", scene / "video.mp4", *given, "--policies", "first-frame", "--max-frames", 4
+    )
+    assert code == 0, err
+    assert json.loads(out)["policies"]["first-frame"]["frames"] == 2

@@ -44,6 +44,21 @@ def test_masks_of_the_named_frames(given, clip_info):
     assert prompts[2][1].class_id == 2
 
 
+def test_masks_of_some_frames_prompt_on_those_that_they_are_numbered_after(tmp_path, clip_info):
+    for number in (0, 30, 60):
+        values = LEFT.astype(np.uint8) * (1 + number // 30)
+        Image.fromarray(values).save(tmp_path / f"{number:05}.png")
+    given = open_given(tmp_path, None)
+    classes = {1: 1, 2: 2, 3: 3}
+    for frames in ((0, 30, 60), "first"):
+        prompts = read_given_prompts(given, clip_info, classes, frames=frames, kind="mask")
+        assert {frame: [p.track_id for p in of_frame] for frame, of_frame in prompts.items()} == {
+            0: [1],
+            30: [2],
+            60: [3],
+        }
+
+
 def test_first_waits_until_an_object_has_entered(given, clip_info, monkeypatch):
     monkeypatch.setattr("flows.given_prompts._ENTERED_AREA_SHARE", 0.01)
     prompts = read_given_prompts(given, clip_info, SAME, frames="first", kind="mask")

@@ -110,3 +110,35 @@ def test_large_values_of_grey_pictures_are_no_colours(tmp_path):
         Image.fromarray(np.full((8, 8), value, np.uint16)).save(tmp_path / f"{name}.png")
     frames = list(MaskFolder(tmp_path).frames())
     assert [track.class_id for frame in frames for track in frame.tracks] == [5, 300]
+
+
+def test_masks_of_some_frames_are_of_those_that_their_numbers_name(tmp_path, labels):
+    """As an export of each third frame has them; in order they would be of frames 0, 1 and 2."""
+    open_labels = replace(labels, ignored_values=(200,))
+    for number, value in ((0, 255), (3, 200), (6, 255)):
+        save(tmp_path / f"op_{number:05}.png", square(value))
+    folder = MaskFolder(tmp_path, open_labels).by_frame(12)
+    assert [frame.index for frame in folder.frames()] == [0, 3, 6]
+    assert folder.ignored_region(3).sum() == 40
+    assert folder.ignored_region(1) is None
+    with pytest.raises(InputError, match="the last of frame 6, but the video has 5 frames"):
+        MaskFolder(tmp_path, labels).by_frame(5)
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [
+        # As many as frames, however they are numbered.
+        (("0000", "0025", "0050"), 3),
+        # The beginning of a video, counted from 1.
+        (("1", "2", "3"), 12),
+        (("7", "8", "9"), 12),
+        (("a", "b", "c"), 12),
+        (("a1", "b1", "c9"), 12),
+    ],
+)
+def test_other_masks_are_those_of_the_frames_in_order(tmp_path, labels, names, count):
+    for name in names:
+        save(tmp_path / f"{name}.png", square(255))
+    folder = MaskFolder(tmp_path, labels).by_frame(count)
+    assert [frame.index for frame in folder.frames()] == [0, 1, 2]

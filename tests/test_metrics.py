@@ -167,6 +167,14 @@ def test_what_is_there_from_the_start_does_not_enter(labels):
     assert evaluate(truth, truth, labels).entered_on_time is None
 
 
+def test_a_truth_of_some_frames_does_not_say_when_objects_come(labels):
+    for truth in (entering("t1_c1", 8), with_gap("t1_c1", (10, 25))):
+        sparse = evaluate(truth, truth[::3], labels)
+        assert (sparse.entered_on_time, sparse.found_again, sparse.j) == (None, None, 1)
+        later = evaluate(truth[2:], truth, labels)
+        assert (later.entered_on_time, later.found_again) != (None, None)
+
+
 def test_j_and_f_is_the_mean_of_both(labels):
     truth = [annotated_frame(0, t1_c1=LEFT)]
     result = evaluate([annotated_frame(0, t1_c1=rectangle(4, 4, 9, 14))], truth, labels)
