@@ -132,6 +132,21 @@ def test_the_frames_of_an_exported_set_are_of_one_video(tmp_path, labels):
     assert set(frames.videos) == {"op.1"}
 
 
+@pytest.mark.parametrize("folder", ["{}", "images/{}"])
+def test_pictures_are_found_in_the_folder_of_their_part(tmp_path, folder):
+    """As COCO is published, and as CVAT exports a project: names are those within the part."""
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    images = [{"id": 1, "file_name": "frame_000001.png"}]
+    for number, part in enumerate(("train2017", "val2017")):
+        coco(tmp_path, annotations, images=images)
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "annotations.json").rename(tmp_path / f"annotations/instances_{part}.json")
+        save(tmp_path / folder.format(part) / "frame_000001.png", picture() + number)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert [path.parent.name for path in frames.paths] == ["train2017", "val2017"]
+    assert [clip.images.max() for clip in frames.clips] == [90, 91]
+
+
 def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
     coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}])
     path = tmp_path / "annotations.json"

@@ -42,10 +42,11 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     """Read COCO files with polygons or run-length masks.
 
     The files are all `*.json` in the folder and in `annotations/` that have `images` and
-    `annotations`. Pictures are looked for beside the file, in `images/` and in the folder of
-    the file's name; one that is labelled twice is taken as it is labelled first. An image's video
-    is its `video_id` or `video`, else the part of its name before the last `_` with its folders,
-    else the data set. What is marked `iscrowd` is ignored.
+    `annotations`. Pictures are looked for beside the file, in `images/`, in the folder of the
+    file's name, and in that of its part (`train2017/` or `images/train2017/` for
+    `annotations/instances_train2017.json`); one that is labelled twice is taken as it is labelled
+    first. An image's video is its `video_id` or `video`, else the part of its name before the last
+    `_` with its folders, else the data set. What is marked `iscrowd` is ignored.
 
     Args:
         folder: the data set.
@@ -183,7 +184,12 @@ def _pictures(
 
 def _find(folder: Path, file: Path, name: str) -> Path:
     """Return a picture's path; one that leads out of the data set is taken by its name alone."""
-    places = (file.parent, file.parent / "images", folder / "images", file.with_suffix(""))
+    # COCO has `annotations/instances_train2017.json` beside `train2017/`, CVAT `images/default/`.
+    part = file.stem.removeprefix("instances_")
+    places = (
+        *(folder / part, folder / "images" / part),
+        *(file.parent, file.parent / "images", folder / "images", file.with_suffix("")),
+    )
     for candidate in (name, Path(name).name):
         for place in places:
             picture = place / candidate
