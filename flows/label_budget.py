@@ -134,8 +134,8 @@ def measure_label_budgets(
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))
     if not videos:
         raise UsageError(
-            f"--label-budget: {max(budgets)} frames leave none of {job.data} to measure on; give "
-            "smaller numbers, or videos to measure on with --validation-videos"
+            f"--label-budget: {max(budgets)} frames leave none of {job.data} with an object to "
+            "measure on; give smaller numbers, or videos to measure on with --validation-videos"
         )
     points = []
     for budget in budgets:
@@ -231,7 +231,8 @@ def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterat
             for index, number in enumerate(numbers)
             if number not in used
         )
-        if truth:
+        # Where there is nothing to find, no class has an IoU, and 0 would say that all were missed.
+        if any(frame.tracks for frame in truth):
             place = folder / kind[0].replace("/", "-")
             if place in places:
                 place = folder / f"{place.name}-{position}"

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.label_budget import parse_budgets
+from flows.label_budget import _measured_videos, parse_budgets
+from flows.training_material import Material
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import INSTRUMENTS
 from tests.test_training import assert_is_a_drawing
 
 TOOL = {"name": "tools", "classes": [{"id": 1, "name": "Tool", "kind": "thing", "value": 255}]}
@@ -72,6 +75,24 @@ def test_pictures_of_several_sizes_are_measured_as_videos_of_one_size_each(data,
     for folder in sorted((data.parent / "curve" / "videos").iterdir()):
         sizes.append({Image.open(path).size for path in folder.glob("*.png")})
     assert [len(of_video) for of_video in sizes] == [1] * len(sizes)
+
+
+def test_a_video_without_any_object_does_not_count_as_one_in_which_all_were_missed(tmp_path):
+    masks = [np.zeros((1, 8, 8), np.uint8), np.ones((1, 8, 8), np.uint8)]
+    clips = [
+        LabelledClip(
+            images=np.zeros((1, 8, 8, 3), np.uint8),
+            track_maps=mask,
+            class_of_track={1: 1} if mask.any() else {},
+        )
+        for mask in masks
+    ]
+    material = Material(
+        label_set=INSTRUMENTS, clips=[], videos=[], names=[], validation_clips=clips,
+        validation_videos=["empty", "op"], validation_names=["a", "b"],
+    )  # fmt: skip
+    (measured,) = _measured_videos(material, set(), tmp_path)
+    assert measured.folder == tmp_path / "op"
 
 
 @pytest.mark.timeout(300)
