@@ -47,11 +47,13 @@ def evaluate(
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
     from pipeline.class_regions import comparable_frames, require_objects, true_frames
+    from pipeline.corrections import refuse_corrections
     from pipeline.labels import load_label_set
     from pipeline.mask_folder import masks_of_video, open_masks
     from pipeline.metrics import evaluate as compare_with
 
     judged = AnnotationSet(annotation_set)
+    refuse_corrections(judged)
     masks = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
     right = masks_of_video(masks, judged.manifest.video.frame_count)
     found = comparable_frames(judged.frames(), right)

@@ -82,6 +82,19 @@ def is_of_corrections(annotated: AnnotationSet) -> bool:
     return _KEY in annotated.manifest.settings
 
 
+def refuse_corrections(annotated: AnnotationSet) -> None:
+    """Check that a set says what its frames show: one of corrections says what was changed there.
+
+    Raises:
+        InputError: it holds corrections of another one.
+    """
+    if is_of_corrections(annotated):
+        raise InputError(
+            f"{annotated.path} holds corrections alone; take them over by `scopeline annotate "
+            "--corrections` and give the set that it writes"
+        )
+
+
 def open_corrections(path: Path) -> Corrections:
     """Open a set of corrections, and the set that its manifest says it corrects.
 

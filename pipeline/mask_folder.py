@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.corrections import refuse_corrections
 from pipeline.errors import InputError
 from pipeline.labels import GREY_AS_COLOUR, LabelClass, LabelSet, unnamed_label_set
 from pipeline.masks import encode_mask
@@ -227,10 +228,12 @@ def open_masks(path: Path, label_set: LabelSet | None = None) -> AnnotationSet |
         label_set: what the values in a folder's PNGs mean.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or holds corrections alone.
     """
     if (path / "manifest.json").is_file():
-        return AnnotationSet(path)
+        annotated = AnnotationSet(path)
+        refuse_corrections(annotated)
+        return annotated
     return MaskFolder(path, label_set)
 
 

@@ -16,6 +16,7 @@ from pipeline.corrections import (
     write_corrections,
 )
 from pipeline.errors import InputError
+from pipeline.mask_folder import open_masks
 from tests.conftest import annotated_frame, rectangle
 
 MASK = rectangle(4, 4, 14, 14)
@@ -51,6 +52,17 @@ def test_corrections_find_what_they_correct(corrected, tmp_path):
     assert is_of_corrections(written)
     assert not is_of_corrections(corrected)
     assert open_corrections(written.path).corrected.path == corrected.path.resolve()
+
+
+def test_corrections_are_no_truth_and_nothing_to_judge(corrected, tmp_path, scopeline):
+    """What the annotator left as it was has no mask in them, what was deleted an empty one."""
+    written = changes(corrected, tmp_path)
+    with pytest.raises(InputError, match=r"fixed.annset holds corrections alone; take them over"):
+        open_masks(written.path)
+    for judged, truth in ((written, corrected), (corrected, written)):
+        code, _, err = scopeline("evaluate", judged.path, "--truth", truth.path)
+        assert code == 1
+        assert "fixed.annset holds corrections alone" in err
 
 
 def test_unfinished_corrections_are_not_taken_over(corrected, tmp_path):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
 from pipeline.annotation_set import SUFFIX, AnnotationSet
-from pipeline.corrections import is_of_corrections
+from pipeline.corrections import refuse_corrections
 from pipeline.drafts import BLANK_FLAGS
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
@@ -42,11 +42,7 @@ def read_annotation_sets(
     for path in find_sets(folder):
         try:
             annotated = AnnotationSet(path)
-            if is_of_corrections(annotated):
-                raise InputError(
-                    f"{path} holds corrections alone; take them over by `scopeline annotate "
-                    "--corrections` and learn from the set that it writes"
-                )
+            refuse_corrections(annotated)
             classes = _same_classes(classes, annotated)
             name = annotated.manifest.video.name
             clips += [(path, name, clip) for clip in _clips(annotated, longest_side)]
