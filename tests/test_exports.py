@@ -334,19 +334,6 @@ def test_names_sort_in_the_order_of_frames(annotated):
     assert names == sorted(names) == ["000000", "099990", "100000"]
 
 
-def test_nnunet_refuses_classes_that_it_cannot_tell_apart(annotated, small_video, tmp_path):
-    def export_with(*classes):
-        labels = LabelSet(name="x", classes=classes)
-        path = write_set(tmp_path / f"{len(classes)}.annset", small_video, labels, ())
-        export(AnnotationSet(path), "nnunet", tmp_path / "out")
-
-    with pytest.raises(InputError, match="has 300 classes, a label map holds at most 255"):
-        export_with(*(numbered_class(number, f"c{number}") for number in range(1, 301)))
-    with pytest.raises(InputError, match="a class named background, as nnU-Net calls"):
-        export_with(numbered_class(1, "background"))
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_class_with_a_comma_can_be_chosen(scopeline, small_video, tmp_path):
     names = ("Grasper, left", "Hook", "Grasper")
     classes = tuple(numbered_class(number, name) for number, name in enumerate(names, start=1))

@@ -22,6 +22,8 @@ from pipeline.records import FrameAnnotation
 
 _MOST_CLASSES = 255
 _BACKGROUND = "background"
+# What nnU-Net calls background, and what it does not learn from.
+_RESERVED = (_BACKGROUND, "ignore")
 
 
 def export_nnunet(selection: Selection, path: Path) -> None:
@@ -112,10 +114,10 @@ def _values(selection: Selection) -> dict[int, int]:
             f"{selection.annotation_set.path} has {len(selection.labels)} classes, a label map "
             f"holds at most {_MOST_CLASSES}; choose fewer --classes"
         )
-    if _BACKGROUND in (label.name for label in selection.labels):
+    if taken := [label.name for label in selection.labels if label.name in _RESERVED]:
         raise InputError(
-            f"{selection.annotation_set.path} has a class named {_BACKGROUND}, as nnU-Net calls "
-            "what is no object; leave it out by --classes"
+            f"{selection.annotation_set.path} has a class named {taken[0]}, as nnU-Net calls what "
+            "is no object; leave it out by --classes"
         )
     return {label.id: number for number, label in enumerate(selection.labels, start=1)}
 
