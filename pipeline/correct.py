@@ -21,6 +21,9 @@ from pipeline.records import (
     TrackedMasks,
 )
 
+# What another mask covers but for so little of it was the same object.
+_LEAST_LEFT_SHARE = 0.1
+
 Plans = Mapping[int, TrackPlan]
 Image = NDArray[np.uint8]
 
@@ -246,13 +249,17 @@ def _renamed(track: TrackAnnotation, plans: Plans) -> TrackAnnotation:
 
 
 def _stacked(layers: Iterable[Sequence[TrackAnnotation]]) -> Iterator[TrackAnnotation]:
-    """Yield masks without the pixels of the layers before; what has none left is dropped."""
+    """Yield masks without the pixels of the layers before.
+
+    What has hardly any left is dropped, but for what a human drew, which needs to have none left.
+    """
     taken: NDArray[np.bool_] | None = None
     for layer in layers:
         masks = [decode_mask(track.rle) for track in layer]
         for track, mask in zip(layer, masks, strict=True):
             free = mask if taken is None else mask & ~taken
-            if free.any():
+            by_hand = track.origin is Origin.HUMAN
+            if free.any() and (by_hand or free.sum() >= _LEAST_LEFT_SHARE * mask.sum()):
                 yield track if free.sum() == mask.sum() else replace(track, rle=encode_mask(free))
         for mask in masks:
             taken = mask if taken is None else taken | mask

@@ -143,3 +143,19 @@ def test_what_is_tracked_on_hides_what_is_tracked_back_whichever_came_first():
     for index, hidden in ((6, masks_of(found[6])[1]), (8, masks_of(found[8])[2])):
         assert hidden.sum() == 400, index
     assert np.array_equal(masks_of(found[8])[1], back & ~on)
+
+
+def test_no_sliver_is_left_of_a_mask_that_a_corrected_one_covers():
+    """The same object, which the set had as another track; a person's own mask stays."""
+    before, on = rectangle(0, 0, 20, 20, SIZE), rectangle(0, 0, 20, 19, SIZE)
+    frames = [annotated_frame(index, t1_c1=before) for index in range(COUNT)]
+    by_hand = replace(frames[7].tracks[0], origin=Origin.HUMAN)
+    frames[7] = replace(frames[7], tracks=(by_hand,))
+    found = run_told(frames, Told({2: on}), plan(2, drawn={5: encode_mask(on)}))
+    assert {t for index in (5, 6) for t in masks_of(found[index])} == {2}
+    assert masks_of(found[7]).keys() == {1}
+    covering = plan(2, drawn={5: encode_mask(on), 7: encode_mask(on)}, followed=(range(5, 7),))
+    assert masks_of(run_told(frames, Told({2: on}), covering)[7])[1].sum() == 20
+    smaller = rectangle(0, 0, 20, 18, SIZE)
+    left = run_told(frames, Told({2: smaller}), plan(2, drawn={5: encode_mask(smaller)}))
+    assert masks_of(left[6])[1].sum() == 40
