@@ -50,8 +50,8 @@ class MaskFolder:
     def by_frame(self, frame_count: int) -> "MaskFolder":
         """Return the masks by the frames of a video that they are of.
 
-        Fewer masks than frames, whose numbers leave gaps, are of the frames that these name, from
-        0 on, as in a `davis` export of each Nth frame.
+        Fewer masks than frames, whose numbers leave gaps or begin later, are of the frames that
+        these name, from 0 on, as in a `davis` export of each Nth frame.
 
         Args:
             frame_count: frames of the video.
@@ -63,8 +63,11 @@ class MaskFolder:
         numbers = [int(name[0]) for name in names if name is not None]
         in_order = all(before < after for before, after in pairwise(numbers))
         named = len(numbers) == len(self._files) and in_order
-        gapless = numbers and numbers[-1] - numbers[0] < len(numbers)
-        if len(self._files) >= frame_count or not named or gapless:
+        if len(self._files) >= frame_count or not named:
+            return self
+        gapless = numbers[-1] - numbers[0] < len(numbers)
+        # Some count from 1, and some from where they please.
+        if gapless and (numbers[0] <= 1 or numbers[-1] >= frame_count):
             return self
         if numbers[-1] >= frame_count:
             raise InputError(

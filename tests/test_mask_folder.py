@@ -125,6 +125,11 @@ def test_masks_of_some_frames_are_of_those_that_their_numbers_name(tmp_path, lab
         MaskFolder(tmp_path, labels).by_frame(5)
 
 
+def test_the_only_mask_is_of_the_frame_that_its_number_names(tmp_path, labels):
+    save(tmp_path / "00030.png", square(255))
+    assert [frame.index for frame in MaskFolder(tmp_path, labels).by_frame(31).frames()] == [30]
+
+
 @pytest.mark.parametrize(
     ("names", "count"),
     [
@@ -132,7 +137,7 @@ def test_masks_of_some_frames_are_of_those_that_their_numbers_name(tmp_path, lab
         (("0000", "0025", "0050"), 3),
         # The beginning of a video, counted from 1.
         (("1", "2", "3"), 12),
-        (("7", "8", "9"), 12),
+        (("17", "18", "19"), 12),
         (("a", "b", "c"), 12),
         (("a1", "b1", "c9"), 12),
     ],
