@@ -171,6 +171,17 @@ def test_a_coco_file_of_another_make_is_refused_in_a_sentence(tmp_path, more, sa
         read_labelled_frames(tmp_path, "coco", None, 400)
 
 
+def test_masks_that_cvat_marks_as_crowds_are_objects(tmp_path):
+    """It marks each mask of its brush so, and says of everything whether it is occluded."""
+    drawn = {"image_id": 1, "category_id": 3, "segmentation": RUNS, "iscrowd": 1}
+    crowd = {"image_id": 2, "category_id": 3, "segmentation": RUNS, "iscrowd": 1}
+    attributes = {"occluded": False}
+    coco(tmp_path, [{"id": 1, **drawn, "attributes": attributes}, {"id": 2, **crowd}])
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert [len(clip.class_of_track) for clip in frames.clips] == [1, 0]
+    assert [int((clip.track_maps == 255).sum()) for clip in frames.clips] == [0, 400]
+
+
 def test_boxes_without_outlines_are_no_labels(tmp_path):
     annotations = [
         {"id": 1, "image_id": 1, "category_id": 5, "segmentation": RUNS},

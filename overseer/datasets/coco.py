@@ -46,7 +46,8 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     file's name, and in that of its part (`train2017/` or `images/train2017/` for
     `annotations/instances_train2017.json`); one that is labelled twice is taken as it is labelled
     first. An image's video is its `video_id` or `video`, else the part of its name before the last
-    `_` with its folders, else the data set. What is marked `iscrowd` is ignored.
+    `_` with its folders, else the data set. What is marked `iscrowd` is ignored, but for CVAT's
+    masks, which all are.
 
     Args:
         folder: the data set.
@@ -221,7 +222,7 @@ def _instances(
     check_size(file, declared, size)
     instances: list[Instance] = []
     for annotation in annotations:
-        if annotation.get("iscrowd"):
+        if _is_crowd(annotation):
             # A crowd is a region in which the objects are not told apart.
             instances.append((None, _mask(file, annotation, size)))
             continue
@@ -235,6 +236,17 @@ def _instances(
         instances.append((class_id, _mask(file, annotation, size)))
     # Small objects lie on large ones, all of them on what is ignored.
     return sorted(instances, key=_depth)
+
+
+def _is_crowd(annotation: dict[str, Any]) -> bool:
+    """Return whether an annotation is marked as a crowd, and is not one object's mask by CVAT.
+
+    CVAT marks all masks so, since COCO itself has runs for crowds alone. What CVAT writes says
+    whether it is occluded.
+    """
+    attributes = annotation.get("attributes")
+    by_cvat = isinstance(attributes, dict) and "occluded" in attributes
+    return bool(annotation.get("iscrowd")) and not by_cvat
 
 
 def _depth(instance: Instance) -> tuple[bool, int]:
