@@ -108,6 +108,27 @@ def test_frames_come_from_the_video_beside_the_file(tmp_path, name):
     assert means == [pytest.approx(40, abs=4), pytest.approx(140, abs=4)]
 
 
+@pytest.mark.parametrize(
+    ("names", "mode"),
+    [
+        # CVAT takes pictures in the order of characters, as its makers say in issue 7701.
+        (("1", "10", "2"), ""),
+        (("img_1", "img_10", "img_2"), "annotation"),
+        # A video's frames that were cut out by another tool, which counts from 1.
+        (("frame_000001", "frame_000002", "frame_000003"), "annotation"),
+    ],
+)
+def test_pictures_of_other_names_are_in_cvats_order(tmp_path, names, mode):
+    path = tmp_path / "a.xml"
+    write(path, *(("Grasper", mask(frame, left=frame)) for frame in range(3)))
+    path.write_text(path.read_text().replace("<task>", f"<task><mode>{mode}</mode>"))
+    for number, name in enumerate(names):
+        save(tmp_path / f"images/{name}.png", picture() + number)
+    frames = read_labelled_frames(tmp_path, "cvat", None, 400)
+    assert [path.stem for path in frames.paths] == list(names)
+    assert [int(clip.images.max()) for clip in frames.clips] == [90, 91, 92]
+
+
 def test_of_a_long_video_some_frames_are_read(tmp_path):
     write(tmp_path / "a.xml", ("Grasper", *(mask(frame) for frame in range(450))))
     pictures(tmp_path, *range(450))

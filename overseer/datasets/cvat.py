@@ -39,6 +39,8 @@ from pipeline.single_frames import chosen_frames
 # Neighbouring frames of a video teach the same.
 _FRAMES_OF_A_VIDEO = 200
 _PREFIX = "frame_"
+# The mode of a task that was made of pictures, not of a video.
+_OF_PICTURES = "annotation"
 _SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 
 
@@ -53,11 +55,12 @@ class _Shape:
 
 @dataclass(slots=True, kw_only=True)
 class _Document:
-    """A file: its labels with their colours, the name of its video, and shapes by frame."""
+    """A file: its labels with their colours, what was annotated, and shapes by frame."""
 
     file: Path
     labels: dict[str, str] = field(default_factory=dict)
     source: str = ""
+    mode: str = ""
     size: tuple[int, int] | None = None
     frames: dict[int, list[_Shape]] = field(default_factory=dict)
 
@@ -112,6 +115,8 @@ def _take(document: _Document, element: Element) -> None:
         document.labels[element.findtext("name", "")] = element.findtext("color") or ""
     elif element.tag == "source":
         document.source = (element.text or "").strip()
+    elif element.tag == "mode":
+        document.mode = (element.text or "").strip()
     elif element.tag == "original_size":
         size = element.findtext("height"), element.findtext("width")
         document.size = int(size[0] or 0), int(size[1] or 0)
@@ -186,14 +191,17 @@ def _unreadable(file: Path, error: InputError) -> FrameReading:
 def _picture_files(
     document: _Document, pictures: Path, wanted: list[int]
 ) -> Iterator[tuple[int, Path]]:
-    """Yield (frame, picture): by the number in CVAT's own names, else in natural order."""
-    files = list_images(pictures)
+    """Yield (frame, picture): by the number in CVAT's own names, else in CVAT's order.
+
+    A task of pictures keeps their names, and has them in the order of characters: 1, 10, 2.
+    """
+    files = sorted(list_images(pictures), key=lambda file: file.name)
     by_frame = {
         int(file.stem.removeprefix(_PREFIX)): file
         for file in files
         if re.fullmatch(rf"{_PREFIX}\d+", file.stem)
     }
-    if len(by_frame) < len(files):
+    if document.mode == _OF_PICTURES or len(by_frame) < len(files):
         by_frame = dict(enumerate(files))
     for frame in wanted:
         if frame not in by_frame:
