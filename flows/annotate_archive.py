@@ -1,8 +1,10 @@
 """Annotate an archive: whatever is not done yet, in parallel, whatever fails on the way."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from prefect import flow, get_run_logger
@@ -25,6 +27,8 @@ _POLL_S = 0.5
 _LONGEST_WAIT_S = 600.0
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
 _MOST_DEATHS = 3
+# Prefect takes a run whose parameters have no more than half a megabyte; the names are most of it.
+_MOST_NAME_BYTES = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +208,7 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str], key
         if not free:
             time.sleep(_POLL_S)
             continue
+        free = free[: _count_of_one_run(free)]
         names = [entry.name for entry in free]
         begun_now = set(names)
         annotate_waiting.with_options(task_runner=task_runner(job.runner, job.workers))(
@@ -223,6 +228,12 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str], key
                 f"{entry.address}: the process that annotates it was killed {_MOST_DEATHS} "
                 "times at the same place; look at the machine's memory, then run again",
             )
+
+
+def _count_of_one_run(entries: Sequence[Entry]) -> int:
+    """Return how many of the entries one run can be told of; the next round takes the others."""
+    sizes = accumulate(len(json.dumps(entry.name)) for entry in entries)
+    return max(sum(size <= _MOST_NAME_BYTES for size in sizes), 1)
 
 
 class _Deaths:

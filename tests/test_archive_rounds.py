@@ -1,0 +1,61 @@
+"""Rounds of an archive: which videos one run is told of, and when none is left."""
+
+import json
+from types import SimpleNamespace
+
+from flows import annotate_archive
+from flows.annotate_archive import _annotate_in_rounds
+from flows.archive_entry import Claim, EntryState, this_process
+from flows.archive_job import ArchiveJob
+from flows.archive_ledger import Ledger
+from flows.archive_source import FoundVideo
+from flows.settings import AnnotateSettings
+
+# Of a run's parameters, which Prefect's server refuses beyond that.
+MOST_PARAMETER_BYTES = 524_288
+
+
+def test_an_archive_of_ten_thousand_videos_fits_into_runs(tmp_path, monkeypatch):
+    ledger, told = Ledger(tmp_path), []
+    names = [
+        f"2026/week {k % 52}/{k:05} operation of the day in theatre 3 ä" for k in range(10_000)
+    ]
+    ledger.look(
+        [FoundVideo(name=name, address=name, size=1, modified="1") for name in names], "key"
+    )
+
+    def annotate(job, names, key, count):
+        assert count == len(names)
+        assert len(json.dumps(names)) < MOST_PARAMETER_BYTES / 2
+        told.extend(names)
+        with ledger._transaction() as database:
+            database.executemany(
+                "UPDATE videos SET state = 'done', tries = 1 WHERE name = ?", [(n,) for n in names]
+            )
+
+    runs = SimpleNamespace(with_options=lambda **_: annotate)
+    monkeypatch.setattr(annotate_archive, "annotate_waiting", runs)
+    job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings())
+    _annotate_in_rounds(job, ledger, names, "key")
+    assert sorted(told) == sorted(names)
+
+
+def test_a_video_of_the_longest_name_is_annotated_alone(tmp_path, monkeypatch):
+    ledger, told = Ledger(tmp_path), []
+    names = ["a" * 300_000, "b"]
+    ledger.look(
+        [FoundVideo(name=name, address=name, size=1, modified="1") for name in names], "key"
+    )
+
+    def annotate(job, names, key, count):
+        told.append(names)
+        for name in names:
+            claim = Claim(name=name, job=key, owner=this_process())
+            ledger.claim(claim)
+            ledger.settle(claim, EntryState.DONE)
+
+    runs = SimpleNamespace(with_options=lambda **_: annotate)
+    monkeypatch.setattr(annotate_archive, "annotate_waiting", runs)
+    job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings())
+    _annotate_in_rounds(job, ledger, names, "key")
+    assert told == [[names[0]], [names[1]]]
