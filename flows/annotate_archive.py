@@ -152,7 +152,8 @@ def _waited_for_new(job: ArchiveJob, entries: Sequence[Entry]) -> bool:
     ]
     if not settled_at or job.settle_s > _LONGEST_WAIT_S:
         return False
-    while time.time() < max(settled_at) and not stop_asked():
+    end = time.monotonic() + max(settled_at) - time.time()
+    while time.monotonic() < end and not stop_asked():
         time.sleep(_POLL_S)
     return not stop_asked()
 

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import psutil
 
+# A process that lives renews its lease several times in its length, so this long without one means
+# that its machine is gone; processes of the same machine are asked for directly.
+LEASE_S = 300.0
+# Clocks of machines differ, but a lease that ends later was given before this one was set back.
+_LONGEST_LEASE_S = 3600.0
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -101,16 +106,17 @@ def this_process() -> str:
 
 def lives(owner: str, lease_until: float) -> bool:
     """Return whether a process still has what it leased."""
-    return lease_until > time.time() and not _is_dead(owner)
-
-
-def _is_dead(owner: str) -> bool:
-    """Return whether a process of this machine is gone; of others nothing is known."""
+    left_s = lease_until - time.time()
     host, process_id, created = owner.rsplit("/", 2)
     if host != socket.gethostname():
-        return False
+        return 0 < left_s <= _LONGEST_LEASE_S
+    return left_s > 0 and not _is_dead(int(process_id), created)
+
+
+def _is_dead(process_id: int, created: str) -> bool:
+    """Return whether a process of this machine is gone."""
     try:
-        return _started(int(process_id)) != created
+        return _started(process_id) != created
     except (psutil.NoSuchProcess, OSError):
         return True
 

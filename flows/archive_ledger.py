@@ -9,16 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from flows.archive_entry import Claim, Entry, EntryState, lives
+from flows.archive_entry import LEASE_S, Claim, Entry, EntryState, lives
 from flows.archive_source import FoundVideo
 from pipeline.errors import AnnotationAbandonedError, OutputError, UsageError
 
 FOLDER = ".scopeline"
 _FILE = "ledger.sqlite"
 _BUSY_TIMEOUT_S = 60.0
-# A process that lives renews its lease several times in its length, so this long without one means
-# that its machine is gone; processes of the same machine are asked for directly.
-LEASE_S = 300.0
 _RENEWALS = 5
 
 _VIDEOS = """
@@ -132,7 +129,13 @@ class Ledger:
         Raises:
             UsageError: a process annotates one of them with other settings.
         """
+        now = time.time()
         with self._transaction() as database:
+            # What is from the future was noted before the clock was set back, and would not settle.
+            database.execute(
+                "UPDATE videos SET unchanged_since = :now WHERE unchanged_since > :now",
+                {"now": now},
+            )
             rows = database.execute("SELECT * FROM videos")
             known = {row["name"]: _entry(row) for row in rows}
             held = {name for name, entry in known.items() if entry.is_held}
@@ -157,7 +160,7 @@ class Ledger:
                         video.address,
                         video.size,
                         video.modified,
-                        time.time(),
+                        now,
                         job,
                         EntryState.WAITING.value,
                     )

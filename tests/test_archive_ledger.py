@@ -189,6 +189,18 @@ def test_a_clock_that_is_set_does_not_end_a_process(ledger, monkeypatch):
     assert entry.is_held
 
 
+def test_a_clock_that_is_set_back_keeps_no_video_waiting(ledger, monkeypatch):
+    right = time.time()
+    monkeypatch.setattr(archive_ledger.time, "time", lambda: right + 365 * 86_400)
+    ledger.look([video(), video("op2")], "job")
+    ledger.claim(claim("op2"))
+    monkeypatch.setattr(archive_ledger.time, "time", lambda: right)
+    op1, op2 = ledger.look([video(), video("op2")], "job")
+    assert op1.unchanged_since == right
+    # Its machine has not been heard of since, or it would have renewed its lease.
+    assert not op2.is_held
+
+
 def test_a_ledger_that_cannot_be_written_is_one_sentence(ledger):
     for file in ledger.path.parent.glob("ledger.sqlite*"):
         file.write_bytes(b"no database" * 100)
