@@ -77,6 +77,6 @@ def _draft_of(path: Path, option: str) -> Iterator[Path]:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
-            # Where a file stands for the folder there is no draft either.
-            with suppress(NotADirectoryError):
+            # Where a file stands for the folder, or nothing can be written, there is none.
+            with suppress(OSError):
                 draft.unlink(missing_ok=True)
