@@ -1,12 +1,16 @@
 """The log of an archive: lines of JSON, whole even if many processes write them."""
 
 import json
+import resource
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing import get_context
 
+import pytest
+
 from flows.archive_ledger import Ledger
 from flows.event_log import EventLog
+from pipeline.errors import OutputError
 
 
 def lines(out):
@@ -35,3 +39,20 @@ def test_lines_of_processes_do_not_mix(tmp_path):
             job.result()
     frames = [line["frame"] for line in lines(tmp_path)]
     assert sorted(frames) == sorted([*range(200)] * 3)
+
+
+def test_a_line_for_which_there_is_no_room_is_no_part_of_the_log(tmp_path):
+    Ledger(tmp_path)
+    log = EventLog(tmp_path)
+    log.add("began", "op1")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system writes what fits, as on a disk that fills up.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.path.stat().st_size + 20, limits[1]))
+    try:
+        for _ in range(2):
+            with pytest.raises(OutputError, match=r"log\.jsonl cannot be written .*free space"):
+                log.add("progress", "op1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    log.add("done", "op1")
+    assert [line["event"] for line in lines(tmp_path)] == ["began", "done"]
