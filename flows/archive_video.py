@@ -1,6 +1,8 @@
 """One video of an archive: claimed in the ledger, annotated, given back with how it ended."""
 
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from prefect import task
 from prefect.runtime import task_run
@@ -62,8 +64,7 @@ def annotate_entry(job: ArchiveJob, name: str, key: str) -> str:
         known = isinstance(error, ScopelineError)
         reason = str(error) if known else f"{entry.address}: {type(error).__name__}: {error}"
         if is_for_good(error) or task_run.run_count > len(RETRY_DELAYS_S):
-            target = set_path(job.out, name)
-            ledger.fail(claim, reason, job.tries, target if target.exists() else None)
+            ledger.fail(claim, reason, job.tries, _what_is_at(set_path(job.out, name)))
             log.add("failed", name, reason=reason)
         else:
             ledger.settle(claim, EntryState.WAITING, reason)
@@ -71,6 +72,13 @@ def annotate_entry(job: ArchiveJob, name: str, key: str) -> str:
         raise
     ledger.settle(claim, EntryState.DONE)
     return EntryState.DONE
+
+
+def _what_is_at(path: Path) -> Path | None:
+    """Return a path where something lies, as far as it can be looked at."""
+    with suppress(OSError):
+        return path if path.exists() else None
+    return None
 
 
 def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, claim: Claim) -> None:

@@ -1,12 +1,16 @@
 """The set that stands in a job's place: kept, refused, or out of the way of the next."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 
-from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.manifest import Manifest
 from pipeline.set_folders import move_aside, remove_set, require_replaceable
+
+# File systems take names of 255 bytes; beside a set, files and folders are called after it.
+_LONGEST_NAME_BYTES = 230
 
 
 class Outdated(StrEnum):
@@ -25,10 +29,11 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
         resume: whether the set is kept at all; otherwise one that is there is to be replaced.
 
     Raises:
-        InputError: what is there cannot be read.
+        InputError: what is there cannot be read, or no file can be called so.
         SetOfAnotherJobError: there is a set of another job, which is to be kept.
         OutputError: there is something else, which is no set.
     """
+    _refuse_long_name(path, manifest)
     if not resume:
         require_replaceable(path)
         return None
@@ -51,9 +56,11 @@ def set_to_keep_or_replace(path: Path, manifest: Manifest) -> AnnotationSet | No
         manifest: of the job.
 
     Raises:
+        InputError: no file can be called so.
         SetOfAnotherJobError: there is a set with other settings, or of another video that is still
             there, or something else.
     """
+    _refuse_long_name(path, manifest)
     if not path.exists():
         return None
     try:
@@ -95,6 +102,16 @@ def make_way(path: Path, manifest: Manifest) -> None:
         move_aside(path)
     else:
         remove_set(path)
+
+
+def _refuse_long_name(path: Path, manifest: Manifest) -> None:
+    """Refuse a name that a video can have and a set cannot, before any file is looked for."""
+    size = len(os.fsencode(path.name.removesuffix(SUFFIX)))
+    if size > _LONGEST_NAME_BYTES:
+        raise InputError(
+            f"{manifest.video.path} has a name of {size} bytes, of which a set takes "
+            f"{_LONGEST_NAME_BYTES}; rename it"
+        )
 
 
 def _is_of_another_file(known: str, wanted: str) -> bool:

@@ -10,7 +10,7 @@ from flows.archive_source import find_videos
 from flows.archive_video import annotate_entry
 from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import SetOfAnotherJobError
+from pipeline.errors import InputError, SetOfAnotherJobError
 from tests.small_data import draw_video
 
 CLAIM = Claim(name="op1", job="job", owner=this_process())
@@ -55,3 +55,15 @@ def test_what_was_put_aside_waits_again_once_its_place_is_free(job, tmp_path):
     # Nothing lay in its place this time: it stays aside until the file changes.
     ledger.fail(CLAIM, "broken", 1)
     assert _pending(job, ledger, look(job)) == []
+
+
+def test_a_name_that_no_set_can_have_is_named_and_the_video_has_failed(job, tmp_path):
+    name = "ä" * 124
+    draw_video(tmp_path / "in" / "op1.mp4", 2)
+    (tmp_path / "in" / "op1.mp4").rename(tmp_path / "in" / f"{name}.mp4")
+    look(job)
+    with pytest.raises(InputError, match="has a name of 248 bytes, .* 230; rename it"):
+        annotate_entry.fn(job, name, "job")
+    (entry,) = Ledger(job.out).entries()
+    assert (entry.state, entry.owner) == (EntryState.ASIDE, None)
+    assert "rename it" in entry.reason

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.standing_sets import make_way, set_to_keep_or_replace
+from flows.standing_sets import make_way, set_to_keep, set_to_keep_or_replace
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, SetOfAnotherJobError
@@ -77,3 +77,13 @@ def test_what_is_no_outdated_set_is_refused_with_what_an_archive_can_do(tmp_path
         path.rename(tmp_path / Path(other).stem)
         write(path, manifest("2" * 64, other))
         assert f"is a finished set of another video, {other}; choose another --out" in refused()
+
+
+def test_the_longest_name_of_a_set_has_room_beside_it(tmp_path, manifest):
+    name = "n" * 230
+    first, path = manifest(), tmp_path / f"{name}.annset"
+    assert set_to_keep(path, first, resume=True) is None
+    write(path, first)
+    make_way(path, manifest("2" * 64))
+    with pytest.raises(InputError, match="has a name of 231 bytes, of which a set takes 230"):
+        set_to_keep(tmp_path / f"{name}n.annset", first, resume=False)
