@@ -112,12 +112,22 @@ def _alone_with_the_database() -> Iterator[None]:
     fail. The operating system gives the lock back when its holder dies, however it does.
     """
     home = Path(PREFECT_HOME.value())
-    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "scopeline-server.lock", timeout=_START_TIMEOUT_S)
     try:
-        with FileLock(home / "scopeline-server.lock", timeout=_START_TIMEOUT_S):
-            yield
+        home.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
     except Timeout as error:
         raise OutputError(_NO_START) from error
+    except OSError as error:
+        # Users that services run as often have no home.
+        raise OutputError(
+            f"{home}, where Prefect keeps its database, cannot be written ({error.strerror}); set "
+            "PREFECT_HOME to a folder that can"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

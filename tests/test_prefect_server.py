@@ -6,11 +6,11 @@ import sys
 
 import pytest
 from prefect.server.services.perpetual_services import get_enabled_perpetual_services
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows import prefect_server
 from flows.prefect_server import ServerRole, prefect_api, server_settings, wait_for_configured
-from pipeline.errors import UnreachableError
+from pipeline.errors import OutputError, UnreachableError
 
 STARTED_SERVER = """
 import httpx
@@ -140,3 +140,13 @@ def test_a_configured_server_is_waited_for_but_by_schedules_which_do_so_themselv
         with prefect_api():
             assert answers == []
     assert capsys.readouterr().err.count("waiting for Prefect's server") == 1
+
+
+def test_a_user_without_a_home_is_told_what_to_set(tmp_path):
+    (tmp_path / "home").write_text("no folder")
+    with (
+        temporary_settings({PREFECT_HOME: tmp_path / "home" / ".prefect", PREFECT_API_URL: None}),
+        pytest.raises(OutputError, match=r"\.prefect, where .* cannot be written .*PREFECT_HOME"),
+        prefect_api(),
+    ):
+        pass
