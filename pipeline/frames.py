@@ -1,5 +1,6 @@
 """Video sources: probe, and decode in order; a video file or a folder of numbered frames."""
 
+import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -104,7 +105,7 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
         on_bad_frame: what to do about a frame in the middle that cannot be decoded.
 
     Raises:
-        InputError: it is missing, empty, not a video, or damaged.
+        InputError: it is missing, empty, not a video, damaged, or still being written.
     """
     require_printable(path)
     try:
@@ -126,7 +127,18 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
         raise InputError(
             f"{path} has {status.st_size} of {declared} bytes; copy it again, or to its end"
         )
-    return VideoFile(path, on_bad_frame)
+    video = VideoFile(path, on_bad_frame)
+    # Else frames of before would be counted, and the hash be that of a video with more of them.
+    if _version(path.stat()) != _version(status):
+        raise InputError(
+            f"{path} has changed while it was read; annotate it when it is recorded or copied whole"
+        )
+    return video
+
+
+def _version(status: os.stat_result) -> tuple[int, int]:
+    """Return what of a file changes when it is written."""
+    return status.st_size, status.st_mtime_ns
 
 
 class VideoFile:
