@@ -46,13 +46,13 @@ def bench(
 ) -> None:
     """Measure speed and memory on a rendered clip, in turns, and print the medians."""
     from flows.bench import FAILED, PARTS, Benchmark, run_benchmark
-    from flows.settings import AnnotateSettings
+    from flows.settings import fixed_settings
 
     width, height = _pair(size, "x", "--size")
     with TemporaryDirectory(prefix="scopeline-") as folder:
         benchmark = Benchmark(
             folder=Path(folder),
-            settings=AnnotateSettings(
+            settings=fixed_settings(
                 overseer=overseer, tracker=tracker, device=device, runtime=runtime.value
             ),
             parts=tuple(only.split(",")) if only else PARTS,

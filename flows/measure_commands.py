@@ -96,12 +96,15 @@ def compare(
     """Annotate a video by several policies with the same models, and compare with the truth."""
     from flows.compare import Comparison
     from flows.compare import compare as run
-    from flows.settings import AnnotateSettings
+    from flows.settings import fixed_settings
     from overseer.model_folders import overseer_labels
     from pipeline.labels import load_label_set
     from pipeline.mask_folder import open_masks
 
-    settings = AnnotateSettings(
+    settings = fixed_settings(
+        # Whatever the environment says is for annotating: here each policy has its turn.
+        policy="constellation",
+        prompts=None,
         overseer=overseer,
         overseer_weights=weights,
         tracker=tracker,

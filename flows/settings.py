@@ -125,14 +125,22 @@ def settings_of(**given: Any) -> AnnotateSettings:
     Raises:
         UsageError: one is not usable.
     """
+    return fixed_settings(**{key: value for key, value in given.items() if value is not None})
+
+
+def fixed_settings(**given: Any) -> AnnotateSettings:
+    """Return settings, of which those that are not given come from the environment.
+
+    Raises:
+        UsageError: one is not usable.
+    """
     try:
-        return AnnotateSettings(**{key: value for key, value in given.items() if value is not None})
+        return AnnotateSettings(**given)
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
         field = name.partition(".")[0]
-        is_option = given.get(field) is not None
-        place = _option_of(field) if is_option else f"SCOPELINE_{field.upper()}"
+        place = _option_of(field) if field in given else f"SCOPELINE_{field.upper()}"
         raise UsageError(f"{place}: {problem['msg']}, not {problem['input']!r}") from error
 
 

@@ -107,3 +107,23 @@ def test_masks_of_some_frames_judge_the_frames_that_they_are_numbered_after(
     )
     assert code == 0, err
     assert json.loads(out)["policies"]["first-frame"]["frames"] == 2
+
+
+@pytest.mark.parametrize("command", ["compare", "bench"])
+def test_what_the_environment_sets_wrongly_is_named(scopeline, scene, monkeypatch, command):
+    monkeypatch.setenv("SCOPELINE_STEADY", "2")
+    what = (scene / "video.mp4", "--truth", scene / "truth.annset") if command == "compare" else ()
+    code, out, err = scopeline(command, *what)
+    assert (code, out) == (2, "")
+    assert err.startswith("scopeline: SCOPELINE_STEADY: Input should be less than")
+
+
+def test_a_policy_of_the_environment_is_none_that_is_compared(scopeline, scene, monkeypatch):
+    monkeypatch.setenv("SCOPELINE_POLICY", "given")
+    monkeypatch.setenv("SCOPELINE_PROMPTS", str(scene / "truth.annset"))
+    code, out, err = scopeline(
+        "compare", scene / "video.mp4", "--truth", scene / "truth.annset",
+        "--policies", "framewise", "--max-frames", "2", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert list(json.loads(out)["policies"]) == ["framewise"]
