@@ -149,7 +149,8 @@ def read_given_prompts(
         The prompts of each frame.
 
     Raises:
-        InputError: the masks have another size, or a prompt frame is not among them.
+        InputError: the masks have another size, or a prompt frame is not among them, or none of
+            the video.
     """
     given = masks_of_video(source, info.frame_count)
     chosen = _first_masks(given) if frames == "first" else _masks_of_frames(given, frames)
@@ -167,6 +168,13 @@ def read_given_prompts(
         if missing:
             raise InputError(
                 f"{source.path} has no frame {missing[0]}; give --prompt-frames that it has"
+            )
+        # The video's end is where it has its last frame, and not where --max-frames stops.
+        last = max(frames, default=-1)
+        if last >= info.frame_count:
+            raise InputError(
+                f"{info.path} has no frame {last}, of {info.frame_count} in all; give "
+                "--prompt-frames that it has"
             )
     return GivenPrompts(masks, kind)
 

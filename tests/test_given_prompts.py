@@ -130,3 +130,10 @@ def test_masks_are_decoded_when_their_frame_comes_and_not_kept(given, clip_info,
     assert 1 not in prompts
     assert not decoded
     assert len(prompts[2]) == len(decoded) == 2
+
+
+def test_a_frame_that_the_video_has_not_is_named(given, clip_info):
+    short = replace(clip_info, frame_count=3)
+    with pytest.raises(InputError, match="has no frame 3, of 3 in all; give --prompt-frames"):
+        read_given_prompts(given, short, SAME, frames=(0, 3), kind="mask")
+    assert list(read_given_prompts(given, short, SAME, frames=(0, 2), kind="mask")) == [0, 2]
