@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import logging
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -99,7 +100,12 @@ def serve_archive(
     # It says each few seconds that looks which are due wait for the one that annotates.
     logging.getLogger("prefect.runner").setLevel(logging.WARNING)
     stop = threading.Event()
-    with on_stop_signals(stop.set), prefect_api(ServerRole.SCHEDULES), _serving(job) as is_last:
+    with (
+        on_stop_signals(stop.set),
+        prefect_api(ServerRole.SCHEDULES),
+        _own_temporary_folder(),
+        _serving(job) as is_last,
+    ):
         on_start()
         threading.Thread(target=_keep_serving, args=(job, schedule, stop), daemon=True).start()
         stop.wait()
@@ -108,6 +114,21 @@ def serve_archive(
         if is_last():
             _end_schedule(job)
         _end_children()
+
+
+@contextmanager
+def _own_temporary_folder() -> Iterator[None]:
+    """Let temporary files of this process lie in a folder of its own, for the time of the block.
+
+    Prefect's runner keeps its own in a folder that all users of a machine would share, in which
+    only the first of them may write, and leaves them there when its process ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="scopeline-", ignore_cleanup_errors=True) as folder:
+        before, tempfile.tempdir = tempfile.tempdir, folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 @contextmanager

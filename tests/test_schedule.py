@@ -3,16 +3,18 @@
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
+from prefect.runner import Runner
 
 from flows.archive_entry import EntryState
 from flows.archive_job import ArchiveJob
 from flows.archive_ledger import Ledger
-from flows.schedule import Schedule, _serving, parse_schedule
+from flows.schedule import Schedule, _own_temporary_folder, _serving, parse_schedule
 from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
@@ -55,6 +57,17 @@ def test_the_last_process_that_serves_an_archive_knows_that_it_is(tmp_path):
         with _serving(job):
             assert not first_is_last()
         assert first_is_last()
+
+
+def test_the_runner_of_each_process_has_a_temporary_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with _own_temporary_folder():
+        (folder,) = tmp_path.iterdir()
+        place = Runner()._tmp_dir
+        assert place.is_relative_to(folder)
+        place.mkdir(parents=True)
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def looks_in(prefect_home):
