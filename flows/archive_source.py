@@ -212,8 +212,9 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
 def _entries(table: pa.Table, path: Path) -> Iterator[str]:
     """Yield the paths and addresses of a manifest's rows, each once."""
     known = set()
-    for number, entry in enumerate(table[_VIDEO_COLUMN].to_pylist(), start=1):
-        if not isinstance(entry, str) or not entry or "\0" in entry:
+    for number, value in enumerate(table[_VIDEO_COLUMN].to_pylist(), start=1):
+        entry = _text_of(value)
+        if not entry or "\0" in entry:
             raise InputError(
                 f"{path} has no readable path in row {number} of {_VIDEO_COLUMN!r}; write it as "
                 "UTF-8 text"
@@ -221,6 +222,14 @@ def _entries(table: pa.Table, path: Path) -> Iterator[str]:
         if entry not in known:
             known.add(entry)
             yield entry
+
+
+def _text_of(value: object) -> str:
+    """Return what a manifest's row says; nothing if it is no text."""
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            return value.decode()
+    return value if isinstance(value, str) else ""
 
 
 def _unusable(name: str, path: Path, problem: str) -> FoundVideo:
@@ -240,7 +249,9 @@ def _is_of_this_machine(address: str) -> bool:
 def _read_table(path: Path) -> pa.Table:
     try:
         if path.suffix.lower() == ".csv":
-            return pyarrow.csv.read_csv(path)
+            # Case numbers and dates are names of folders here, and neither numbers nor dates.
+            as_it_is = pyarrow.csv.ConvertOptions(column_types={_VIDEO_COLUMN: pa.binary()})
+            return pyarrow.csv.read_csv(path, convert_options=as_it_is)
         return pyarrow.parquet.read_table(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} is not a readable table; write it again") from error

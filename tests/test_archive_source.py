@@ -104,6 +104,13 @@ def test_a_manifest_may_list_folders_of_frames(tmp_path):
     assert "lists empty, a folder without JPEG or PNG frames" in found.problem
 
 
+@pytest.mark.parametrize("name", ["0017", "2026-11-26", "2026-11-26T10:30:00", "true", "1e5"])
+def test_a_folder_that_is_called_by_a_date_or_a_number_is_one_all_the_same(tmp_path, name):
+    touch(tmp_path / name / "1.png")
+    (tmp_path / "list.csv").write_text(f"video\n{name}\n")
+    assert names(tmp_path / "list.csv") == [name]
+
+
 def test_a_linked_video_is_called_as_the_link(tmp_path):
     archive = tmp_path / "archive"
     archive.mkdir()
