@@ -3,14 +3,14 @@
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import fsspec
 
 from flows.archive_entry import Entry
-from flows.archive_ledger import FOLDER
+from flows.archive_ledger import FOLDER, Ledger
 from flows.archive_source import unreachable
 from pipeline.errors import InputError, OutputError, UnreachableError
 
@@ -55,11 +55,15 @@ def _fetch(address: str, path: Path) -> None:
         raise UnreachableError(str(unreachable(address, error))) from error
 
 
-def remove_left_copies(out: Path, entries: Sequence[Entry]) -> None:
-    """Remove what processes that were killed had fetched."""
-    held = {_copy_name(entry) for entry in entries if entry.is_held}
+def remove_left_copies(out: Path) -> None:
+    """Remove what processes that were killed had fetched, of whichever source.
+
+    Others may annotate another source into the same folder now. A process has its video before it
+    fetches it, so whoever is asked after the copies were listed knows of all of them.
+    """
     folder = out / FOLDER / _FETCHED
-    if folder.exists():
-        for copy in folder.iterdir():
-            if copy.name not in held:
-                shutil.rmtree(copy, ignore_errors=True)
+    copies = list(folder.iterdir()) if folder.exists() else []
+    held = {_copy_name(entry) for entry in Ledger(out).entries() if entry.is_held} if copies else ()
+    for copy in copies:
+        if copy.name not in held:
+            shutil.rmtree(copy, ignore_errors=True)
