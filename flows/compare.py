@@ -93,7 +93,7 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     """
     open_models(comparison.settings)
     video = open_video(comparison.video)
-    right = masks_of_video(comparison.truth, video.info.frame_count)
+    right = masks_of_video(comparison.truth, video.info.frame_count, comparison.video)
     truth = list(right.frames())
     require_objects(truth, right.path)
     measured, annotated = {}, {}

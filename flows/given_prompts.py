@@ -152,7 +152,7 @@ def read_given_prompts(
         InputError: the masks have another size, or a prompt frame is not among them, or none of
             the video.
     """
-    given = masks_of_video(source, info.frame_count)
+    given = masks_of_video(source, info.frame_count, info.path)
     chosen = _first_masks(given) if frames == "first" else _masks_of_frames(given, frames)
     masks: dict[int, Sequence[TrackAnnotation]] = {}
     for frame_index, tracks in chosen:

@@ -55,7 +55,8 @@ def evaluate(
     judged = AnnotationSet(annotation_set)
     refuse_corrections(judged)
     masks = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
-    right = masks_of_video(masks, judged.manifest.video.frame_count)
+    video = judged.manifest.video
+    right = masks_of_video(masks, video.frame_count, Path(video.path))
     found = comparable_frames(judged.frames(), right)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
     require_objects(true, truth)

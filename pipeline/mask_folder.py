@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -47,36 +47,42 @@ class MaskFolder:
         self._given_labels = label_set
         self._by_index = dict(enumerate(self._files))
 
-    def by_frame(self, frame_count: int) -> "MaskFolder":
+    def by_frame(self, frame_count: int, pictures: Sequence[Path] = ()) -> "MaskFolder":
         """Return the masks by the frames of a video that they are of.
 
         Fewer masks than frames, whose numbers leave gaps or begin later, are of the frames that
-        these name, from 0 on, as in a `davis` export of each Nth frame.
+        these name, from 0 on, as in a `davis` export of each Nth frame; where the frames are
+        numbered pictures, of those with these numbers.
 
         Args:
             frame_count: frames of the video.
+            pictures: the frames, where they are pictures of a folder.
 
         Raises:
             InputError: the video has no frame of such a number.
         """
-        names = [re.search(r"\d+$", file.stem) for file in self._files]
-        numbers = [int(name[0]) for name in names if name is not None]
-        in_order = all(before < after for before, after in pairwise(numbers))
-        named = len(numbers) == len(self._files) and in_order
-        if len(self._files) >= frame_count or not named:
+        numbers = _numbers_in_names(self._files)
+        if len(self._files) >= frame_count or numbers is None:
             return self
+        frames = {
+            number: index
+            for index, number in enumerate(_numbers_in_names(pictures) or range(frame_count))
+        }
+        unknown = [number for number in numbers if number not in frames]
         gapless = numbers[-1] - numbers[0] < len(numbers)
         # Some count from 1, and some from where they please.
-        if gapless and (numbers[0] <= 1 or numbers[-1] >= frame_count):
+        if gapless and (unknown or (numbers[0] <= 1 and not pictures)):
             return self
-        if numbers[-1] >= frame_count:
+        if unknown:
             raise InputError(
-                f"{self.path} has {len(self._files)} masks with gaps in their numbers, the last of "
-                f"frame {numbers[-1]}, but the video has {frame_count} frames; number masks as "
-                "their frames, from 0 on, or give one for each frame"
+                f"{self.path} has {len(self._files)} masks with gaps in their numbers, one of "
+                f"frame {unknown[-1]}, which the video of {frame_count} frames has not; number "
+                "masks as its pictures, or its frames from 0 on, or give one for each frame"
             )
         numbered = copy.copy(self)
-        numbered._by_index = dict(zip(numbers, self._files, strict=True))
+        numbered._by_index = {
+            frames[number]: file for number, file in zip(numbers, self._files, strict=True)
+        }
         return numbered
 
     @property
@@ -241,7 +247,17 @@ def open_masks(path: Path, label_set: LabelSet | None = None) -> AnnotationSet |
 
 
 def masks_of_video(
-    masks: AnnotationSet | MaskFolder, frame_count: int
+    masks: AnnotationSet | MaskFolder, frame_count: int, video: Path
 ) -> AnnotationSet | MaskFolder:
     """Return true masks by the frames of a video; see `MaskFolder.by_frame`."""
-    return masks.by_frame(frame_count) if isinstance(masks, MaskFolder) else masks
+    if not isinstance(masks, MaskFolder):
+        return masks
+    return masks.by_frame(frame_count, list_images(video) if video.is_dir() else ())
+
+
+def _numbers_in_names(files: Sequence[Path]) -> list[int] | None:
+    """Return the number at the end of each name; None unless all have one, in ascending order."""
+    names = [re.search(r"\d+$", file.stem) for file in files]
+    numbers = [int(name[0]) for name in names if name is not None]
+    in_order = all(before < after for before, after in pairwise(numbers))
+    return numbers if len(numbers) == len(files) and in_order else None

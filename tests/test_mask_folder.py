@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,13 +122,35 @@ def test_masks_of_some_frames_are_of_those_that_their_numbers_name(tmp_path, lab
     assert [frame.index for frame in folder.frames()] == [0, 3, 6]
     assert folder.ignored_region(3).sum() == 40
     assert folder.ignored_region(1) is None
-    with pytest.raises(InputError, match="the last of frame 6, but the video has 5 frames"):
+    with pytest.raises(InputError, match="one of frame 6, which the video of 5 frames has not"):
         MaskFolder(tmp_path, labels).by_frame(5)
 
 
 def test_the_only_mask_is_of_the_frame_that_its_number_names(tmp_path, labels):
     save(tmp_path / "00030.png", square(255))
     assert [frame.index for frame in MaskFolder(tmp_path, labels).by_frame(31).frames()] == [30]
+
+
+def test_masks_of_some_pictures_are_of_those_with_their_numbers(tmp_path, labels):
+    """Pictures are often numbered from 1."""
+    pictures = [Path(f"frame_{number:04}.jpg") for number in range(1, 13)]
+    for name in ("0001", "0004", "0007"):
+        save(tmp_path / f"{name}.png", square(255))
+    folder = MaskFolder(tmp_path, labels)
+    assert [frame.index for frame in folder.by_frame(12, pictures).frames()] == [0, 3, 6]
+    assert [frame.index for frame in folder.by_frame(12).frames()] == [1, 4, 7]
+    save(tmp_path / "0013.png", square(255))
+    with pytest.raises(InputError, match="one of frame 13"):
+        MaskFolder(tmp_path, labels).by_frame(12, pictures)
+
+
+@pytest.mark.parametrize("first", [0, 4])
+def test_a_run_of_masks_is_of_the_pictures_of_its_numbers(tmp_path, labels, first):
+    pictures = [Path(f"{number:04}.png") for number in range(first, first + 12)]
+    for number in range(first + 1, first + 4):
+        save(tmp_path / f"{number:04}.png", square(255))
+    folder = MaskFolder(tmp_path, labels).by_frame(12, pictures)
+    assert [frame.index for frame in folder.frames()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
