@@ -115,15 +115,8 @@ def annotating(
         What is annotated next, for several jobs to share what they have in common.
     """
     video = open_video(job.video, job.settings.on_bad_frame)
-    part = {} if job.segment is None else {"segment": asdict(job.segment)}
-    manifest = manifest_of(video.info, job.settings, part)
-    if job.address is not None:
-        place = manifest.video.model_copy(update={"path": job.address})
-        manifest = manifest.model_copy(update={"video": place})
-    if job.outdated is Outdated.REPLACED:
-        existing = set_to_keep_or_replace(job.set_path, manifest)
-    else:
-        existing = set_to_keep(job.set_path, manifest, resume=job.resume)
+    manifest = _manifest_of_job(job, video.info)
+    existing = _existing_set(job, manifest)
     if existing is not None and existing.is_complete:
         tidy(existing)
         remove_left_segments(job.set_path)
@@ -151,14 +144,35 @@ def annotating(
 
     stop = should_stop or (lambda: False)
     # Only now that nothing else can be wrong with the job.
-    if job.outdated is Outdated.REPLACED:
-        make_way(job.set_path, manifest)
-    elif not job.resume:
-        remove_set(job.set_path)
+    _make_room(job, manifest)
     with AnnotationSetWriter(job.set_path, manifest, saved) as writer, closing(batches):
         for batch in _write(loop, batches, writer, stop, report, counters or StageCounters()):
             yield Upcoming(tracker=tracker, batch=batch)
     remove_left_segments(job.set_path)
+
+
+def _manifest_of_job(job: VideoJob, info: VideoInfo) -> Manifest:
+    part = {} if job.segment is None else {"segment": asdict(job.segment)}
+    manifest = manifest_of(info, job.settings, part)
+    if job.address is None:
+        return manifest
+    place = manifest.video.model_copy(update={"path": job.address})
+    return manifest.model_copy(update={"video": place})
+
+
+def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
+    """Return the set that the job keeps or goes on with; one of another job is refused."""
+    if job.outdated is Outdated.REPLACED:
+        return set_to_keep_or_replace(job.set_path, manifest)
+    return set_to_keep(job.set_path, manifest, resume=job.resume)
+
+
+def _make_room(job: VideoJob, manifest: Manifest) -> None:
+    """Take away what the job's set takes the place of."""
+    if job.outdated is Outdated.REPLACED:
+        make_way(job.set_path, manifest)
+    elif not job.resume:
+        remove_set(job.set_path)
 
 
 def _span(job: VideoJob, info: VideoInfo) -> tuple[int, int]:
