@@ -178,6 +178,16 @@ def place_prompt(box=None, points=None):
     )
 
 
+def mask_prompt(frame_index: int, track_id: int, mask: np.ndarray) -> Prompt:
+    return Prompt(
+        frame_index=frame_index,
+        track_id=track_id,
+        class_id=1,
+        reason=PromptReason.ENTERED,
+        mask=mask,
+    )
+
+
 def annotated_frame(index: int, **masks) -> FrameAnnotation:
     """A frame whose tracks are given as t<track>_c<class>=mask."""
     tracks = []

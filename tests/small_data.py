@@ -57,3 +57,15 @@ def damage(video, frames):
         start, size = places[frame]
         content[start : start + size] = bytes(size)
     video.write_bytes(content)
+
+
+def copy_packets(source, target, rotation=0):
+    """Write what a video holds into another file, to be turned by so many degrees when shown."""
+    with av.open(str(source)) as whole, av.open(str(target), "w") as copied:
+        stream = copied.add_stream_from_template(whole.streams.video[0])
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                copied.mux(packet)

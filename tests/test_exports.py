@@ -1,13 +1,11 @@
-"""Exports and overlays, read back by other libraries."""
+"""Exports, read back by other libraries, and what all of them refuse."""
 
 import csv
-import json
 from dataclasses import replace
 
 import av
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -20,7 +18,6 @@ from pipeline.exports import export as export_selection
 from pipeline.frames import open_video
 from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import decode_mask
-from pipeline.overlay import OverlayPainter
 from pipeline.video_writer import VideoWriter
 from tests.conftest import annotated_frame, rectangle, write_set
 
@@ -79,37 +76,6 @@ def test_an_overlay_has_all_frames_and_colours(annotated, tmp_path):
     red, green, _ = pictures[2][50, 76].astype(int)
     assert red > green + 15  # the liver's display colour over a dark frame
     assert np.ptp(pictures[5][40:60, 50:80].astype(int)) < 20
-
-
-def test_painting_leaves_the_frame_alone(labels):
-    image = np.full((64, 96, 3), 100, np.uint8)
-    painter = OverlayPainter(labels, 64)
-    painted = painter.paint(image, annotated_frame(0, t7_c1=LEFT))
-    assert np.all(image == 100)
-    assert painted[15, 9, 1] > painted[15, 9, 0]
-    assert np.array_equal(painted[45:, 60:], image[45:, 60:])
-
-
-@pytest.mark.parametrize(("color", "text"), [((0, 50, 128), 255), ((170, 255, 0), 0)])
-def test_names_are_readable_on_dark_and_on_light_colours(color, text):
-    label = {"id": 1, "name": "Vein", "kind": "thing", "value": 1, "color": list(color)}
-    labels = LabelSet.from_json({"name": "one", "classes": [label]}, "test")
-    mask = rectangle(20, 20, 280, 160, (180, 320))
-    image = np.full((180, 320, 3), 128, np.uint8)
-    painted = OverlayPainter(labels, 540).paint(image, annotated_frame(0, t1_c1=mask))
-    assert (painted[40:] == text).all(-1).any()
-    assert not (painted[40:] == 255 - text).all(-1).any()
-
-
-def test_a_name_is_written_on_its_object_also_where_its_middle_lies_beside_it(labels):
-    bent = rectangle(10, 10, 310, 170, (180, 320)) & ~rectangle(10, 10, 310, 130, (180, 320))
-    bent |= rectangle(10, 10, 50, 170, (180, 320)) | rectangle(270, 10, 310, 170, (180, 320))
-    speck = rectangle(3, 3, 4, 4, (180, 320))
-    image = np.full((180, 320, 3), 128, np.uint8)
-    frame = annotated_frame(0, t1_c1=bent, t2_c1=speck)
-    painted = OverlayPainter(labels, 180).paint(image, frame)
-    assert np.array_equal(painted[40:120, 70:250], image[40:120, 70:250])
-    assert (painted[140:160, 60:260] == (0, 255, 0)).all(-1).sum() > 50
 
 
 def test_exports_refuse_what_they_cannot_do(annotated, tmp_path, small_video, labels):
@@ -240,58 +206,6 @@ def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):
     assert len(list(folder.iterdir())) == 24
 
 
-def test_nnunet_has_pictures_and_labels_without_gaps(annotated, tmp_path):
-    export(annotated, "nnunet", tmp_path / "Dataset501_Small", every=2)
-    folder = tmp_path / "Dataset501_Small"
-    document = json.loads((folder / "dataset.json").read_text())
-    assert document["labels"] == {"background": 0, "Grasper": 1, "Liver": 2}
-    assert sorted(document["labels"].values()) == list(range(3))
-    labels = sorted((folder / "labelsTr").iterdir())
-    assert len(labels) == document["numTraining"] == 6
-    for path in labels:
-        case = path.name.removesuffix(document["file_ending"])
-        with Image.open(folder / "imagesTr" / f"{case}_0000.png") as picture:
-            assert (picture.mode, picture.size) == ("RGB", (96, 64))
-    with Image.open(folder / "labelsTr" / "small_00002.png") as picture:
-        values = np.asarray(picture)
-    assert np.array_equal(values == 1, LEFT | SPECK)
-    assert np.array_equal(values == 2, RIGHT)
-
-
-def test_tables_have_a_row_for_each_frame_and_track(annotated, tmp_path):
-    export(annotated, "csv", tmp_path / "rows.csv")
-    export(annotated, "parquet", tmp_path / "rows.parquet")
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        from_csv = list(csv.DictReader(file))
-    rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
-    assert len(rows) == len(from_csv) == sum(len(frame.tracks) for frame in annotated.frames())
-    assert [row["area"] for row in rows] == [int(row["area"]) for row in from_csv]
-    first = next(row for row in rows if row["track_id"] == 7)
-    assert (first["x"], first["y"], first["width"], first["height"]) == (4, 4, 10, 26)
-    assert (first["centroid_x"], first["centroid_y"], first["area"]) == (9, 17, 260)
-    assert (first["class_name"], first["speed"]) == ("Grasper", None)
-
-
-def test_speed_is_the_way_of_the_centroid_a_second(small_video, labels, tmp_path):
-    masks = [rectangle(3 * n, 4 * n, 10 + 3 * n, 10 + 4 * n, SIZE) for n in range(4)]
-    frames = [annotated_frame(index, t1_c1=mask) for index, mask in enumerate(masks)]
-    path = write_set(tmp_path / "moves.annset", small_video, labels, frames)
-    export(AnnotationSet(path), "parquet", tmp_path / "rows.parquet")
-    speeds = pq.read_table(tmp_path / "rows.parquet")["speed"].to_pylist()
-    assert speeds == [None, *[pytest.approx(5 * 25)] * 3]
-
-
-def test_a_video_is_complete_or_not_there(tmp_path):
-    path = tmp_path / "half.mp4"
-    with pytest.raises(RuntimeError), VideoWriter(path, rate=25, width=64, height=64) as writer:
-        writer.add(np.zeros((64, 64, 3), np.uint8))
-        raise RuntimeError("stopped")
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"):
-        VideoWriter(tmp_path / "file" / "y.mp4", rate=25, width=64, height=64)
-
-
 @pytest.fixture
 def left_the_body(small_video, labels):
     """A set whose frames 4 to 7, which are not dark, are outside the body."""
@@ -377,14 +291,3 @@ def test_pictures_outside_the_body_are_blanked_on_request(
     brightness = [np.median(picture) for picture in pictures]
     assert all(value < 5 for value in brightness[4:8])
     assert all(value > 15 for value in (*brightness[1:4], *brightness[8:]))
-
-
-def test_no_spreadsheet_takes_a_class_for_a_formula(tmp_path, clip_info):
-    labels = LabelSet(name="x", classes=(numbered_class(1, "=cmd|' /C calc'!A0"),))
-    path = tmp_path / "clip.annset"
-    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
-        writer.add(annotated_frame(0, t1_c1=rectangle(2, 2, 9, 9)))
-    export_selection(Selection(annotation_set=AnnotationSet(path)), "csv", tmp_path / "out.csv")
-    with (tmp_path / "out.csv").open() as file:
-        (row,) = csv.DictReader(file)
-    assert row["class_name"] == "'=cmd|' /C calc'!A0"
