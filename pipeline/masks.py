@@ -64,14 +64,15 @@ def require_whole(rle: RLE) -> None:
     """
     pixels = rle.size[0] * rle.size[1]
     digits = np.frombuffer(rle.counts, np.uint8).astype(np.int64) - 48
-    if min(rle.size) < 1 or not len(digits) or not ((digits >= 0) & (digits < 64)).all():
-        raise ValueError("its mask is no run-length encoding")
     # Each run is a number of 5-bit digits, the lowest first, whose last one has no sixth bit.
     last = digits < 32
+    is_text = len(digits) and ((digits >= 0) & (digits < 64)).all() and last[-1]
+    if min(rle.size) < 1 or not is_text:
+        raise ValueError("its mask is no run-length encoding")
     ends = np.flatnonzero(last)
-    starts = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else np.zeros(0, np.int64)
+    starts = np.concatenate(([0], ends[:-1] + 1))
     lengths = ends - starts + 1
-    if not len(ends) or not last[-1] or lengths.max() > _LONGEST_RUN_DIGITS:
+    if lengths.max() > _LONGEST_RUN_DIGITS:
         raise ValueError("its mask is no run-length encoding")
     places = np.arange(len(digits)) - np.repeat(starts, lengths)
     runs = np.add.reduceat((digits & 31) << 5 * places, starts)
