@@ -310,6 +310,7 @@ def damaged_row(annotated, table, **changes):
         ("masks", {"size": [0, 0]}, "another size than the video"),
         ("masks", {"class_id": 999}, "unknown class 999"),
         ("masks", {"quality": float("nan")}, "not a number"),
+        ("masks", {"presence": float("inf")}, "not a number"),
         ("masks", {"origin": "nobody"}, "nobody"),
         ("masks", {"track_id": None}, "is missing or damaged"),
         ("frames", {"frame_index": 5}, "comes after frame 5"),

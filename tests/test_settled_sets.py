@@ -11,6 +11,8 @@ from pipeline.loop_state import LoopState
 from pipeline.records import PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle
 
+MASK, OTHER = rectangle(2, 2, 9, 9), rectangle(20, 2, 29, 9)
+
 
 def test_a_track_has_one_class_from_its_first_frame_to_its_last(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
@@ -30,6 +32,16 @@ def test_a_track_has_one_class_from_its_first_frame_to_its_last(tmp_path, clip_i
     assert classes == {1: {2}, 2: {1}}
     assert found.manifest.counts.masks == 500
     assert (path / "masks" / "part-000001.parquet").read_bytes() != before
+
+
+def test_a_class_that_turned_in_the_last_frame_is_that_of_all_of_them(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        for index in range(110):
+            writer.add(annotated_frame(index, t1_c1=MASK, t2_c1=OTHER))
+        writer.settle_classes({1: 2}.get)
+    classes = [tuple(track.class_id for track in f.tracks) for f in AnnotationSet(path).frames()]
+    assert classes == [(2, 1)] * 110
 
 
 def test_classes_settled_when_a_set_failed_are_settled_anew_when_it_goes_on(
@@ -61,9 +73,6 @@ def test_classes_settled_when_a_set_failed_are_settled_anew_when_it_goes_on(
         writer.settle_classes(lambda track_id: 1)
     found = AnnotationSet(path)
     assert {track.class_id for frame in found.frames() for track in frame.tracks} == {1}
-
-
-MASK, OTHER = rectangle(2, 2, 9, 9), rectangle(20, 2, 29, 9)
 
 
 def with_a_false_track(start, stop):
@@ -103,6 +112,19 @@ def test_a_track_that_was_none_is_taken_out_of_all_parts(tmp_path, clip_info, la
     counts = found.manifest.counts
     assert (counts.masks, counts.prompts) == (length + len(left), len(left[:1]))
     assert counts.tracks == (2 if left else 1)
+
+
+def test_a_track_is_taken_out_of_the_last_frame_that_is_named_and_no_other(
+    tmp_path, clip_info, labels
+):
+    path = tmp_path / "clip.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        for frame in with_a_false_track(0, 210):
+            writer.add(frame)
+        writer.withdraw({2: 200})
+    found = AnnotationSet(path)
+    assert frames_of(found, 2) == list(range(201, 210))
+    assert list(found.prompts()) == []
 
 
 def test_where_no_track_was_false_nothing_is_written_again(tmp_path, clip_info, labels):
