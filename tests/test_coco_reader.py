@@ -7,6 +7,7 @@ import pytest
 
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError
+from pipeline.masks import encode_mask
 from tests.conftest import assert_left_out
 from tests.small_data import ignored_pixels, picture, polygon, save
 
@@ -72,6 +73,31 @@ def test_coco_that_does_not_fit_is_named(tmp_path):
         read_labelled_frames(tmp_path, "coco", None, 400)
     with pytest.raises(InputError, match="has no COCO file"):
         read_labelled_frames(tmp_path / "images", "coco", None, 400)
+
+
+@pytest.mark.parametrize(
+    "counts", [[], [0, 100], [0, 2400, 1], [0, -1, 2401], ["a"], 5, "", "1", "oo", "zzzz", "0" * 50]
+)
+def test_coco_runs_that_do_not_fill_the_picture_are_left_out(tmp_path, counts):
+    """What pycocotools makes of them depends on what was in the memory before."""
+    damaged = {"size": [40, 60], "counts": counts}
+    annotations = [
+        {"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS},
+        {"id": 2, "image_id": 2, "category_id": 3, "segmentation": damaged},
+    ]
+    coco(tmp_path, annotations)
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert frames.videos == ("op1",)
+    assert_left_out(frames, ["annotations.json has a mask that cannot be read in annotation 2"])
+
+
+def test_coco_runs_may_be_text(tmp_path):
+    mask = np.zeros((40, 60), bool)
+    mask[5:9, 7:30] = True
+    runs = {"size": [40, 60], "counts": encode_mask(mask).counts.decode()}
+    coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": runs}])
+    (clip,) = read_labelled_frames(tmp_path, "coco", None, 400).clips
+    assert [found.tolist() for _, found in clip.masks(0)] == [mask.tolist()]
 
 
 def test_a_coco_crowd_is_ignored_but_for_the_objects_on_it(tmp_path):
