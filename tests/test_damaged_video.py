@@ -86,6 +86,17 @@ def test_a_video_of_which_nothing_decodes_is_refused(tmp_path):
         list(open_video(path, "skip").batches(4))
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "avi"])
+def test_a_recording_in_which_nothing_was_recorded_is_no_video(tmp_path, suffix):
+    path = tmp_path / f"nothing.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(InputError, match=rf"nothing\.{suffix} holds no video frames; give a file"):
+        open_video(path)
+
+
 def test_a_damaged_picture_can_be_skipped(tmp_path):
     for index in (0, 2):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((8, 10, 3), 50 * index, np.uint8))
