@@ -1,6 +1,7 @@
 """What determines an annotation set but the video: settings and models, none of them loaded."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def _content_of(masks: Path) -> str:
         return fingerprint(given)
     digest = hashlib.sha256()
     for file in list_images(masks):
-        digest.update(f"{file.name} {sha256_of(file)}\n".encode())
+        # Names of files need not be UTF-8.
+        digest.update(os.fsencode(file.name) + f" {sha256_of(file)}\n".encode())
     return digest.hexdigest()
 
 
