@@ -40,6 +40,29 @@ def test_a_prompt_replaces_what_was_tracked_on_its_frame():
     assert gathered.pointer_ages[0].tolist() == [2, 1]
 
 
+def test_a_second_prompt_on_a_frame_takes_the_place_of_the_first():
+    bank = MemoryBank()
+    for frame, value in ((0, 1), (5, 2), (5, 3)):
+        bank[1].remember_prompted(memory(frame, value))
+    assert [kept.pointer[0].item() for kept in bank[1].prompted] == [1, 3]
+
+
+def test_a_bank_of_last_prompts_knows_nothing_else():
+    bank = MemoryBank()
+    for track in (1, 2, 3):
+        for frame in (0, 4):
+            bank[track].remember_prompted(memory(frame, value=10 * track + frame))
+        bank[track].remember_tracked(memory(5))
+    last = bank.last_prompts([1, 3])
+    assert last.track_ids == [1, 3]
+    gathered = last.gather([1, 3], 6)
+    assert gathered.pointers[..., 0].tolist() == [[14], [34]]
+    assert gathered.pointer_ages.tolist() == [[2], [2]]
+    # What the other one learns is no concern of the first.
+    last[1].remember_prompted(memory(6))
+    assert [kept.frame_index for kept in bank[1].prompted] == [0, 4]
+
+
 def test_the_pointers_of_unequal_memories_are_padded():
     bank = MemoryBank()
     bank[1].remember_prompted(memory(0))
