@@ -1,6 +1,7 @@
 """`CVAT for video 1.1`, written here by hand as CVAT's documentation shows it."""
 
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,17 @@ def test_masks_and_polygons_are_read_with_cvats_images(tmp_path):
     second = regions(frames, 1)
     assert np.array_equal(second["Grasper"][6:9, 10:13], PLUS)
     assert second["Hook"].sum() == 100
+
+
+@pytest.mark.parametrize("name", ["data", "op1"])
+def test_a_file_that_names_no_video_is_one_by_its_folder(tmp_path, monkeypatch, name):
+    folder = tmp_path / "data"
+    beside = folder if name == "data" else folder / name
+    write(beside / "annotations.xml", ("Grasper", mask(0)), source="")
+    pictures(beside, 0)
+    monkeypatch.chdir(folder)
+    for given in (folder, Path()):
+        assert read_labelled_frames(given, "cvat", None, 400).videos == (name,)
 
 
 def test_what_lies_higher_covers_what_lies_lower(tmp_path):

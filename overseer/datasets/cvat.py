@@ -162,7 +162,7 @@ def _readings(
     every = -(-len(document.frames) // _FRAMES_OF_A_VIDEO)
     wanted = sorted(document.frames)[::every]
     video = document.file.parent.relative_to(folder).as_posix()
-    name = document.source or (folder.name if video == "." else video)
+    name = document.source or (folder.resolve().name if video == "." else video)
 
     def reading(path: Path, read_picture: Any, frame: int) -> FrameReading:
         read = partial(_frame, document, frame, read_picture, label_set, longest_side)
