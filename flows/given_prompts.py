@@ -158,10 +158,11 @@ def read_given_prompts(
     for frame_index, tracks in chosen:
         for track in tracks:
             _check_size(source.path, track, info)
+        # A mask without pixels says that its object is not there, and can be no hint.
         masks[frame_index] = [
             replace(track, class_id=class_ids[track.class_id])
             for track in tracks
-            if track.class_id in class_ids
+            if track.class_id in class_ids and rle_area(track.rle)
         ]
     if frames != "first":
         missing = sorted(set(frames) - masks.keys())

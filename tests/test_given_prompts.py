@@ -68,6 +68,16 @@ def test_first_waits_until_an_object_has_entered(given, clip_info, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("kind", ["mask", "box", "points"])
+def test_a_mask_without_pixels_is_no_prompt(tmp_path, clip_info, labels, kind):
+    path = tmp_path / "gone.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        writer.add(annotated_frame(0, t1_c1=LEFT, t2_c2=np.zeros_like(LEFT)))
+    given = open_given(path, None)
+    prompts = read_given_prompts(given, clip_info, SAME, frames=(0,), kind=kind)
+    assert [prompt.track_id for prompt in prompts[0]] == [1]
+
+
 def test_a_mask_becomes_its_box_or_points_in_it(given, clip_info):
     (box,) = read_given_prompts(given, clip_info, SAME, frames=(0,), kind="box")[0]
     assert box.kind == "box"
