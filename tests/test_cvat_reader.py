@@ -45,7 +45,7 @@ def write(path, *tracks, source="op.mp4", size=(40, 60), head=""):
     )
     path.write_text(
         f'<?xml version="1.0" encoding="utf-8"?>{head}<annotations><version>1.1</version><meta>'
-        "<task><labels><label><name>Grasper</name><color>#aaff00</color><attributes>"
+        "<task><labels><label><name>Grasper</name><color>#aaff07</color><attributes>"
         "<attribute><name>open</name></attribute></attributes></label></labels><original_size>"
         f"<width>{size[1]}</width><height>{size[0]}</height></original_size>"
         f"<source>{source}</source></task></meta>{body}</annotations>"
@@ -75,7 +75,7 @@ def test_masks_and_polygons_are_read_with_cvats_images(tmp_path):
     pictures(tmp_path, 0, 5, 6)
     frames = read_labelled_frames(tmp_path, "cvat", None, 400)
     grasper, hook = frames.label_set.classes
-    assert (grasper.name, grasper.color, hook.name) == ("Grasper", (0xAA, 0xFF, 0), "Hook")
+    assert (grasper.name, grasper.color, hook.name) == ("Grasper", (0xAA, 0xFF, 7), "Hook")
     assert [path.name for path in frames.paths] == ["frame_000000.png", "frame_000005.png"]
     assert frames.videos == ("op.mp4", "op.mp4")
     first = regions(frames)["Grasper"]
@@ -139,6 +139,35 @@ def test_pictures_of_other_names_are_in_cvats_order(tmp_path, names, mode):
     frames = read_labelled_frames(tmp_path, "cvat", None, 400)
     assert [path.stem for path in frames.paths] == list(names)
     assert [int(clip.images.max()) for clip in frames.clips] == [90, 91, 92]
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (57, 37)])
+def test_masks_may_touch_the_border(tmp_path, left, top):
+    write(tmp_path / "a.xml", ("Grasper", mask(0, left=left, top=top)))
+    pictures(tmp_path, 0)
+    found = regions(read_labelled_frames(tmp_path, "cvat", None, 400))["Grasper"]
+    assert np.array_equal(found[top : top + 3, left : left + 3], PLUS)
+    assert found.sum() == PLUS.sum()
+
+
+def write_video(path, level):
+    with VideoWriter(path, rate=25, width=60, height=40, quality=1) as writer:
+        writer.add(np.full((40, 60, 3), level, np.uint8))
+
+
+def test_of_several_videos_the_one_that_the_file_names_is_its(tmp_path):
+    for number, name in enumerate(("a.mp4", "op.mp4", "z.mp4"), 1):
+        write_video(tmp_path / name, 40 * number)
+    write(tmp_path / "a.xml", ("Grasper", mask(0)))
+    (clip,) = read_labelled_frames(tmp_path, "cvat", None, 400).clips
+    assert clip.images.mean() == pytest.approx(80, abs=4)
+    write(tmp_path / "a.xml", ("Grasper", mask(0)), source="other.mp4")
+    with pytest.raises(InputError, match="has neither a folder images nor other.mp4 beside it"):
+        read_labelled_frames(tmp_path, "cvat", None, 400)
+    write_video(tmp_path / "one" / "a.mp4", 40)
+    write(tmp_path / "one" / "a.xml", ("Grasper", mask(1)), source="other.mp4")
+    with pytest.raises(InputError, match=r"shapes in frame 1, but .*a\.mp4 has 1 frames"):
+        read_labelled_frames(tmp_path / "one", "cvat", None, 400)
 
 
 def test_of_a_long_video_some_frames_are_read(tmp_path):

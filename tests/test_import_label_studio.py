@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipeline.errors import InputError
 from pipeline.exports import Selection, export
+from pipeline.exports.polygons import outlines
 from pipeline.imports.label_studio import unpack_runs
 from tests.conftest import rectangle
 from tests.corrected_exports import LEFT, NEW, SIZE, WIDER, annotated, assert_changes, read, submit
@@ -70,9 +71,21 @@ def test_shapes_that_cannot_be_read_are_no_deletions(tasks, annotated, kind):
         read(submit(tasks, change), "label-studio", annotated)
 
 
-def test_what_is_said_of_a_picture_is_no_shape(tasks, annotated):
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "choices", "value": {"choices": ["blurred"]}},
+        {"type": "textarea", "value": {"text": ["is it?"]}},
+        {"type": "rating", "value": {"rating": 4}},
+        {"type": "number", "value": {"number": 4}},
+        {"type": "datetime", "value": {"datetime": "2026-11-28"}},
+        {"type": "taxonomy", "value": {"taxonomy": [["a", "b"]]}},
+        {"type": "relation", "from_id": "track-3", "to_id": "track-7", "direction": "right"},
+    ],
+)
+def test_what_is_said_of_a_picture_is_no_shape(tasks, annotated, said):
     def change(regions, index):
-        return [*regions, {"id": "a", "type": "choices", "value": {"choices": ["blurred"]}}]
+        return [*regions, {"id": "a"} | said]
 
     assert read(submit(tasks, change), "label-studio", annotated) == {}
 
@@ -94,6 +107,56 @@ def test_corrections_come_from_label_studio(tasks, annotated):
         read(submit(tasks, change), "label-studio", annotated),
         {(1, 7): (1, WIDER), (3, 7): (2, LEFT), (6, 3): None, (5, 9): (1, NEW)},
     )
+
+
+@pytest.mark.parametrize("named", [{"id": "track-7"}, {"meta": {"text": ["track 7"]}},
+                                   {"meta": {"text": "track 7"}}])  # fmt: skip
+def test_what_was_drawn_elsewhere_is_of_the_track_that_it_names(tasks, annotated, named):
+    def change(regions, index):
+        return [regions[0], painted(NEW, "Grasper") | named] if index == 1 else regions
+
+    found = read(submit(tasks, change), "label-studio", annotated)
+    assert_changes(found, {(1, 7): (1, NEW)})
+
+
+def test_a_frame_is_told_by_the_name_of_its_picture_where_nothing_else_does(tasks, annotated):
+    def change(regions, index):
+        return [regions[0], painted(WIDER, "Grasper", "track-7")] if index == 10 else regions
+
+    submitted = json.loads(submit(tasks, change).read_text())
+    for task in submitted:
+        del task["data"]["frame_index"]
+    tasks.write_text(json.dumps(submitted))
+    assert_changes(read(tasks, "label-studio", annotated), {(10, 7): (1, WIDER)})
+
+
+def test_pixels_that_the_brush_has_hardly_touched_are_painted(tasks, annotated):
+    faint = np.zeros((*SIZE, 4), int)
+    faint[NEW] = (170, 255, 0, 1)
+    region = painted(NEW, "Grasper")
+    region["value"]["rle"] = brush.encode_rle(faint.ravel())
+    found = read(
+        submit(tasks, lambda regions, index: [*regions, region] if index == 5 else regions),
+        "label-studio",
+        annotated,
+    )
+    assert_changes(found, {(5, 9): (1, NEW)})
+
+
+def test_a_mask_that_was_made_a_polygon_is_no_correction(tasks, annotated):
+    (ring,) = outlines(LEFT)
+    outline = {
+        "type": "polygonlabels",
+        "value": {
+            "points": (ring * 100 / (96, 64)).tolist(),
+            "polygonlabels": ["Grasper"],
+        },
+    }
+
+    def change(regions, index):
+        return [regions[0], {"id": "track-7"} | outline] if index == 1 else regions
+
+    assert read(submit(tasks, change), "label-studio", annotated) == {}
 
 
 def test_a_polygon_in_label_studio_is_in_per_cent(tasks, annotated):
@@ -129,6 +192,9 @@ def test_runs_packed_by_the_sdk_are_unpacked(values):
         ({"rle": [1, 2, 3], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": [0, 0, 96, 0, 0x38, 0x12], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": "text", "brushlabels": ["Grasper"]}, "frame 0"),
+        # More runs than there are pixels.
+        ({"rle": [0, 0, 96, 0, *brush.encode_rle(np.zeros(64 * 96 * 4 + 9, int))[4:]],
+          "brushlabels": ["Grasper"]}, "its brush is damaged"),
         ({"rle": [300], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": brush.encode_rle(np.zeros(64 * 96 * 4, int)), "brushlabels": ["Spleen"]}, "Spleen"),
     ],
