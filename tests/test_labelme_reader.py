@@ -42,11 +42,16 @@ def test_labelme_shapes_of_one_group_are_one_instance(tmp_path):
 
 def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
     good = polygon(0, 0, 10, 10)
-    for name in ("good", "unknown", "small", "line", "text", "nan", "far", "flat", "none", "odd"):
+    for name in (
+        "good", "unknown", "small", "narrow", "line", "text", "nan", "far", "flat", "none", "odd",
+        "bare",
+    ):  # fmt: skip
         save(tmp_path / f"{name}.png", picture())
     labelme(tmp_path / "good.json", ("Grasper", good, None))
     labelme(tmp_path / "unknown.json", ("Spleen", good, None))
     labelme(tmp_path / "small.json", ("Grasper", good, None), imageHeight=20, imageWidth=60)
+    labelme(tmp_path / "narrow.json", ("Grasper", good, None), imageHeight=40, imageWidth=30)
+    labelme(tmp_path / "bare.json", shapes=[{"label": "Grasper"}])
     labelme(tmp_path / "line.json", ("Grasper", good[:2], None))
     labelme(tmp_path / "text.json", ("Grasper", [["x", 1], *good], None))
     labelme(tmp_path / "nan.json", ("Grasper", [[float("nan"), 1], *good], None))
@@ -61,6 +66,8 @@ def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
     said = {
         "unknown.json has the label 'Spleen'",
         "small.json is 60x20, its picture is 60x40",
+        "narrow.json is 30x40, its picture is 60x40",
+        "bare.json is not a LabelMe file (a shape has no label or no points)",
         "line.json has a shape of fewer than 3 points",
         "text.json has a shape that cannot be read",
         "nan.json has a shape that cannot be read (the polygon lies outside",
@@ -72,6 +79,16 @@ def test_labelme_files_that_do_not_fit_are_named(tmp_path, labels):
         "broken",
     }
     assert_left_out(frames, said)
+
+
+def test_a_damaged_file_has_no_say_in_what_the_labels_are(tmp_path):
+    for name in ("good", "broken"):
+        save(tmp_path / f"{name}.png", picture())
+    labelme(tmp_path / "good.json", ("hook", polygon(0, 0, 10, 10), None))
+    (tmp_path / "broken.json").write_text("{")
+    frames = read_labelled_frames(tmp_path, "labelme", None, 400)
+    assert [label.name for label in frames.label_set.classes] == ["hook"]
+    assert_left_out(frames, {"broken.json is not a LabelMe file"})
 
 
 def shape_of(kind, points):
@@ -185,10 +202,12 @@ def test_a_labelme_file_cannot_lead_out_of_its_folder(tmp_path, labels):
 
 
 def test_cholecinstanceseg_has_its_own_classes(tmp_path):
+    names = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
     save(tmp_path / "a.png", picture())
-    labelme(tmp_path / "a.json", ("snare", polygon(0, 0, 9, 9), 1))
-    frames = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400)
-    assert list(frames.clips[0].class_of_track.values()) == [7]
+    shapes = [(name, polygon(8 * n, 0, 8 * n + 7, 7), n) for n, name in enumerate(names)]
+    labelme(tmp_path / "a.json", *shapes)
+    (clip,) = read_labelled_frames(tmp_path, "cholecinstanceseg", None, 400).clips
+    assert [clip.class_of_track[track] for track, _ in clip.masks(0)] == list(range(1, 8))
 
 
 def test_cholec_instance_seg_is_laid_out_with_pictures_and_labels_apart(tmp_path):
