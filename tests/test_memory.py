@@ -32,12 +32,13 @@ def test_tracked_frames_fall_out():
 def test_a_prompt_replaces_what_was_tracked_on_its_frame():
     bank = MemoryBank()
     bank[1].remember_prompted(memory(0))
-    bank[1].remember_tracked(memory(1))
-    bank[1].remember_prompted(memory(1, value=9))
-    gathered = bank.gather([1], 2)
-    assert gathered.ages[0] == [0, 0]
-    assert [kept.features[0, 0, 0].item() for kept in gathered.memories[0]] == [0, 9]
-    assert gathered.pointer_ages[0].tolist() == [2, 1]
+    for frame in (1, 2):
+        bank[1].remember_tracked(memory(frame))
+    bank[1].remember_prompted(memory(2, value=9))
+    gathered = bank.gather([1], 3)
+    assert gathered.ages[0] == [0, 0, 1]
+    assert [kept.features[0, 0, 0].item() for kept in gathered.memories[0]] == [0, 9, 1]
+    assert gathered.pointer_ages[0].tolist() == [3, 1, 2]
 
 
 def test_a_second_prompt_on_a_frame_takes_the_place_of_the_first():
