@@ -91,6 +91,29 @@ def test_coco_runs_that_do_not_fill_the_picture_are_left_out(tmp_path, counts):
     assert_left_out(frames, ["annotations.json has a mask that cannot be read in annotation 2"])
 
 
+def test_coco_files_that_are_damaged_or_contradict_each_other_are_refused(tmp_path):
+    coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}])
+    other = tmp_path / "other.json"
+    other.write_text('{"images": [')
+    with pytest.raises(
+        InputError, match=r"other\.json cannot be read as JSON .*; repair or remove"
+    ):
+        read_labelled_frames(tmp_path, "coco", None, 400)
+    categories = [{"id": 3, "name": "needle"}]
+    other.write_text(json.dumps({"images": [], "annotations": [], "categories": categories}))
+    with pytest.raises(InputError, match=r"other\.json calls category 3 'needle', another file"):
+        read_labelled_frames(tmp_path, "coco", None, 400)
+
+
+def test_a_coco_picture_that_is_missing_is_named(tmp_path):
+    entry = {"category_id": 3, "segmentation": RUNS}
+    coco(tmp_path, [{"id": n, "image_id": n} | entry for n in (1, 2)])
+    (tmp_path / "images" / "op2_07.png").unlink()
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert frames.videos == ("op1",)
+    assert_left_out(frames, [f"{tmp_path / 'op2_07.png'} is not a readable picture"])
+
+
 def test_coco_runs_may_be_text(tmp_path):
     mask = np.zeros((40, 60), bool)
     mask[5:9, 7:30] = True
@@ -129,6 +152,8 @@ def test_coco_videos_have_their_names(tmp_path):
         (("00.png", "01.png"), ("data", "data")),
         (("op1/00.png", "op2/00.png"), ("op1", "op2")),
         (("train/op1_00.png", "val/op1_07.png"), ("op1", "op1")),
+        (("training/op1_00.png", "validation/op1_07.png"), ("op1", "op1")),
+        (("./test/op1_00.png", "valid/op1_07.png"), ("op1", "op1")),
         (("a/frame_00.png", "b/frame_00.png"), ("a/frame", "b/frame")),
     ],
 )

@@ -52,13 +52,6 @@ def test_what_comes_later_lies_over_what_came_before():
     assert (found[10:, :15] == 1).all()
 
 
-def test_from_the_255th_on_instances_are_ignored():
-    masks = [rectangle(n % 100, n // 100, n % 100 + 1, n // 100 + 1, SIZE) for n in range(300)]
-    many = clip(*((1, mask) for mask in masks), longest_side=120)
-    assert list(many.class_of_track) == list(range(1, 255))
-    assert (many.track_maps[0] == IGNORED).sum() == 300 - 254
-
-
 def reading(name, result):
     def read():
         if isinstance(result, Exception):

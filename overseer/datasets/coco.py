@@ -26,7 +26,6 @@ from pipeline.masks import decode_mask, rle_of_json
 # These divide a data set, and are no videos.
 _FOLDERS_OF_ALL = {
     "..",
-    ".",
     "/",
     "images",
     "train",
