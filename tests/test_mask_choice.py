@@ -35,6 +35,18 @@ def test_the_surest_is_taken_of_a_track_that_was_not_seen_before():
     assert surest_masks(offered, quality, torch.tensor([True]), LIVER[None]).tolist() == [1]
 
 
+def test_a_mask_without_pixels_is_no_surer_for_that():
+    assert choose([[NOWHERE, DUCT]], [[0.3, 0.7]]) == [1]
+    assert choose([[DUCT, NOWHERE]], [[0.7, 0.3]]) == [0]
+
+
+def test_tracks_choose_among_more_masks_than_there_are_tracks():
+    whole = area(0, 12)
+    offered = [[LIVER, DUCT, whole], [whole, area(8, 12, logit=3.0), LIVER]]
+    quality = [[0.7, 0.5, 0.6], [0.6, 0.5, 0.6]]
+    assert choose(offered, quality, before=[LIVER, DUCT]) == [0, 1]
+
+
 def test_a_track_stays_where_it_was_unless_the_network_is_far_surer():
     assert choose([[LIVER, DUCT]], [[0.6, 0.7]], before=[LIVER]) == [0]
     assert choose([[LIVER, DUCT]], [[0.01, 0.7]], before=[LIVER]) == [1]
