@@ -13,7 +13,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.labelled_clip import IGNORED
 from pipeline.labels import CHOLECSEG8K
 from pipeline.manifest import Counts
-from tests.conftest import SHARED_DATA, assert_left_out
+from tests.conftest import SHARED_DATA, annotated_frame, assert_left_out
 from tests.small_data import ignored_pixels, picture, save, two_graspers_on_liver
 
 
@@ -129,6 +129,31 @@ def test_sets_of_one_list_of_classes_go_together_whatever_their_colours(tmp_path
     annotate(tmp_path / "sets", "op2", 80, replace(labels, classes=classes))
     frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
     assert (set(frames.videos), frames.problems) == ({"op1", "op2"}, ())
+
+
+def test_a_set_of_other_classes_than_those_before_it_is_left_out(tmp_path, labels):
+    from tests.test_yolo import annotate
+
+    annotate(tmp_path / "sets", "op1", 40, labels)
+    others = replace(labels, classes=(*labels.classes[:2], replace(labels[2], name="Spleen")))
+    annotate(tmp_path / "sets", "op2", 80, others)
+    frames = read_labelled_frames(tmp_path / "sets", "annset", None, 400)
+    assert set(frames.videos) == {"op1"}
+    assert_left_out(frames, {"op2.annset has other classes than the sets before it; read it by"})
+
+
+def test_sets_whose_frames_nobody_could_outline_are_said_to_be_such(tmp_path, labels):
+    from tests.test_yolo import annotate
+
+    annotated = annotate(tmp_path, "op1", 40, labels).annotation_set
+    manifest = annotated.manifest.model_copy(
+        update={"state": "running", "parts": 0, "counts": Counts()}
+    )
+    with AnnotationSetWriter(tmp_path / "sets" / "op1.annset", manifest) as writer:
+        for index, flag in enumerate(("out_of_body", "black", "blurred")):
+            writer.add(replace(annotated_frame(index), flags=(flag,)))
+    with pytest.raises(InputError, match="no frame of its sets is of the body and could be outl"):
+        read_labelled_frames(tmp_path / "sets", "annset", None, 400)
 
 
 def test_corrections_alone_and_frames_without_a_picture_are_not_learned_from(tmp_path, labels):

@@ -49,7 +49,10 @@ def read_annotation_sets(
         except InputError as error:
             problems.append(str(error))
     if classes is None or not clips:
-        reason = problems[0] if problems else f"there is no *{SUFFIX} in it"
+        nothing = f"there is no *{SUFFIX} in it"
+        if classes is not None:
+            nothing = "no frame of its sets is of the body and could be outlined"
+        reason = problems[0] if problems else nothing
         raise InputError(f"{folder} has no frame to learn from: {reason}")
     return LabelledFrames(
         label_set=classes,
