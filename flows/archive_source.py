@@ -68,41 +68,67 @@ def find_videos(source: str) -> list[FoundVideo]:
     Raises:
         InputError: the source does not exist, cannot be reached or read, or leads out of itself.
     """
-    if "://" in source:
-        found = _in_store(source)
-    elif Path(source).is_dir():
-        found = _in_folder(Path(source))
-    elif Path(source).suffix.lower() in _MANIFEST_SUFFIXES:
-        found = _in_manifest(Path(source))
-    elif _is_video(Path(source)):
-        found = iter([_local(Path(source), Path(source).stem)])
-    elif glob.has_magic(source):
-        found = _by_pattern(Path(source))
-    else:
-        raise InputError(
-            f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
-            "or an address such as s3://bucket/folder"
-        )
+    try:
+        found = list(_found(source))
+    except PermissionError as error:
+        raise InputError(_closed(Path(error.filename or source), error)) from error
     # What cannot be annotated takes no name from what can.
     in_order = natsorted(found, key=lambda video: (video.name, video.problem is not None))
     return list(_with_distinct_names(in_order))
 
 
+def _found(source: str) -> Iterator[FoundVideo]:
+    """Return the videos of a source of whichever kind."""
+    if "://" in source:
+        return _in_store(source)
+    if Path(source).is_dir():
+        return _in_folder(Path(source))
+    if Path(source).suffix.lower() in _MANIFEST_SUFFIXES:
+        return _in_manifest(Path(source))
+    if _is_video(Path(source)):
+        return iter([_local(Path(source), Path(source).stem)])
+    if glob.has_magic(source):
+        return _by_pattern(Path(source))
+    raise InputError(
+        f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
+        "or an address such as s3://bucket/folder"
+    )
+
+
 def _in_folder(folder: Path) -> Iterator[FoundVideo]:
     unreadable: list[OSError] = []
     for path in _files_below(folder, unreadable.append):
-        relative = path.relative_to(folder)
-        # What a recorder moves away in this moment is no longer there to be annotated.
-        with suppress(FileNotFoundError):
-            if _is_video(path) and not _is_hidden(relative):
-                yield _local(path, relative.with_suffix("").as_posix())
+        yield from _video_at(path, path.relative_to(folder))
     for error in unreadable:
         place = Path(error.filename)
         yield _unusable(
             place.relative_to(folder).as_posix() if place != folder else place.resolve().name,
             place,
-            f"{printable(str(place))} cannot be read ({error.strerror}); let this user read it",
+            _closed(place, error),
         )
+
+
+def _video_at(path: Path, relative: Path) -> Iterator[FoundVideo]:
+    """Yield the video that a file is, if it is one, whether or not it can be looked at.
+
+    Args:
+        path: the file.
+        relative: the same below the archive, after which its set is called.
+    """
+    name = relative.with_suffix("").as_posix()
+    try:
+        if not _is_hidden(relative) and _is_video(path):
+            yield _local(path, name)
+    except FileNotFoundError:
+        # What a recorder moves away in this moment is no longer there to be annotated.
+        return
+    # A link may lead where this user must not look; that is no reason to leave out the others.
+    except OSError as error:
+        yield _unusable(name, path, _closed(path, error))
+
+
+def _closed(place: Path, error: OSError) -> str:
+    return f"{printable(str(place))} cannot be read ({error.strerror}); let this user read it"
 
 
 def folders_of_pictures(source: str) -> list[Path]:
@@ -145,8 +171,7 @@ def _by_pattern(pattern: Path) -> Iterator[FoundVideo]:
     except ValueError as error:
         raise InputError(f"{pattern} is no pattern ({error}); write it as ops/**/*.mp4") from error
     for path in matching:
-        if _is_video(path) and not _is_hidden(path.relative_to(folder)):
-            yield _local(path, path.relative_to(folder).with_suffix("").as_posix())
+        yield from _video_at(path, path.relative_to(folder))
 
 
 def _is_hidden(relative: PurePosixPath | Path) -> bool:
@@ -183,7 +208,8 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
     folder = path.resolve().parent
     for entry in _entries(table, path):
         is_address = "://" in entry
-        video = (folder / entry).resolve()
+        # Unlike `Path.resolve` it also takes links that lead around in a circle.
+        video = Path(os.path.realpath(folder / entry))
         leaves = _is_of_this_machine(entry) if is_address else not video.is_relative_to(folder)
         if leaves:
             raise InputError(
@@ -194,19 +220,34 @@ def _in_manifest(path: Path) -> Iterator[FoundVideo]:
             yield from _in_store(entry)
             continue
         relative = video.relative_to(folder)
-        if video.is_dir():
-            if not list_images(video):
-                problem = (
-                    f"{path} lists {entry}, a folder without JPEG or PNG frames; list its videos"
-                )
-                yield _unusable(relative.as_posix(), video, problem)
-                continue
-            yield _local(video, relative.as_posix())
-        elif video.is_file():
-            yield _local(video, relative.with_suffix("").as_posix())
-        else:
-            problem = f"{path} lists {entry}, which does not exist; remove that row"
-            yield _unusable(relative.with_suffix("").as_posix(), video, problem)
+        try:
+            yield _listed(video, relative, f"{path} lists {entry}")
+        except OSError as error:
+            name = relative.with_suffix("").as_posix()
+            closed = _closed(Path(error.filename or video), error)
+            yield _unusable(name, video, f"{path} lists {entry}; {closed}")
+
+
+def _listed(video: Path, relative: Path, row: str) -> FoundVideo:
+    """Return what a manifest lists, which may be none that can be annotated.
+
+    Args:
+        video: a file or a folder of frames.
+        relative: the same below the manifest's folder.
+        row: names manifest and entry in what is said of it.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if video.is_dir():
+        if list_images(video):
+            return _local(video, relative.as_posix())
+        problem = f"{row}, a folder without JPEG or PNG frames; list its videos"
+        return _unusable(relative.as_posix(), video, problem)
+    name = relative.with_suffix("").as_posix()
+    if video.is_file():
+        return _local(video, name)
+    return _unusable(name, video, f"{row}, which does not exist; remove that row")
 
 
 def _entries(table: pa.Table, path: Path) -> Iterator[str]:

@@ -1,5 +1,9 @@
 """Small pictures, masks and outlines, of which tests make data sets."""
 
+import errno
+import os
+from pathlib import Path
+
 import av
 import numpy as np
 from PIL import Image
@@ -69,3 +73,15 @@ def copy_packets(source, target, rotation=0):
             if packet.size:
                 packet.stream = stream
                 copied.mux(packet)
+
+
+def close_to_this_user(monkeypatch, folder):
+    """Let nothing in a folder be looked at, also where the tests may look at everything."""
+    look = Path.stat
+
+    def look_unless_closed(path, **options):
+        if folder in Path(os.path.realpath(path)).parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", look_unless_closed)

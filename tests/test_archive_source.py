@@ -6,6 +6,7 @@ from moto.server import ThreadedMotoServer
 
 from flows.archive_source import find_videos, folders_of_pictures
 from pipeline.errors import InputError
+from tests.small_data import close_to_this_user
 
 
 def touch(path, content=b"video"):
@@ -77,6 +78,34 @@ def test_what_cannot_be_annotated_does_not_stop_the_others(tmp_path):
         "op1": None,
         "gone": f"{manifest} lists gone.mp4, which does not exist; remove that row",
         "op2": None,
+    }
+
+
+def test_what_this_user_must_not_look_at_does_not_stop_the_others(tmp_path, monkeypatch):
+    archive, closed = tmp_path / "archive", tmp_path / "closed"
+    touch(archive / "op1.mp4")
+    touch(closed / "op2.mp4")
+    (archive / "op2.mp4").symlink_to(closed / "op2.mp4")
+    touch(tmp_path / "list.csv", b"video\narchive/op1.mp4\nclosed/op2.mp4\n")
+    close_to_this_user(monkeypatch, closed)
+    for source in (archive, archive / "*.mp4", tmp_path / "list.csv"):
+        first, second = find_videos(str(source))
+        assert first.problem is None
+        assert second.name.endswith("op2")
+        assert "op2.mp4 cannot be read (Permission denied); let this user read" in second.problem
+    with pytest.raises(InputError, match=r"op2.mp4 cannot be read \(Permission denied\)"):
+        find_videos(str(closed / "op2.mp4"))
+
+
+def test_links_that_lead_around_in_a_circle_do_not_stop_the_others(tmp_path):
+    touch(tmp_path / "op1.mp4")
+    (tmp_path / "op2.mp4").symlink_to("op3.mp4")
+    (tmp_path / "op3.mp4").symlink_to("op2.mp4")
+    manifest = touch(tmp_path / "list.csv", b"video\nop1.mp4\nop2.mp4\n")
+    assert names(tmp_path) == ["op1"]
+    assert {video.name: video.problem for video in find_videos(str(manifest))} == {
+        "op1": None,
+        "op2": f"{manifest} lists op2.mp4, which does not exist; remove that row",
     }
 
 
