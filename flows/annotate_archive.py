@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -167,11 +168,17 @@ def _is_done(job: ArchiveJob, entry: Entry) -> bool:
 
 
 def _is_freed(entry: Entry) -> bool:
-    return entry.blocked_by is not None and not Path(entry.blocked_by).exists()
+    # Where this user must not look nothing is known to have gone.
+    with suppress(OSError):
+        return entry.blocked_by is not None and not Path(entry.blocked_by).exists()
+    return False
 
 
 def _has_set(job: ArchiveJob, entry: Entry) -> bool:
-    return (set_path(job.out, entry.name) / "manifest.json").is_file()
+    # One that this user must not look at is tried again, which names it, and the others go on.
+    with suppress(OSError):
+        return (set_path(job.out, entry.name) / "manifest.json").is_file()
+    return False
 
 
 def _pending(job: ArchiveJob, ledger: Ledger, entries: Sequence[Entry]) -> list[str]:

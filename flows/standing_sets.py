@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.manifest import Manifest
-from pipeline.set_folders import move_aside, remove_set, require_replaceable
+from pipeline.set_folders import move_aside, remove_set, require_replaceable, unwritable
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230
@@ -31,13 +31,14 @@ def set_to_keep(path: Path, manifest: Manifest, *, resume: bool) -> AnnotationSe
     Raises:
         InputError: what is there cannot be read, or no file can be called so.
         SetOfAnotherJobError: there is a set of another job, which is to be kept.
-        OutputError: there is something else, which is no set.
+        OutputError: there is something else, which is no set, or it cannot be looked at.
     """
     _refuse_long_name(path, manifest)
+    there = _is_there(path)
     if not resume:
         require_replaceable(path)
         return None
-    if not path.exists():
+    if not there:
         return None
     existing = AnnotationSet(path)
     if _is_of_the_job(existing.manifest, manifest):
@@ -59,9 +60,10 @@ def set_to_keep_or_replace(path: Path, manifest: Manifest) -> AnnotationSet | No
         InputError: no file can be called so.
         SetOfAnotherJobError: there is a set with other settings, or of another video that is still
             there, or something else.
+        OutputError: it cannot be looked at.
     """
     _refuse_long_name(path, manifest)
-    if not path.exists():
+    if not _is_there(path):
         return None
     try:
         existing = AnnotationSet(path)
@@ -102,6 +104,14 @@ def make_way(path: Path, manifest: Manifest) -> None:
         move_aside(path)
     else:
         remove_set(path)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something is in a set's place, which may be in another user's folder."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _refuse_long_name(path: Path, manifest: Manifest) -> None:

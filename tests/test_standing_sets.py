@@ -7,7 +7,8 @@ import pytest
 from flows.standing_sets import make_way, set_to_keep, set_to_keep_or_replace
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.errors import InputError, SetOfAnotherJobError
+from pipeline.errors import InputError, OutputError, SetOfAnotherJobError
+from tests.small_data import close_to_this_user
 
 
 @pytest.fixture
@@ -87,3 +88,16 @@ def test_the_longest_name_of_a_set_has_room_beside_it(tmp_path, manifest):
     make_way(path, manifest("2" * 64))
     with pytest.raises(InputError, match="has a name of 231 bytes, of which a set takes 230"):
         set_to_keep(tmp_path / f"{name}n.annset", first, resume=False)
+
+
+def test_a_place_that_this_user_must_not_look_at_is_named(tmp_path, manifest, monkeypatch):
+    path = tmp_path / "closed" / "clip.annset"
+    close_to_this_user(monkeypatch, path.parent)
+    looks = (
+        lambda: set_to_keep(path, manifest(), resume=True),
+        lambda: set_to_keep(path, manifest(), resume=False),
+        lambda: set_to_keep_or_replace(path, manifest()),
+    )
+    for look in looks:
+        with pytest.raises(OutputError, match=r"clip.annset cannot be written \(Permission denied"):
+            look()
