@@ -23,6 +23,7 @@ from pipeline.annotation_set_writer import (
 )
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo, VideoSource, open_video
+from pipeline.loop_state import first_needed
 from pipeline.manifest import Manifest
 from pipeline.records import FrameBatch
 from pipeline.segments import Segment
@@ -135,7 +136,8 @@ def annotating(
     start, end = _span(job, video.info)
     if saved is not None:
         start = saved.state.next_frame
-        loop.restore(saved.state, _batches_before(video, start, loop.past_frames))
+        first = first_needed(saved.state, loop.past_frames)
+        loop.restore(saved.state, _batches_before(video, start, first))
     batches = video.batches(BATCH_FRAMES, end, start)
 
     def report(done: int) -> None:
@@ -226,10 +228,9 @@ def _finish(loop: AnnotationLoop, writer: AnnotationSetWriter, counters: StageCo
     counters.writing.frames += len(frames)
 
 
-def _batches_before(video: VideoSource, frame: int, count: int) -> Iterator[FrameBatch]:
-    """Decode at least so many frames before one, in the very batches that they came in."""
-    first = max(frame - count, 0) // BATCH_FRAMES * BATCH_FRAMES
-    return video.batches(BATCH_FRAMES, frame, first)
+def _batches_before(video: VideoSource, frame: int, first: int) -> Iterator[FrameBatch]:
+    """Decode the frames from `first` to another one, in the very batches that they came in."""
+    return video.batches(BATCH_FRAMES, frame, first // BATCH_FRAMES * BATCH_FRAMES)
 
 
 def manifest_of(

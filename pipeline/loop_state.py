@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -15,6 +16,8 @@ from pipeline.content_hash import hash_files
 from pipeline.errors import InputError
 
 _VALUES, _ARRAYS = ".json", ".safetensors"
+# Under which a tracker's arrays name the frames whose pictures it keeps.
+KEPT_FRAMES = "frames"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,19 @@ class LoopState:
     next_frame: int
     values: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def first_needed(state: LoopState, past_frames: int) -> int:
+    """Return the first frame that a loop must see again to go on from a state.
+
+    A tracker keeps no undecodable frames, so those that it keeps may lie far back.
+
+    Args:
+        state: where the annotation stands.
+        past_frames: how many frames before it the loop must see again.
+    """
+    kept = state.arrays.get(KEPT_FRAMES, np.zeros(0, np.int64))
+    return max(min([state.next_frame - past_frames, *map(int, kept)]), 0)
 
 
 def save_state(state: LoopState, folder: Path, part_count: int) -> None:

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from pipeline.framewise import Framewise
 from pipeline.given_policy import Given, WithGivenPrompts
 from pipeline.labels import CHOLECSEG8K
 from pipeline.looks import Adaptive, EveryNth
-from pipeline.loop_state import LoopState, latest_state, save_state
+from pipeline.loop_state import LoopState, first_needed, latest_state, save_state
 from pipeline.policy import FirstFrame
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from pipeline.sasvi import Sasvi, SasviSettings
@@ -29,6 +30,7 @@ from samples.theatre import Theatre
 from tests.small_data import draw_video
 from tests.test_annotate import SeesTheTruth
 from tracking.baselines import FlowMasks
+from tracking.mask_choice import likely_masks
 from tracking.tracker import Sam2Tracker
 
 SETTINGS = AnnotateSettings(overseer_every=10)
@@ -124,7 +126,7 @@ def test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, s
 
     saved = latest_state(tmp_path / "resume", 1)
     again = LOOPS[name](theatre, tracker())
-    first = max(stop - again.past_frames, 0) // BATCH * BATCH
+    first = first_needed(saved.state, again.past_frames) // BATCH * BATCH
     again.restore(saved.state, batches(theatre, first, stop))
     assert saved.state.next_frame == stop
     resumed = [frame for batch in batches(theatre, stop, FRAMES) for frame in again.step(batch)]
@@ -132,6 +134,33 @@ def test_a_loop_goes_on_from_its_saved_state(theatre, trained, tmp_path, name, s
     assert resumed == after
     assert [frame.index for frame in before + resumed] == list(range(FRAMES))
     assert any(frame.tracks for frame in before + resumed)
+
+
+def test_a_loop_goes_on_from_within_many_frames_without_pictures(theatre, trained, tmp_path):
+    def all_batches():
+        for batch in batches(theatre, 0, FRAMES):
+            lost = frozenset(batch.indices.tolist()) & set(range(3, 16))
+            yield replace(batch, undecodable=lost)
+
+    def loop():
+        # Which of the offered masks it takes depends on the one before.
+        tracker = Sam2Tracker(trained, torch.device("cpu"), look_back=2, mask_choice=likely_masks)
+        return LOOPS["first-frame"](theatre, tracker)
+
+    whole, again, stop = loop(), loop(), 3
+    for batch in list(all_batches())[:stop]:
+        whole.step(batch)
+    save_state(whole.state(), tmp_path / "resume", 1)
+    saved = latest_state(tmp_path / "resume", 1)
+    first = first_needed(saved.state, again.past_frames) // BATCH
+    again.restore(saved.state, list(all_batches())[first:stop])
+    known, expected = again.state().arrays, whole.state().arrays
+    assert known.keys() == expected.keys()
+    assert all(np.array_equal(known[name], expected[name]) for name in expected)
+    rest = list(all_batches())[stop:]
+    expected = [frame for batch in rest for frame in whole.step(batch)] + whole.finish()
+    assert [f for batch in rest for f in again.step(batch)] + again.finish() == expected
+    assert expected[-1].tracks
 
 
 def test_a_baseline_goes_on_too(theatre):

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.loop_state import KEPT_FRAMES
 from tracking.frame_features import TrackOutput
 from tracking.memory import FrameMemory, MemoryBank
 
@@ -55,7 +56,7 @@ def output_arrays(frames: Sequence[tuple[int, Mapping[int, TrackOutput]]]) -> Ar
         for track_id, output in outputs.items()
     ]
     return {
-        "frames": np.array([frame for frame, _ in frames], np.int64),
+        KEPT_FRAMES: np.array([frame for frame, _ in frames], np.int64),
         "output-frames": np.array([frame for frame, _, _ in rows], np.int64),
         "output-tracks": np.array([track_id for _, track_id, _ in rows], np.int64),
         "output-logits": _stack([output.logits for _, _, output in rows]),
@@ -68,7 +69,9 @@ def restored_outputs(
     arrays: Mapping[str, NDArray[Any]], device: torch.device
 ) -> dict[int, dict[int, TrackOutput]]:
     """Return, by frame, the outputs that `output_arrays` gave the arrays of."""
-    outputs: dict[int, dict[int, TrackOutput]] = {frame: {} for frame in arrays["frames"].tolist()}
+    outputs: dict[int, dict[int, TrackOutput]] = {
+        frame: {} for frame in arrays[KEPT_FRAMES].tolist()
+    }
     rows = zip(
         arrays["output-frames"].tolist(),
         arrays["output-tracks"].tolist(),
