@@ -220,7 +220,13 @@ class _Revision:
             human = [track for track in kept if track.origin is Origin.HUMAN]
             machine = [track for track in kept if track.origin is not Origin.HUMAN]
             kept = list(_stacked([drawn, human, *([track] for track in tracked), machine]))
-        prompts = [prompt for prompt in self.frame.prompts if prompt.track_id not in done]
+        # A mask of another frame, which stays, may say that it came from a prompt on this one.
+        prompts = [
+            prompt
+            for prompt in self.frame.prompts
+            if prompt.track_id not in done
+            or prompt.prompt_id in plans[prompt.track_id].named_prompts
+        ]
         return replace(
             self.frame,
             tracks=tuple(sorted(kept, key=lambda track: track.track_id)),

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from types import MappingProxyType
 
@@ -28,6 +28,7 @@ class TrackPlan:
         absent: where it is not, by the frame on which a human said so, now or before.
         followed: where it is tracked anew, each from a drawn mask on.
         before: where it may be followed back, each up to a drawn mask.
+        named_prompts: the prompts that masks name which stay as they are.
     """
 
     track_id: int
@@ -36,6 +37,7 @@ class TrackPlan:
     absent: Mapping[int, range] = field(default_factory=dict)
     followed: tuple[range, ...] = ()
     before: tuple[range, ...] = ()
+    named_prompts: AbstractSet[int] = frozenset()
 
     def is_followed(self, frame_index: int) -> bool:
         """Return whether the track is tracked anew in a frame."""
@@ -148,6 +150,8 @@ class _History:
         # Whose mask it was, by the frame that it was drawn on, and where the one before was drawn.
         self._ceded: dict[int, tuple[_History, int]] = {}
         self._first = self._last = -1
+        # The prompt that the mask of each frame names.
+        self._named: dict[int, int] = {}
 
     def change(self, frame_index: int, track: TrackAnnotation) -> None:
         """Take a correction; they come in order."""
@@ -161,6 +165,7 @@ class _History:
         """Take what the corrected set has; it comes in order, after all corrections."""
         self._first = frame_index if self._first < 0 else self._first
         self._last = frame_index
+        self._named[frame_index] = track.prompt_id
         self._class_before = track.class_id
         if frame_index in self._drawn and same_mask(self._drawn[frame_index], track.rle):
             # The class alone was changed: there is nothing to track again.
@@ -186,13 +191,22 @@ class _History:
         ends = {span.stop for span in followed} - self._drawn.keys()
         starts = [*scenes, *ends, *(span.stop for span in absent.values())]
         before = tuple(self._before(index, starts, look_back) for index in prompted)
-        return TrackPlan(
+        plan = TrackPlan(
             track_id=self._track_id,
             class_id=self._class_id(),
             drawn=self._drawn,
             absent=absent,
             followed=followed,
             before=before,
+        )
+        return replace(plan, named_prompts=self._still_named(plan))
+
+    def _still_named(self, plan: TrackPlan) -> frozenset[int]:
+        """Return the prompts that masks name where the plan leaves them as they are."""
+        return frozenset(
+            prompt_id
+            for index, prompt_id in self._named.items()
+            if not (index in plan.drawn or plan.is_followed(index) or plan.is_absent(index))
         )
 
     def _class_id(self) -> int:

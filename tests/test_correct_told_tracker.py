@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.correct import correct
-from pipeline.correction_plan import TrackPlan
+from pipeline.correction_plan import TrackPlan, plan_corrections
 from pipeline.masks import encode_mask
 from pipeline.records import ChangedFrame, Origin, PromptReason, PromptRecord, TrackedMasks
 from tests.conftest import annotated_frame, rectangle
@@ -159,3 +159,24 @@ def test_no_sliver_is_left_of_a_mask_that_a_corrected_one_covers():
     smaller = rectangle(0, 0, 20, 18, SIZE)
     left = run_told(frames, Told({2: smaller}), plan(2, drawn={5: encode_mask(smaller)}))
     assert masks_of(left[6])[1].sum() == 40
+
+
+def test_a_prompt_stays_for_the_masks_that_came_from_it():
+    frames = [annotated_frame(index, t1_c1=WRONG) for index in range(COUNT)]
+    entered = PromptRecord(
+        prompt_id=0,
+        track_id=1,
+        class_id=1,
+        kind="mask",
+        reason=PromptReason.ENTERED,
+        score=1.0,
+    )
+    frames[0] = replace(frames[0], prompts=(entered,))
+    # The first masks alone are deleted, and then all of them.
+    deleted = annotated_frame(0, t1_c1=WRONG & ~WRONG)
+    for seen, left in ((COUNT, [0]), (1, [])):
+        changes = [deleted, *(annotated_frame(index) for index in range(1, seen))]
+        plans = plan_corrections(frames, changes, look_back=6)
+        found = run_told(frames, Told({}), *plans.values())
+        assert [prompt.prompt_id for prompt in found[0].prompts] == left
+        assert {track.prompt_id for frame in found for track in frame.tracks} == set(left)
