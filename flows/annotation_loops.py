@@ -93,7 +93,8 @@ def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLo
     """Load what a video needs, so that a bad model or prompt is found before there is a set.
 
     Returns:
-        What annotates, and the tracker in it, which knows this video alone; None if it has none.
+        What annotates, and the tracker in it, which knows this video alone; None if it has none, or
+        none that takes pictures that were encoded ahead.
 
     Raises:
         ScopelineError: a model, a prompt or a setting is not usable.
@@ -103,7 +104,8 @@ def open_loop(info: VideoInfo, settings: AnnotateSettings) -> tuple[AnnotationLo
         return Framewise(overseer), None
     tracker = loaded.beside()
     if settings.policy == "sasvi":
-        return Sasvi(overseer=overseer, tracker=tracker), tracker
+        # Its tracker is ten frames behind, when what was encoded of them is given up.
+        return Sasvi(overseer=overseer, tracker=tracker), None
     policy = _policy(info, settings)
     loop = PromptedTracking(overseer=overseer, tracker=tracker, policy=policy)
     if _is_steadied(settings):

@@ -78,6 +78,23 @@ def test_the_encoder_sees_the_frames_of_all_videos_that_are_under_way(
     assert seen == [(8, 8), (8, 4), (4, 8), (2,)]
 
 
+def test_no_frame_is_encoded_twice_where_the_tracker_looks_ahead(videos, tmp_path, monkeypatch):
+    settings, seen, encode = (
+        AnnotateSettings(policy="sasvi", max_frames=11),
+        [],
+        PictureEncoder.encode,
+    )
+
+    def noted(self, *images):
+        seen.extend(images)
+        return encode(self, *images)
+
+    monkeypatch.setattr(PictureEncoder, "encode", noted)
+    jobs = [VideoJob(video=video, out=tmp_path, settings=settings) for video in videos[:2]]
+    assert len(list(annotate_together(jobs, 2, lambda job: lambda *_: None))) == 2
+    assert sum(map(len, seen)) == 2 * 11
+
+
 def test_whatever_ends_one_video_is_noted_in_the_sets_of_all(videos, tmp_path):
     def begin(job):
         def interrupt(done, total):
