@@ -47,15 +47,22 @@ class AnnotationSet:
         path: the folder `NAME.annset`.
 
     Raises:
-        InputError: it is missing, is no annotation set, or is of another format version.
+        InputError: it is missing, is no annotation set, is of another format version, or must not
+            be looked at.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         manifest_path = path / "manifest.json"
-        if not path.exists():
+        try:
+            there, has_manifest = path.exists(), manifest_path.is_file()
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read ({error.strerror}); let this user read it"
+            ) from error
+        if not there:
             raise InputError(f"{path} does not exist; give the path of an annotation set")
-        if not manifest_path.is_file():
+        if not has_manifest:
             raise InputError(
                 f"{path} is not an annotation set: it has no manifest.json; give a folder that "
                 "`scopeline annotate` wrote"

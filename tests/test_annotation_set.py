@@ -20,6 +20,7 @@ from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from pipeline.set_folders import remove_set
 from tests.conftest import annotated_frame, rectangle
+from tests.small_data import close_to_this_user
 
 
 def frames(count):
@@ -368,3 +369,9 @@ def test_a_video_that_cannot_be_is_no_video_of_a_set(tmp_path, clip_info, labels
     change_manifest(annotated, lambda manifest: manifest["video"].update(change))
     with pytest.raises(InputError, match="manifest.json is damaged"):
         AnnotationSet(annotated.path)
+
+
+def test_a_set_that_this_user_must_not_look_at_is_named(tmp_path, monkeypatch):
+    close_to_this_user(monkeypatch, tmp_path)
+    with pytest.raises(InputError, match=r"a.annset cannot be read \(Permission denied\); let"):
+        AnnotationSet(tmp_path / "a.annset")

@@ -11,6 +11,7 @@ from pipeline.records import PromptReason, PromptRecord
 from pipeline.report import write_report
 from pipeline.set_summary import summarize
 from tests.conftest import annotated_frame, rectangle, write_set
+from tests.small_data import close_to_this_user
 
 SIZE = (64, 96)
 LEFT, RIGHT = rectangle(4, 4, 14, 30, SIZE), rectangle(50, 10, 80, 60, SIZE)
@@ -210,3 +211,16 @@ def test_the_frames_worth_labelling_are_exported(scopeline, annotated, tmp_path)
     )  # fmt: skip
     assert code == 0, err
     assert [path.name for path in (tmp_path / "next" / "images").iterdir()] == ["00008.jpg"]
+
+
+def test_a_video_that_this_user_must_not_look_at_has_no_pictures(annotated, tmp_path, monkeypatch):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    manifest = annotated.manifest
+    video = manifest.video.model_copy(update={"path": str(closed / "small.mp4")})
+    annotated.manifest = manifest.model_copy(update={"video": video})
+    close_to_this_user(monkeypatch, closed)
+    path = tmp_path / "closed.html"
+    write_report(annotated, path)
+    said = f"There are no pictures: {closed / 'small.mp4'} cannot be read (Permission denied)"
+    assert said in path.read_text("utf-8")

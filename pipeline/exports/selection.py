@@ -1,7 +1,7 @@
 """What of a set is exported, and the frames' pictures."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import tee
 from pathlib import Path
@@ -138,7 +138,7 @@ class Selection:
 
     def _video_path(self) -> Path:
         entry = self.annotation_set.manifest.video
-        if self.video is None and ("://" in entry.path or not Path(entry.path).exists()):
+        if self.video is None and ("://" in entry.path or _is_gone(Path(entry.path))):
             raise InputError(
                 f"{self.annotation_set.path} annotates {entry.path}, which is not on this machine; "
                 "put the video there, or say where it is by --video"
@@ -149,3 +149,10 @@ class Selection:
         # In place of an undecodable frame stands the one before it, which may be out of the body.
         hidden = {"out_of_body", "undecodable"} & set(frame.flags)
         return np.zeros_like(image) if self.out_of_body == "blank" and hidden else image
+
+
+def _is_gone(video: Path) -> bool:
+    # Of one in another user's folder it is said why it cannot be read when it is opened.
+    with suppress(PermissionError):
+        return not video.exists()
+    return False
