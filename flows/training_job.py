@@ -12,6 +12,7 @@ from overseer.config import Learning
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
+from pipeline.model_folder import TRAINING
 from pipeline.training import TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
@@ -78,7 +79,7 @@ class TrainingJob:
 
 def run_folder(job: TrainingJob) -> Path:
     """Return where the unfinished run and its records are kept."""
-    return job.out / ".training"
+    return job.out / TRAINING
 
 
 def claim_run_folder(job: TrainingJob, kind: str, options: dict[str, Any]) -> None:

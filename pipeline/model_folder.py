@@ -9,6 +9,8 @@ from pathlib import Path
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
+# What a model's folder keeps of the training that makes it.
+TRAINING = ".training"
 
 
 def sha256_of(path: Path) -> str:

@@ -157,6 +157,18 @@ def test_a_first_mask_folder_that_lost_a_file_is_not_passed_over(tmp_path, base,
         describe_tracker(str(base))
 
 
+def test_an_unfinished_training_of_first_masks_goes_on_and_is_in_nobodys_way(base):
+    """It lies where the finished one is looked for, as the README's command has it."""
+    (base / "first-mask/.training").mkdir(parents=True)
+    own = features(load_tracker(str(base)))
+    assert load_first_mask_network(str(base)) is None
+    method = Adaptation(method="first-mask", rank=0)
+    assert torch.equal(features(load_to_adapt(str(base), method)), own)
+    (base / "first-mask/weights.safetensors").touch()
+    with pytest.raises(ModelError, match="first-mask.*model.json"):
+        load_first_mask_network(str(base))
+
+
 def test_a_first_mask_network_of_another_base_is_refused(tmp_path, base):
     write_adaptation(base / "first-mask", "first-mask", base=str(base))
     write_random_tracker(base)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import ModelError
-from pipeline.model_folder import WEIGHTS, sha256_of
+from pipeline.model_folder import TRAINING, WEIGHTS, sha256_of
 from tracking.official_checkpoints import CHECKPOINTS, pulled_path
 
 SHIPPED = "scopeline"
@@ -123,12 +123,17 @@ def described_first_mask(name: str) -> tuple[Path, Base, Adaptation] | None:
             base, adaptation = described
             # What lies in a tracker's folder was made from it, wherever that has been moved to.
             return path, base if path == tracker else replace(base, name=name), adaptation
-    if (tracker / FIRST_MASK).exists():
+    if (tracker / FIRST_MASK).exists() and not _is_unfinished(tracker / FIRST_MASK):
         raise ModelError(
             f"{tracker / FIRST_MASK} does not say what it was made from in a model.json; copy the "
             "folder again, or remove it, and the tracker answers boxes and points by itself"
         )
     return None
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Return whether a model's folder holds but a training that has not come to its end."""
+    return (folder / TRAINING).exists() and not (folder / WEIGHTS).exists()
 
 
 def read_adapted(path: Path) -> tuple[Base, Adaptation] | None:
