@@ -87,9 +87,10 @@ def test_it_tracks(tmp_path, method):
         assert tracker.result().masks.shape == (1, 32, 48)
 
 
-def test_an_adaptation_of_an_adaptation(tmp_path):
-    write_adaptation(tmp_path / "first", "lora")
-    network = write_adaptation(tmp_path / "second", "adapter", base=str(tmp_path / "first"))
+@pytest.mark.parametrize("methods", [("lora", "adapter"), ("adapter", "adapter")])
+def test_an_adaptation_of_an_adaptation(tmp_path, methods):
+    write_adaptation(tmp_path / "first", methods[0])
+    network = write_adaptation(tmp_path / "second", methods[1], base=str(tmp_path / "first"))
     loaded = load_tracker(str(tmp_path / "second"))
     assert torch.allclose(features(loaded), features(network), atol=0.1)
 

@@ -5,12 +5,14 @@ parametrizations do, and has no bottleneck adapters.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from sam2.modeling.backbones.hieradet import MultiScaleBlock
 from sam2.modeling.memory_attention import MemoryAttentionLayer
 from sam2.modeling.sam.transformer import TwoWayAttentionBlock
 from sam2.modeling.sam2_base import SAM2Base
+from sam2.modeling.sam2_utils import MLP
 from timm.models._efficientnet_blocks import InvertedResidual
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -149,6 +151,14 @@ def _blocks(network: SAM2Base) -> Iterator[tuple[nn.Module, str, int, int]]:
             elif isinstance(block, MultiScaleBlock):
                 yield parent, name, block.dim_out, -1
             elif isinstance(block, MemoryAttentionLayer):
-                yield block, "linear2", block.linear2.out_features, -1
+                yield block, "linear2", _channels_of(block.linear2), -1
             elif isinstance(block, TwoWayAttentionBlock):
-                yield block, "mlp", block.mlp.layers[-1].out_features, -1
+                yield block, "mlp", _channels_of(block.mlp), -1
+
+
+def _channels_of(layer: Any) -> int:
+    """Return how many channels a linear layer, several, or one with a bottleneck gives out."""
+    if isinstance(layer, Bottleneck):
+        return layer.up.out_features
+    last: nn.Linear = layer.layers[-1] if isinstance(layer, MLP) else layer
+    return last.out_features
