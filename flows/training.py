@@ -80,7 +80,7 @@ def check_overseer_job(job: TrainingJob, config: OverseerConfig) -> None:
         UsageError: choices do not go together, or a device is not there.
     """
     check_job(job)
-    _check_kept_share(job)
+    _check_kept_share(job, find_overseer)
     if job.learning == "everything":
         return
     if job.start_from is None:
@@ -234,7 +234,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         UsageError: the data is not the theatre, or there is nothing to keep a share of.
     """
     check_job(job)
-    _check_kept_share(job)
+    _check_kept_share(job, find_tracker)
     if job.data != THEATRE:
         raise UsageError(
             f"--data {job.data}: a tracker is trained from the beginning on the theatre alone; to "
@@ -284,9 +284,26 @@ def _tracker_card(
     return model_card("tracker", job, details, f"--trunk {trunk} ")
 
 
-def _check_kept_share(job: TrainingJob) -> None:
-    if job.kept_share and job.start_from is None:
+def _check_kept_share(job: TrainingJob, find: Callable[[str], Path]) -> None:
+    """Refuse to keep weights of nothing, or of what will be gone once they are kept."""
+    if not job.kept_share:
+        return
+    if job.start_from is None:
         raise UsageError("--keep-start keeps weights of --start-from; give both or neither")
+    _refuse_to_replace(find(job.start_from), job)
+
+
+def _refuse_to_replace(start: Path, job: TrainingJob) -> None:
+    """Refuse to write a model over what it will be made from again.
+
+    Raises:
+        UsageError: it is in the folder that the model is to be written into.
+    """
+    if start.resolve() == job.out.resolve():
+        raise UsageError(
+            f"{job.out} holds what the training starts from, which is needed afterwards too; "
+            "choose another --out"
+        )
 
 
 def _kept_share(job: TrainingJob, scores: Mapping[str, float]) -> str:
@@ -308,9 +325,11 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     Raises:
         InputError: the data set holds nothing to learn from.
         ModelError: the base is unknown or does not load.
-        UsageError: the folder holds another training, or training and validation share a video.
+        UsageError: the folder holds the base or another training, or training and validation
+            share a video.
     """
     check_job(job)
+    _refuse_to_replace(find_tracker(base), job)
     origin = describe_base(base)
     network = load_to_adapt(base, adaptation)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin)}

@@ -1,0 +1,34 @@
+"""Trainings that are run again, or twice at once: what they need must not be gone or mixed."""
+
+from dataclasses import replace
+
+import pytest
+
+from flows.training import adapt_tracker_job, check_overseer_job, train_tracker_job
+from pipeline.errors import UsageError
+from tests.small_training import TINY, data_job, drawn_clips, job
+from tests.test_adapted_weights import write_random_tracker
+from tracking.adapters import default_adaptation
+
+__all__ = ["data_job", "drawn_clips", "job"]
+
+
+def test_a_tracker_is_not_written_over_what_it_is_fine_tuned_from(data_job, tmp_path):
+    write_random_tracker(tmp_path / "base")
+    weights = (tmp_path / "base/weights.safetensors").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "base")
+    job = replace(data_job, out=tmp_path / "link", start_from=str(tmp_path / "base"), clips=2)
+    adaptation = default_adaptation("lora")
+    with pytest.raises(UsageError, match="link holds what the training starts from"):
+        adapt_tracker_job(job, adaptation=adaptation, base=str(tmp_path / "base"))
+    assert (tmp_path / "base/weights.safetensors").read_bytes() == weights
+
+
+def test_weights_of_which_a_share_is_kept_are_not_written_over(job, tmp_path):
+    """Run again, the command would take the mean with what it had written itself."""
+    tmp_path.joinpath("model").mkdir()
+    job = replace(job, out=tmp_path / "model", start_from=str(tmp_path / "model"), kept_share=0.5)
+    with pytest.raises(UsageError, match="holds what the training starts from"):
+        check_overseer_job(job, TINY)
+    with pytest.raises(UsageError, match="holds what the training starts from"):
+        train_tracker_job(job)
