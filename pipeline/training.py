@@ -16,6 +16,7 @@ from pipeline.checkpoints import save_tensors
 from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 from pipeline.errors import InputError
+from pipeline.output import replaced_file
 
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
@@ -220,6 +221,8 @@ class _Records:
 
     def __init__(self, folder: Path, first: int) -> None:
         self._folder = folder
+        for table in (LOSSES, VALIDATION):
+            _drop_half_line(folder / table)
         self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first)
 
     def add(self, table: str, step: int, values: dict[str, float]) -> None:
@@ -238,6 +241,19 @@ class _Records:
 
     def __exit__(self, *error: object) -> None:
         self._board.close()
+
+
+def _drop_half_line(path: Path) -> None:
+    """Drop what a full disk or a stop has left of a table's last line, or of its first."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if not whole:
+        path.unlink()
+    elif whole != content:
+        with replaced_file(path) as draft:
+            draft.write_bytes(whole)
 
 
 def _save_checkpoint(

@@ -177,6 +177,18 @@ def test_of_a_repeated_step_the_later_counts(tmp_path):
     assert read_record(tmp_path / "losses.csv")["loss"].tolist() == [3, 1.5, 1]
 
 
+@pytest.mark.parametrize("left", ["", "st", "step,square\n4,0.2", "step,square\n29,0.1\n3"])
+def test_half_a_line_of_a_full_disk_does_not_spoil_the_record(tmp_path, left):
+    (tmp_path / "losses.csv").write_text(left)
+    fit_a_line(tmp_path, 30)
+    record = read_record(tmp_path / "losses.csv")
+    assert record["step"].tolist() == list(range(30))
+    fit_a_line(tmp_path / "alone", 30)
+    assert (
+        record["square"].tolist() == read_record(tmp_path / "alone/losses.csv")["square"].tolist()
+    )
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_stays_no_number_stops_the_run(bad, tmp_path):
     model = nn.Linear(1, 1)
