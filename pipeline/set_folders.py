@@ -90,9 +90,10 @@ def move_aside(path: Path) -> Path:
 
 
 def take_for_writing(folder: Path) -> int:
-    """Take a set for this process alone, for as long as the returned descriptor is open.
+    """Take a set, or the folder of a training, for this process alone.
 
-    Where file systems have no locks, as over some networks, nothing is taken.
+    It is so for as long as the returned descriptor is open. Where file systems have no locks, as
+    over some networks, nothing is taken.
 
     Raises:
         SetTakenError: another process has taken it.

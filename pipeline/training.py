@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 from pipeline.errors import InputError
 from pipeline.output import replaced_file
+from pipeline.set_folders import take_for_writing
 
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
@@ -98,8 +100,26 @@ def train(
     Raises:
         FloatingPointError: the loss is no longer a number, several steps in a row; nothing is
             learned from a single such step.
+        SetTakenError: another process trains in the folder; the two would keep each other's best
+            weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    taken = take_for_writing(folder)
+    try:
+        _train_alone(model, plan, losses_of_step, folder, on_step, validate)
+    finally:
+        os.close(taken)
+
+
+def _train_alone(
+    model: nn.Module,
+    plan: TrainingPlan,
+    losses_of_step: Callable[[int], dict[str, Tensor]],
+    folder: Path,
+    on_step: Callable[[int, dict[str, float]], None],
+    validate: Callable[[], dict[str, float]] | None,
+) -> None:
+    """Train as `train` does, in a folder that is taken for this process."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = trained[0].device
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)

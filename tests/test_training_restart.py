@@ -1,13 +1,16 @@
 """Trainings that are run again, or twice at once: what they need must not be gone or mixed."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from flows.training import adapt_tracker_job, check_overseer_job, train_tracker_job
-from pipeline.errors import UsageError
+from pipeline.errors import SetTakenError, UsageError
+from pipeline.set_folders import take_for_writing
 from tests.small_training import TINY, data_job, drawn_clips, job
 from tests.test_adapted_weights import write_random_tracker
+from tests.test_training import fit_a_line
 from tracking.adapters import default_adaptation
 
 __all__ = ["data_job", "drawn_clips", "job"]
@@ -32,3 +35,13 @@ def test_weights_of_which_a_share_is_kept_are_not_written_over(job, tmp_path):
         check_overseer_job(job, TINY)
     with pytest.raises(UsageError, match="holds what the training starts from"):
         train_tracker_job(job)
+
+
+def test_one_process_trains_in_a_folder(tmp_path):
+    """Else the best weights of a run could be those that a later one has just begun with."""
+    other = take_for_writing(tmp_path)
+    with pytest.raises(SetTakenError, match="is being written by another process; wait for it"):
+        fit_a_line(tmp_path, 3)
+    os.close(other)
+    assert fit_a_line(tmp_path, 3)[1] == [0, 1, 2]
+    assert fit_a_line(tmp_path, 4)[1] == [3]
