@@ -141,7 +141,7 @@ def _draw_confusion(judged: Sequence[JudgedFrame], label_set: LabelSet) -> str:
     names = [label.name for label in label_set.foreground]
     rows = {label.id: row for row, label in enumerate(label_set.foreground)}
     matrix = sv.ConfusionMatrix.from_detections(
-        predictions=[_found(frame.detections, rows) for frame in judged],
+        predictions=[_found(frame.counted, rows) for frame in judged],
         targets=[_true(frame, rows) for frame in judged],
         classes=names,
         conf_threshold=_SURE_SCORE,
@@ -192,7 +192,10 @@ def _worst_frames(
     judged: Sequence[JudgedFrame], names: Sequence[str], label_set: LabelSet
 ) -> list[_WorstFrame]:
     pairs = [(frame.clip.annotation(frame.frame), _sure(frame.detections)) for frame in judged]
-    ious = [agreement(labels, sure) for labels, sure in pairs]
+    ious = [
+        agreement(labels, _sure(frame.counted))
+        for (labels, _), frame in zip(pairs, judged, strict=True)
+    ]
     return [
         _WorstFrame(
             name=names[number],

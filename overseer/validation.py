@@ -38,6 +38,21 @@ class JudgedFrame:
         image: NDArray[np.uint8] = self.clip.images[self.frame]
         return image
 
+    @property
+    def counted(self) -> Detections:
+        """What is found where the labels say what is there, without what mostly lies elsewhere."""
+        left_open = self.clip.track_maps[self.frame] == IGNORED
+        if not left_open.any():
+            return self.detections
+        masks = self.detections.masks & ~left_open
+        most = 2 * masks.sum((1, 2)) >= self.detections.masks.sum((1, 2))
+        rows = np.flatnonzero(most)
+        return Detections.from_masks(
+            class_ids=self.detections.class_ids[rows],
+            scores=self.detections.scores[rows],
+            masks=masks[rows],
+        )
+
 
 def judge(
     overseer: MaskRCNNOverseer, clips: Sequence[LabelledClip], frames_per_clip: int
@@ -47,10 +62,11 @@ def judge(
     Args:
         overseer: what is judged.
         clips: labelled clips.
-        frames_per_clip: frames of each clip that are looked at.
+        frames_per_clip: frames of each clip that are looked at; a single one is the middle one.
     """
     for clip in clips:
-        frames = sorted(set(np.linspace(0, len(clip) - 1, frames_per_clip).astype(int).tolist()))
+        ends = (0, len(clip) - 1) if frames_per_clip > 1 else (len(clip) // 2, len(clip) // 2)
+        frames = sorted(set(np.linspace(*ends, frames_per_clip).astype(int).tolist()))
         seen = overseer.detect(np.ascontiguousarray(clip.images[frames]))
         for frame, detections in zip(frames, seen, strict=True):
             yield JudgedFrame(clip=clip, frame=frame, detections=detections)

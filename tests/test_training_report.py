@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from overseer.training_report import write_training_report
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.records import Detections
 from tests.conftest import rectangle
 from tests.test_report import CHROMIUM, QUIET
@@ -84,6 +84,18 @@ def test_the_worst_frames_come_first_and_are_pictures(page):
     urls = re.findall(r"data:image/jpeg;base64,([\w+/=]+)", text)
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(urls[0]), np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape[:2] == (32, 96)
+
+
+def test_what_is_found_where_the_labels_are_open_does_not_count(tmp_path, labels_with_hook):
+    clip = frame(10, (GRASPER, LEFT))
+    clip.track_maps[0][RIGHT] = IGNORED
+    overseer = Scripted(labels_with_hook, b10=[(GRASPER, LEFT), (LIVER, RIGHT)])
+    path = tmp_path / "report.html"
+    write_training_report(overseer, [clip], ["open.png"], path, title="open", learned_from=False)
+    text = path.read_text()
+    assert re.findall(r"open\.png: mean IoU ([\d.]+)", text) == ["1.00"]
+    # Of the confusion, a comment beside each text says what it is: here a single count.
+    assert re.findall(r"<!-- (\d+) -->", text.split("<svg")[2]) == ["1"]
 
 
 def test_it_says_when_it_is_measured_on_what_was_learned(tmp_path, labels_with_hook):

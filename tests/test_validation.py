@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from overseer.validation import mask_precision
+from overseer.validation import judge, mask_precision
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import CHOLECSEG8K
 from pipeline.records import Detections
@@ -45,6 +45,12 @@ class Reads:
             )
             for image in images
         ]
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [2]), (2, [0, 3]), (9, [0, 1, 2, 3])])
+def test_a_single_frame_of_a_clip_is_the_middle_one(count, expected):
+    judged = judge(Reads(101), [clip(step_px=3)], count)
+    assert [frame.frame for frame in judged] == expected
 
 
 def test_masks_that_stay_right_score_one():
