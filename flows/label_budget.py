@@ -16,12 +16,12 @@ from rich.table import Table
 from flows.frame_progress import counting_progress
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training import (
-    check_overseer_job,
     learn_overseer,
     learn_tracker,
     moving_material,
     side_to_vary,
 )
+from flows.training_checks import check_overseer_job
 from flows.training_job import THEATRE, TrainingJob, claim_run_folder
 from flows.training_material import Material, labelled_material
 from flows.video_job import VideoJob, annotate_job
@@ -128,7 +128,7 @@ def measure_label_budgets(
     """
     if job.data == THEATRE:
         raise UsageError("--label-budget needs labelled frames; give --data a data set")
-    check_overseer_job(job, config)
+    check_overseer_job(job, config, batch_size)
     material = labelled_material(job, side_to_vary(config))
     chosen = {budget: _spread(len(material.clips), budget) for budget in budgets}
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))

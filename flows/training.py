@@ -14,6 +14,12 @@ from flows.frame_progress import counting_progress
 from flows.job_identity import describe_overseer
 from flows.model_card import model_card
 from flows.models import choose_device, open_overseer
+from flows.training_checks import (
+    check_job,
+    check_kept_share,
+    check_overseer_job,
+    refuse_to_replace,
+)
 from flows.training_job import (
     CURVES,
     REPORT,
@@ -63,7 +69,7 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         InputError: the data set holds nothing to learn from.
         UsageError: the folder holds another training, or training and validation share a video.
     """
-    check_overseer_job(job, config)
+    check_overseer_job(job, config, batch_size)
     options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
     refuse_other_run(job, "overseer", options)
     with counting_progress() as progress:
@@ -71,22 +77,6 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         claim_run_folder(job, "overseer", options)
         learn_overseer(job, material, config, batch_size, progress)
     return job.out
-
-
-def check_overseer_job(job: TrainingJob, config: OverseerConfig) -> None:
-    """Refuse what cannot be trained, before anything is drawn or read.
-
-    Raises:
-        UsageError: choices do not go together, or a device is not there.
-    """
-    check_job(job)
-    _check_kept_share(job, find_overseer)
-    if job.learning == "everything":
-        return
-    if job.start_from is None:
-        raise UsageError("--learn details leaves the rest as it is; give --start-from")
-    if config.detail_channels is None:
-        raise UsageError(f"--backbone {config.backbone} has no details to learn")
 
 
 def learn_overseer(
@@ -196,33 +186,6 @@ def _overseer_material(job: TrainingJob, config: OverseerConfig, progress: Progr
     return labelled_material(job, side_to_vary(config))
 
 
-def check_job(job: TrainingJob) -> None:
-    """Refuse choices that do not go together, and a device that is not there.
-
-    Raises:
-        UsageError: they do not, or it is not.
-    """
-    choose_device(job.device)
-    chosen = {
-        "--validation-data": job.validation_data,
-        "--validation-split": job.validation_split,
-        "--validation-videos": job.validation_videos,
-    }
-    given = [option for option, value in chosen.items() if value is not None]
-    if job.data == THEATRE and (given or job.left_out_videos is not None):
-        raise UsageError(
-            f"{', '.join(chosen)} and --leave-out-videos go with a data set; the theatre has "
-            "--validation-clips"
-        )
-    if job.plan.patience and not given and job.data != THEATRE:
-        raise UsageError(
-            "--patience needs frames to measure on; give --validation-split, --validation-videos "
-            "or --validation-data"
-        )
-    if len(given) > 1:
-        raise UsageError(f"give only one of {' and '.join(given)}")
-
-
 def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     """Train the small tracker and write its model folder; returns the folder.
 
@@ -234,7 +197,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         UsageError: the data is not the theatre, or there is nothing to keep a share of.
     """
     check_job(job)
-    _check_kept_share(job, find_tracker)
+    check_kept_share(job, find_tracker)
     if job.data != THEATRE:
         raise UsageError(
             f"--data {job.data}: a tracker is trained from the beginning on the theatre alone; to "
@@ -284,28 +247,6 @@ def _tracker_card(
     return model_card("tracker", job, details, f"--trunk {trunk} ")
 
 
-def _check_kept_share(job: TrainingJob, find: Callable[[str], Path]) -> None:
-    """Refuse to keep weights of nothing, or of what will be gone once they are kept."""
-    if not job.kept_share:
-        return
-    if job.start_from is None:
-        raise UsageError("--keep-start keeps weights of --start-from; give both or neither")
-    _refuse_to_replace(find(job.start_from), job)
-
-
-def _refuse_to_replace(start: Path, job: TrainingJob) -> None:
-    """Refuse to write a model over what it will be made from again.
-
-    Raises:
-        UsageError: it is in the folder that the model is to be written into.
-    """
-    if start.resolve() == job.out.resolve():
-        raise UsageError(
-            f"{job.out} holds what the training starts from, which is needed afterwards too; "
-            "choose another --out"
-        )
-
-
 def _kept_share(job: TrainingJob, scores: Mapping[str, float]) -> str:
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
     return (
@@ -329,7 +270,7 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
             share a video.
     """
     check_job(job)
-    _refuse_to_replace(find_tracker(base), job)
+    refuse_to_replace(find_tracker(base), job)
     origin = describe_base(base)
     network = load_to_adapt(base, adaptation)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin)}

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.training import adapt_tracker_job, check_overseer_job, train_tracker_job
+from flows.training import adapt_tracker_job, train_tracker_job
+from flows.training_checks import check_overseer_job
 from pipeline.errors import SetTakenError, UsageError
 from pipeline.set_folders import take_for_writing
 from tests.small_training import TINY, data_job, drawn_clips, job
@@ -32,7 +33,7 @@ def test_weights_of_which_a_share_is_kept_are_not_written_over(job, tmp_path):
     tmp_path.joinpath("model").mkdir()
     job = replace(job, out=tmp_path / "model", start_from=str(tmp_path / "model"), kept_share=0.5)
     with pytest.raises(UsageError, match="holds what the training starts from"):
-        check_overseer_job(job, TINY)
+        check_overseer_job(job, TINY, 2)
     with pytest.raises(UsageError, match="holds what the training starts from"):
         train_tracker_job(job)
 
@@ -45,3 +46,9 @@ def test_one_process_trains_in_a_folder(tmp_path):
     os.close(other)
     assert fit_a_line(tmp_path, 3)[1] == [0, 1, 2]
     assert fit_a_line(tmp_path, 4)[1] == [3]
+
+
+def test_a_batch_of_one_has_no_place_for_pseudo_labels(job, tmp_path):
+    with pytest.raises(UsageError, match="--batch-size 1 has one; give 2 or more"):
+        check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 1)
+    check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 2)
