@@ -204,13 +204,19 @@ def _fine_tune(
 ) -> Path:
     """Fine-tune the tracker on the same frames; returns its model folder."""
     plan = replace(job.plan, steps=_TRACKER_STEPS, learning_rate=_TRACKER_RATE, patience=0)
-    own = replace(job, out=out, start_from=settings.tracker, clips=_TRACKER_CLIPS, plan=plan)
+    own = replace(
+        job,
+        out=out,
+        start_from=settings.tracker,
+        clips=_TRACKER_CLIPS,
+        plan=plan,
+    )
     origin = describe_base(settings.tracker)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
     claim_run_folder(own, "tracker", options)
     with counting_progress() as progress:
         network = load_to_adapt(settings.tracker, adaptation)
-        material = moving_material(own, part)
+        material = moving_material(own, part, adaptation)
         learn_tracker(own, material, network, adaptation, origin, progress)
     return out
 

@@ -49,7 +49,7 @@ from tracking.adapt import CLIP_FRAMES, adapt_tracker
 from tracking.adapted_weights import load_to_adapt, save_adaptation
 from tracking.adapters import adapted_weights
 from tracking.baselines import FlowMasks, HeldMasks
-from tracking.model_folders import Adaptation, Base, describe_base, find_tracker
+from tracking.model_folders import FIRST_MASK, Adaptation, Base, describe_base, find_tracker
 from tracking.picture_clips import PictureClips, runs_of_videos
 from tracking.sam2_model import SMALL_CONFIG
 from tracking.tracker import Sam2Tracker
@@ -276,7 +276,7 @@ def adapt_tracker_job(job: TrainingJob, *, adaptation: Adaptation, base: str) ->
     options = {"adaptation": asdict(adaptation), "base": asdict(origin)}
     refuse_other_run(job, "tracker", options)
     with counting_progress() as progress:
-        material = _adaptation_material(job, network.image_size, progress)
+        material = _adaptation_material(job, adaptation, network.image_size, progress)
         claim_run_folder(job, "tracker", options)
         learn_tracker(job, material, network, adaptation, origin, progress)
     return job.out
@@ -315,15 +315,19 @@ def learn_tracker(
     draw_training(run_folder(job), job.out / CURVES, {})
 
 
-def _adaptation_material(job: TrainingJob, side: int, progress: Progress) -> Material:
+def _adaptation_material(
+    job: TrainingJob, adaptation: Adaptation, side: int, progress: Progress
+) -> Material:
     """Return clips to track through; single labelled frames become clips."""
     if job.data == THEATRE:
         return theatre_material(job, progress)
-    return moving_material(job, labelled_material(job, side))
+    return moving_material(job, labelled_material(job, side), adaptation)
 
 
-def moving_material(job: TrainingJob, material: Material) -> Material:
+def moving_material(job: TrainingJob, material: Material, adaptation: Adaptation) -> Material:
     """Return clips to track through, made of single labelled frames."""
+    # What answers boxes is measured on the first frame of each, the others on those after it.
+    shortest = 1 if adaptation.method == FIRST_MASK else 2
     clips = PictureClips(
         material.clips,
         material.videos,
@@ -335,5 +339,5 @@ def moving_material(job: TrainingJob, material: Material) -> Material:
     return replace(
         material,
         clips=clips,
-        validation_clips=[run for run in runs if len(run) > 1],
+        validation_clips=[run for run in runs if len(run) >= shortest],
     )

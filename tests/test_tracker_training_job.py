@@ -68,6 +68,20 @@ def test_what_answers_boxes_is_fine_tuned_by_itself(data_job, tmp_path):
     assert not any(name.startswith(("image_encoder.trunk.", "memory_")) for name in learned)
 
 
+def test_frames_that_do_not_follow_each_other_measure_first_masks_alone(data_job, tmp_path):
+    """To follow an object there must be a frame after its first one."""
+    write_data_set(tmp_path / "other", 1, brightness=50)
+    plan = TrainingPlan(steps=1, learning_rate=1e-4)
+    job = replace(data_job, validation_data=tmp_path / "other", clips=1, plan=plan)
+    cards = {}
+    for method in ("first-mask", "lora"):
+        own = replace(job, out=tmp_path / method)
+        adapt_tracker_job(own, adaptation=default_adaptation(method), base="scopeline")
+        cards[method] = (own.out / "README.md").read_text()
+    assert re.search(r"J 0\.\d+", cards["first-mask"])
+    assert "of those that were given no two follow each other" in cards["lora"]
+
+
 def test_fine_tuning_is_measured_on_other_videos(data_job, tmp_path):
     write_data_set(tmp_path / "other", 3, brightness=50)
     job = replace(data_job, validation_data=tmp_path / "other", clips=2)
