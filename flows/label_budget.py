@@ -208,6 +208,8 @@ def _fine_tune(
         job,
         out=out,
         start_from=settings.tracker,
+        # What is kept is the overseer's.
+        kept_share=0.0,
         clips=_TRACKER_CLIPS,
         plan=plan,
     )

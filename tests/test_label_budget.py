@@ -2,18 +2,25 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from flows.label_budget import _measured_videos, parse_budgets
+from flows.label_budget import _fine_tune, _measured_videos, parse_budgets
+from flows.model_card import model_card
+from flows.settings import AnnotateSettings
 from flows.training_material import Material
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import INSTRUMENTS
+from tests.small_training import data_job, drawn_clips, job
 from tests.test_training import assert_is_a_drawing
+from tracking.adapters import default_adaptation
+
+__all__ = ["data_job", "drawn_clips", "job"]
 
 TOOL = {"name": "tools", "classes": [{"id": 1, "name": "Tool", "kind": "thing", "value": 255}]}
 
@@ -106,6 +113,20 @@ def test_the_tracker_learns_from_the_same_frames(data, scopeline, monkeypatch):
         data.parent / "curve/labels-0003/constellation/data.annset"
     ).manifest.models
     assert models["tracker"]["name"] == str(tracker)
+
+
+def test_of_the_tracker_no_share_is_kept(data_job, monkeypatch):
+    """The share of the overseer's start is the overseer's; the tracker's card must not claim it."""
+    learned = []
+    monkeypatch.setattr("flows.label_budget.learn_tracker", lambda job, *_: learned.append(job))
+    material = Material(
+        label_set=INSTRUMENTS, clips=[], videos=[], names=[], validation_clips=[],
+        validation_videos=[], validation_names=[],
+    )  # fmt: skip
+    job = replace(data_job, start_from="scopeline", kept_share=0.5)
+    out = data_job.out / "tracker"
+    _fine_tune(job, out, material, AnnotateSettings(), default_adaptation("lora"))
+    assert "--keep-start" not in model_card("tracker", learned[0], "")
 
 
 @pytest.mark.parametrize(
