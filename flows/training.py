@@ -25,6 +25,7 @@ from flows.training_job import (
     REPORT,
     THEATRE,
     TrainingJob,
+    claim_pseudo_labels,
     claim_run_folder,
     refuse_other_run,
     run_folder,
@@ -150,6 +151,7 @@ def _pseudo_labels(
         side_to_vary(config),
         material.withheld_videos,
     )
+    claim_pseudo_labels(job, labels.clips)
     for path in labels.left_out:
         screen.print(f"left out: {path}, whose video is not to be learned from", soft_wrap=True)
     screen.print(

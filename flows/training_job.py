@@ -24,6 +24,7 @@ FIRST_VALIDATION_SEED = 90_000
 CURVES = "training.svg"
 REPORT = "report.html"
 _IDENTITY, _MATERIAL = "job.json", "material.json"
+_PSEUDO_LABELS = "pseudo-labels.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,8 @@ def _identity(job: TrainingJob, kind: str, options: dict[str, Any]) -> dict[str,
         "families": list(job.scenery.families),
         "edition": EDITION if job.data == THEATRE else None,
         "clips": job.clips,
+        # Which weights were the best is seen on these.
+        "validation_clips": job.validation_clips if job.data == THEATRE else None,
         "start_from": job.start_from,
         "validation_split": job.validation_split,
         "validation_videos": job.validation_videos,
@@ -147,19 +150,33 @@ def claim_material(
     Raises:
         UsageError: the run has begun with other frames or classes.
     """
+    # Colours are for display, and those of classes that nobody gave one may be others by now.
+    shown_alike = replace(label_set, classes=label_set.uncoloured)
+    material = {
+        "list of classes and values": shown_alike.to_json(),
+        "content of the data": _digest(names, clips),
+    }
+    _claim(job, _MATERIAL, material)
+
+
+def claim_pseudo_labels(job: TrainingJob, clips: Sequence[LabelledClip]) -> None:
+    """Note which pseudo-labels the unfinished run learns from, or see that they are the same.
+
+    Raises:
+        UsageError: the annotation sets are others by now, or more of them.
+    """
+    names = [str(number) for number in range(len(clips))]
+    _claim(job, _PSEUDO_LABELS, {"content of the pseudo-labels": _digest(names, clips)})
+
+
+def _digest(names: Sequence[str], clips: Sequence[LabelledClip]) -> str:
     digest = hashlib.sha256()
     for name, clip in zip(names, clips, strict=True):
         classes = sorted(clip.class_of_track.items())
         digest.update(f"{name} {clip.images.shape} {classes}".encode())
         digest.update(clip.images.tobytes())
         digest.update(clip.track_maps.tobytes())
-    # Colours are for display, and those of classes that nobody gave one may be others by now.
-    shown_alike = replace(label_set, classes=label_set.uncoloured)
-    material = {
-        "list of classes and values": shown_alike.to_json(),
-        "content of the data": digest.hexdigest(),
-    }
-    _claim(job, _MATERIAL, material)
+    return digest.hexdigest()
 
 
 def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:

@@ -86,7 +86,7 @@ def test_a_folder_with_another_training_is_refused(job, tmp_path):
     write_data_set(tmp_path / "data", 1)
     train_overseer_job(job, config=TINY, batch_size=1)
     with pytest.raises(
-        UsageError, match="holds a training with another data, edition; choose another"
+        UsageError, match="holds a training with another data, edition, validation_clips; choose"
     ):
         train_overseer_job(replace(job, data=str(tmp_path / "data")), config=TINY, batch_size=1)
     with pytest.raises(UsageError, match="another batch_size"):

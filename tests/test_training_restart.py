@@ -3,11 +3,15 @@
 import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from flows.training import adapt_tracker_job, train_tracker_job
+from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
 from flows.training_checks import check_overseer_job
+from flows.training_job import claim_run_folder
+from overseer.pseudo_labels import PseudoLabels
 from pipeline.errors import SetTakenError, UsageError
+from pipeline.labelled_clip import LabelledClip
 from pipeline.set_folders import take_for_writing
 from tests.small_training import TINY, data_job, drawn_clips, job
 from tests.test_adapted_weights import write_random_tracker
@@ -52,3 +56,32 @@ def test_a_batch_of_one_has_no_place_for_pseudo_labels(job, tmp_path):
     with pytest.raises(UsageError, match="--batch-size 1 has one; give 2 or more"):
         check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 1)
     check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 2)
+
+
+def test_a_training_does_not_go_on_with_other_pseudo_labels(data_job, tmp_path, monkeypatch):
+    """An archive goes on writing sets into the folder that they are read from."""
+    track_map = np.zeros((1, 64, 96), np.uint8)
+    track_map[:, 10:40, 10:50] = 1
+    images = np.full((1, 64, 96, 3), 90, np.uint8)
+    clip = LabelledClip(images=images, track_maps=track_map, class_of_track={1: 1})
+    clips = [clip]
+
+    def read(*_):
+        return PseudoLabels(clips=clips, weights=np.ones(len(clips)), left_out=[])
+
+    monkeypatch.setattr("flows.training.read_pseudo_labels", read)
+    job = replace(data_job, pseudo_labels=(tmp_path,))
+    train_overseer_job(job, config=TINY, batch_size=2)
+    weights = (job.out / "weights.safetensors").read_bytes()
+    train_overseer_job(job, config=TINY, batch_size=2)
+    clips.append(clip)
+    with pytest.raises(UsageError, match="another content of the pseudo-labels"):
+        train_overseer_job(job, config=TINY, batch_size=2)
+    assert (job.out / "weights.safetensors").read_bytes() == weights
+
+
+def test_a_training_is_not_measured_on_more_scenes_than_it_began_with(job):
+    claim_run_folder(job, "overseer", {})
+    with pytest.raises(UsageError, match="another validation_clips"):
+        claim_run_folder(replace(job, validation_clips=2), "overseer", {})
+    claim_run_folder(job, "overseer", {})
