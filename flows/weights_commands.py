@@ -39,11 +39,19 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="See `scopelin
 @weights_app.command("pull", epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`")
 def weights_pull(name: NameArgument) -> None:
     """Download a checkpoint; a download that was cut off goes on."""
-    from tracking.official_checkpoints import checkpoint_path, find_checkpoint, pull_checkpoint
+    from tracking.official_checkpoints import (
+        checkpoint_path,
+        find_checkpoint,
+        pull_checkpoint,
+        verify_checkpoint,
+    )
 
     checkpoint = find_checkpoint(name)
     path = checkpoint_path(checkpoint)
-    if not path.is_file():
+    if path.is_file():
+        # It may have been copied there, or damaged since.
+        verify_checkpoint(checkpoint, path)
+    else:
         with Progress(console=screen) as progress:
             bar = progress.add_task(name, total=checkpoint.size_bytes)
             pull_checkpoint(checkpoint, path, lambda done: progress.update(bar, completed=done))

@@ -98,6 +98,14 @@ def test_verify_names_what_is_wrong(tmp_path, checkpoint):
         verify_checkpoint(checkpoint, path)
 
 
+def test_what_lies_in_a_checkpoints_place_is_checked_too(tmp_path, monkeypatch, scopeline):
+    monkeypatch.setenv("SCOPELINE_WEIGHTS", str(tmp_path))
+    (tmp_path / "sam2.1_hiera_tiny.pt").write_bytes(b"junk")
+    code, _, err = scopeline("weights", "pull", "sam2.1_hiera_tiny")
+    assert code == 1
+    assert "has 4 bytes, not 156008466; remove it" in err
+
+
 def test_each_official_network_has_a_checkpoint():
     assert set(CHECKPOINTS) == set(OFFICIAL_CONFIGS)
     with pytest.raises(ModelError, match="unknown checkpoint sam9"):
