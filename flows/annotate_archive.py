@@ -109,7 +109,7 @@ def _annotate_all(job: ArchiveJob, ledger: Ledger, key: str) -> ArchiveSummary:
     names, usable = _look(job, ledger, key)
     skipped = [entry.name for entry in usable if _is_done(job, entry)]
     pending = _pending(job, ledger, usable)
-    remove_left_copies(job.out)
+    remove_left_copies(job.out, ledger)
     get_run_logger().info(
         "%d videos: %d are done, %d to annotate", len(names), len(skipped), len(pending)
     )

@@ -55,7 +55,7 @@ def _fetch(address: str, path: Path) -> None:
         raise UnreachableError(str(unreachable(address, error))) from error
 
 
-def remove_left_copies(out: Path) -> None:
+def remove_left_copies(out: Path, ledger: Ledger) -> None:
     """Remove what processes that were killed had fetched, of whichever source.
 
     Others may annotate another source into the same folder now. A process has its video before it
@@ -63,7 +63,7 @@ def remove_left_copies(out: Path) -> None:
     """
     folder = out / FOLDER / _FETCHED
     copies = list(folder.iterdir()) if folder.exists() else []
-    held = {_copy_name(entry) for entry in Ledger(out).entries() if entry.is_held} if copies else ()
+    held = {_copy_name(entry) for entry in ledger.entries() if entry.is_held} if copies else ()
     for copy in copies:
         if copy.name not in held:
             shutil.rmtree(copy, ignore_errors=True)

@@ -70,7 +70,7 @@ def _origin(job: TrainingJob, backbone: str) -> str:
 
 def _scores(job: TrainingJob) -> str:
     scores = (best_scores if job.plan.patience else last_scores)(run_folder(job))
-    if not scores and _measures_data(job):
+    if not scores and job.validation:
         return "- not measured on other frames: of those that were given no two follow each other\n"
     if not scores:
         return "- not measured on other frames: no validation data was given\n"
@@ -81,11 +81,6 @@ def _scores(job: TrainingJob) -> str:
         f"- on {job.validation_clips} clips of other seeds (from {FIRST_VALIDATION_SEED}), "
         f"curve in {CURVES}: {measured}\n"
     )
-
-
-def _measures_data(job: TrainingJob) -> bool:
-    chosen = (job.validation_data, job.validation_split, job.validation_videos)
-    return any(each is not None for each in chosen)
 
 
 def _measured_on(job: TrainingJob) -> str:

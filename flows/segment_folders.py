@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import SetTakenError
 from pipeline.manifest import Manifest
-from pipeline.set_folders import take_for_writing, unwritable
+from pipeline.set_folders import taken_for_writing, unwritable
 
 
 def segments_folder(set_path: Path, manifest: Manifest) -> Path:
@@ -35,15 +34,13 @@ def taken(folder: Path) -> Iterator[None]:
         SetTakenError: another process annotates these segments.
         OutputError: it cannot be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = take_for_writing(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(taken_for_writing(folder))
+        except OSError as error:
+            raise unwritable(folder, error) from error
         yield
-    finally:
-        os.close(lock)
 
 
 def remove_left_segments(set_path: Path) -> None:
@@ -55,10 +52,6 @@ def remove_left_segments(set_path: Path) -> None:
     own = re.compile(rf"\.{re.escape(set_path.stem)}(\.[0-9a-f]{{8}})?\.segments")
     for folder in set_path.parent.iterdir():
         if own.fullmatch(folder.name):
-            try:
-                lock = take_for_writing(folder)
-            # Of a process that still annotates them, or of another user.
-            except (SetTakenError, OSError):
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            # Those of a process that still annotates them, or of another user, stay.
+            with suppress(SetTakenError, OSError), taken_for_writing(folder):
+                shutil.rmtree(folder, ignore_errors=True)

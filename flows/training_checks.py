@@ -38,16 +38,11 @@ def check_job(job: TrainingJob) -> None:
         UsageError: they do not, or it is not.
     """
     choose_device(job.device)
-    chosen = {
-        "--validation-data": job.validation_data,
-        "--validation-split": job.validation_split,
-        "--validation-videos": job.validation_videos,
-    }
-    given = [option for option, value in chosen.items() if value is not None]
+    given = list(job.validation)
     if job.data == THEATRE and (given or job.left_out_videos is not None):
         raise UsageError(
-            f"{', '.join(chosen)} and --leave-out-videos go with a data set; the theatre has "
-            "--validation-clips"
+            "--validation-data, --validation-split, --validation-videos and --leave-out-videos go "
+            "with a data set; the theatre has --validation-clips"
         )
     if job.plan.patience and not given and job.data != THEATRE:
         raise UsageError(

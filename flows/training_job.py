@@ -77,6 +77,16 @@ class TrainingJob:
     kept_share: float = 0.0
     device: str = "auto"
 
+    @property
+    def validation(self) -> dict[str, Path | float | str]:
+        """How the frames of a data set to measure on were chosen, by option."""
+        chosen = {
+            "--validation-data": self.validation_data,
+            "--validation-split": self.validation_split,
+            "--validation-videos": self.validation_videos,
+        }
+        return {option: value for option, value in chosen.items() if value is not None}
+
 
 def run_folder(job: TrainingJob) -> Path:
     """Return where the unfinished run and its records are kept."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from pipeline.errors import UsageError
+from pipeline.masks import rle_iou_matrix
 from pipeline.records import FrameAnnotation
 
 
@@ -83,13 +83,9 @@ def _ids(frame: FrameAnnotation, numbers: dict[int, int]) -> NDArray[np.int64]:
 
 def _similarity(true: FrameAnnotation, found: FrameAnnotation) -> NDArray[np.float64]:
     """Return the IoU float64[true tracks, found tracks]; 0 where the classes differ."""
-    if not true.tracks or not found.tracks:
-        return np.zeros((len(true.tracks), len(found.tracks)))
-    iou = coco_mask.iou(
-        [track.rle.to_coco() for track in found.tracks],
-        [track.rle.to_coco() for track in true.tracks],
-        [0] * len(true.tracks),
-    ).T
+    iou = rle_iou_matrix(
+        [track.rle for track in true.tracks], [track.rle for track in found.tracks]
+    )
     same = np.equal.outer(
         [track.class_id for track in true.tracks], [track.class_id for track in found.tracks]
     )

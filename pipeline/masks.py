@@ -92,8 +92,9 @@ def rle_of_json(outline: Mapping[str, Any], size: tuple[int, int]) -> RLE:
         size: height and width that it must have.
 
     Raises:
-        ValueError: it is of another size, or its runs do not fill that; or they are no numbers
-            (TypeError), or missing (KeyError).
+        ValueError: it is of another size, or its runs do not fill that.
+        TypeError: they are no numbers.
+        KeyError: one of both is missing.
     """
     height, width = (int(length) for length in outline["size"])
     if (height, width) != size:
@@ -105,8 +106,7 @@ def rle_of_json(outline: Mapping[str, Any], size: tuple[int, int]) -> RLE:
         counts = coco_mask.frPyObjects(dict(outline), height, width)["counts"].decode("ascii")
     rle = RLE(size, counts.encode("ascii"))
     require_whole(rle)
-    # Others encode the same pixels otherwise.
-    return encode_mask(decode_mask(rle))
+    return rle
 
 
 def polygon_rle(polygons: Sequence[NDArray[np.float64]], size: tuple[int, int]) -> RLE:

@@ -18,7 +18,7 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
-from pipeline.masks import RLE, decode_mask, rle_area
+from pipeline.masks import RLE, decode_mask, rle_area, rle_iou_matrix
 from pipeline.records import FrameAnnotation
 
 # DAVIS: the boundary may be off by this share of the picture's diagonal.
@@ -195,12 +195,8 @@ def _match_objects(pairs: _Pairs) -> tuple[dict[int, int], list[int], set[int]]:
     for found, true in pairs:
         objects |= {track.track_id for track in true.tracks}
         tracks |= {track.track_id for track in found.tracks}
-        if not found.tracks or not true.tracks:
-            continue
-        iou = coco_mask.iou(
-            [track.rle.to_coco() for track in true.tracks],
-            [track.rle.to_coco() for track in found.tracks],
-            [0] * len(found.tracks),
+        iou = rle_iou_matrix(
+            [track.rle for track in true.tracks], [track.rle for track in found.tracks]
         )
         for row, true_track in enumerate(true.tracks):
             for column, track in enumerate(found.tracks):
@@ -280,7 +276,7 @@ def _course(length: int, true: Mapping[int, RLE], found: Mapping[int, RLE]) -> _
     iou, boundary = np.zeros(length), np.zeros(length)
     for place in true.keys() & found.keys():
         rle, true_rle = found[place], true[place]
-        iou[place] = coco_mask.iou([rle.to_coco()], [true_rle.to_coco()], [0])[0, 0]
+        iou[place] = rle_iou_matrix([rle], [true_rle])[0, 0]
         boundary[place] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
     return _Course(
         shows=_at(true, length),

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
 from pipeline.labels import LabelSet
+from pipeline.masks import rle_iou_matrix
 from pipeline.records import FrameAnnotation, PromptRecord, TrackAnnotation
 
 # Frames that both neighbours annotate after the place where the one follows on the other.
@@ -308,10 +308,8 @@ def _matched_tracks(
 
 
 def _overlaps(one: FrameAnnotation, other: FrameAnnotation) -> NDArray[np.float64]:
-    if not one.tracks or not other.tracks:
-        return np.zeros((len(one.tracks), len(other.tracks)))
-    sides = [[track.rle.to_coco() for track in frame.tracks] for frame in (one, other)]
-    return np.asarray(coco_mask.iou(*sides, [0] * len(other.tracks)), np.float64)
+    sides = ([track.rle for track in frame.tracks] for frame in (one, other))
+    return rle_iou_matrix(*sides)
 
 
 def _frames_of_tracks(frames: Sequence[FrameAnnotation]) -> dict[int, set[int]]:

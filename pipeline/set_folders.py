@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
 
@@ -51,11 +53,8 @@ def remove_set(path: Path) -> None:
         if removed.exists():
             shutil.rmtree(removed)
         if path.exists():
-            lock = take_for_writing(path)
-            try:
+            with taken_for_writing(path):
                 path.rename(removed)
-            finally:
-                os.close(lock)
             shutil.rmtree(removed)
     except OSError as error:
         raise unwritable(path, error) from error
@@ -79,11 +78,8 @@ def move_aside(path: Path) -> Path:
     names = chain([name], (f"{name}-{number}" for number in count(2)))
     place = next(path.with_name(each) for each in names if not path.with_name(each).exists())
     try:
-        lock = take_for_writing(path)
-        try:
+        with taken_for_writing(path):
             path.rename(place)
-        finally:
-            os.close(lock)
     except OSError as error:
         raise unwritable(path, error) from error
     return place
@@ -109,6 +105,16 @@ def take_for_writing(folder: Path) -> int:
                 "--out"
             ) from None
     return descriptor
+
+
+@contextmanager
+def taken_for_writing(folder: Path) -> Iterator[None]:
+    """Have a folder for this process alone, as `take_for_writing` takes it, in the block."""
+    descriptor = take_for_writing(folder)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_room(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 from pipeline.errors import InputError
 from pipeline.output import replaced_file
-from pipeline.set_folders import take_for_writing
+from pipeline.set_folders import taken_for_writing
 
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
 TENSORBOARD = "tensorboard"
@@ -104,11 +103,8 @@ def train(
             weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    taken = take_for_writing(folder)
-    try:
+    with taken_for_writing(folder):
         _train_alone(model, plan, losses_of_step, folder, on_step, validate)
-    finally:
-        os.close(taken)
 
 
 def _train_alone(

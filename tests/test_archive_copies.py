@@ -24,7 +24,7 @@ def test_a_copy_that_another_command_works_with_stays(ledger, tmp_path):
     entry = ledger.claim(Claim(name="op1", job="job", owner=this_process()))
     with local_copy(entry, tmp_path) as path:
         # Another source is looked at, of which nothing is held.
-        remove_left_copies(tmp_path)
+        remove_left_copies(tmp_path, ledger)
         assert path.read_bytes() == b"video"
     assert not path.exists()
 
@@ -34,6 +34,6 @@ def test_a_copy_that_a_process_has_left_is_removed(ledger, tmp_path):
     fetching = local_copy(ledger.claim(claim), tmp_path)
     path = fetching.__enter__()
     ledger.settle(claim, EntryState.WAITING)
-    remove_left_copies(tmp_path)
+    remove_left_copies(tmp_path, ledger)
     assert list((tmp_path / FOLDER / "fetched").iterdir()) == []
     assert not path.exists()

@@ -63,19 +63,19 @@ def test_following_back_stops_where_the_track_already_is_and_where_frames_end(tr
     assert [frame.frame_index for frame in tracker.back_fill([2], {})] == [10, 9, 8]
 
 
-def following_the_ground(network):
-    """A tracker that has followed track 1, all but the object, from frame 2 on."""
+def following_the_ground(network, since):
+    """A tracker that has followed track 1, all but the object, from a frame on."""
     images, masks = first_object()
     tracker = Sam2Tracker(network, CPU)
     for index, image in enumerate(images):
         tracker.track(index, image)
-        if index == 2:
-            tracker.prompt([mask_prompt(2, 1, ~masks[2])])
+        if index == since:
+            tracker.prompt([mask_prompt(since, 1, ~masks[since])])
     return tracker, masks
 
 
 def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trained):
-    tracker, masks = following_the_ground(trained)
+    tracker, masks = following_the_ground(trained, since=2)
     withdrawn = tracker.withdraw([1])
     assert [frame.frame_index for frame in withdrawn] == list(range(2, 11))
     assert not any(len(frame.tracked.track_ids) for frame in withdrawn)
@@ -87,7 +87,7 @@ def test_a_withdrawn_track_does_not_come_back_when_another_is_followed_back(trai
 
 
 def test_an_ended_track_stays_in_the_frames_before(trained):
-    tracker, masks = following_the_ground(trained)
+    tracker, masks = following_the_ground(trained, since=2)
     tracker.end([1])
     tracker.prompt([mask_prompt(11, 2, masks[11])])
     followed = masks_by_frame(tracker.back_fill([2], {}))
@@ -95,12 +95,7 @@ def test_an_ended_track_stays_in_the_frames_before(trained):
 
 
 def test_following_back_may_take_the_place_of_what_was_tracked(trained):
-    images, masks = first_object()
-    tracker = Sam2Tracker(trained, CPU)
-    for index, image in enumerate(images):
-        tracker.track(index, image)
-        if index == 0:
-            tracker.prompt([mask_prompt(0, 1, ~masks[0])])
+    tracker, masks = following_the_ground(trained, since=0)
     tracker.prompt([mask_prompt(11, 1, masks[11])])
     found = masks_by_frame(tracker.back_fill([], {1: 6}))
     assert sorted(found) == [6, 7, 8, 9, 10]

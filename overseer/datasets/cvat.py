@@ -30,9 +30,9 @@ from overseer.datasets.labelled_frames import (
 )
 from pipeline.errors import InputError
 from pipeline.frames import VIDEO_SUFFIXES, open_video
+from pipeline.imports.cvat import mask_of_attributes
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
-from pipeline.masks import placed_mask, require_within
 from pipeline.picture_files import list_images, read_image
 from pipeline.single_frames import chosen_frames
 
@@ -288,12 +288,4 @@ def _mask(shape: _Shape, size: tuple[int, int]) -> NDArray[np.bool_]:
         if len(points) < 6 or len(points) % 2:
             raise ValueError("it has fewer than 3 points")
         return polygon_mask([points], size)
-    left, top = int(attributes["left"]), int(attributes["top"])
-    width, height = int(attributes["width"]), int(attributes["height"])
-    require_within(left, top, (height, width), size)
-    runs = np.array([int(run) for run in attributes["rle"].split(",")], np.int64)
-    if runs.min() < 0 or runs.sum() != width * height:
-        raise ValueError("its runs do not fill its box")
-    # The runs go row by row, and begin with what is outside the mask.
-    inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return placed_mask(inside.reshape(height, width), left, top, size)
+    return mask_of_attributes(attributes, size)

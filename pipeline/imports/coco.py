@@ -17,7 +17,7 @@ from pipeline.imports.drawing import (
     given_track,
     not_of_video,
 )
-from pipeline.masks import polygon_rle, rle_of_json
+from pipeline.masks import decode_mask, encode_mask, polygon_rle, rle_of_json
 
 
 def read_coco(path: Path, selection: Selection) -> Drawing:
@@ -122,7 +122,8 @@ def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> Drawn
     given = entry.get("track_id", (entry.get("attributes") or {}).get("track_id"))
     outline = entry["segmentation"]
     if isinstance(outline, dict):
-        rle = rle_of_json(outline, size)
+        # Others encode the same pixels otherwise.
+        rle = encode_mask(decode_mask(rle_of_json(outline, size)))
     else:
         rle = polygon_rle(list(_polygons(outline)), size)
     return DrawnObject(

@@ -5,7 +5,7 @@ The XML comes from outside and is parsed by defusedxml, which expands no entitie
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.exports.cvat import TRACK_ATTRIBUTE
@@ -160,14 +161,7 @@ class _Reader:
     def _drawn(self, shape: Element, track: Element) -> DrawnObject:
         size = self._selection.size
         if shape.tag == "mask":
-            width, height = int(shape.attrib["width"]), int(shape.attrib["height"])
-            left, top = int(shape.attrib["left"]), int(shape.attrib["top"])
-            require_within(left, top, (height, width), size)
-            runs = [int(run) for run in shape.attrib["rle"].split(",")]
-            if min(runs) < 0 or sum(runs) != width * height:
-                raise ValueError("its runs do not fill its box")
-            part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
-            rle = encode_mask(placed_mask(part, left, top, size))
+            rle = encode_mask(mask_of_attributes(shape.attrib, size))
         elif shape.tag == "polygon":
             points = [pair.split(",") for pair in shape.attrib["points"].split(";")]
             rle = polygon_rle([np.array(points, np.float64)], size)
@@ -181,3 +175,24 @@ class _Reader:
             entry=track.get("id"),
             outlined=shape.tag == "polygon",
         )
+
+
+def mask_of_attributes(attributes: Mapping[str, str], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask bool[H, W] of a shape of the kind mask.
+
+    Args:
+        attributes: its box, and `rle`: runs within that, row by row, beginning with outside.
+        size: (H, W).
+
+    Raises:
+        ValueError: the box leaves the frame, or the runs do not fill it; or something is no number.
+        KeyError: one is missing.
+    """
+    width, height = int(attributes["width"]), int(attributes["height"])
+    left, top = int(attributes["left"]), int(attributes["top"])
+    require_within(left, top, (height, width), size)
+    runs = [int(run) for run in attributes["rle"].split(",")]
+    if min(runs) < 0 or sum(runs) != width * height:
+        raise ValueError("its runs do not fill its box")
+    part = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)
+    return placed_mask(part, left, top, size)
