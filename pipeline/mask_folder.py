@@ -64,14 +64,12 @@ class MaskFolder:
         numbers = _numbers_in_names(self._files)
         if len(self._files) >= frame_count or numbers is None:
             return self
-        frames = {
-            number: index
-            for index, number in enumerate(_numbers_in_names(pictures) or range(frame_count))
-        }
+        of_pictures = _numbers_in_names(pictures)
+        frames = {number: index for index, number in enumerate(of_pictures or range(frame_count))}
         unknown = [number for number in numbers if number not in frames]
         gapless = numbers[-1] - numbers[0] < len(numbers)
         # Some count from 1, and some from where they please.
-        if gapless and (unknown or (numbers[0] <= 1 and not pictures)):
+        if gapless and (unknown or (numbers[0] <= 1 and not of_pictures)):
             return self
         if unknown:
             raise InputError(

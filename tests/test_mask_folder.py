@@ -144,6 +144,14 @@ def test_masks_of_some_pictures_are_of_those_with_their_numbers(tmp_path, labels
         MaskFolder(tmp_path, labels).by_frame(12, pictures)
 
 
+def test_masks_counted_from_one_are_the_first_of_pictures_without_numbers(tmp_path, labels):
+    pictures = [Path(f"{letter}.png") for letter in "abcdefghijkl"]
+    for name in ("1", "2", "3"):
+        save(tmp_path / f"{name}.png", square(255))
+    folder = MaskFolder(tmp_path, labels).by_frame(12, pictures)
+    assert [frame.index for frame in folder.frames()] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("first", [0, 4])
 def test_a_run_of_masks_is_of_the_pictures_of_its_numbers(tmp_path, labels, first):
     pictures = [Path(f"{number:04}.png") for number in range(first, first + 12)]
