@@ -7,6 +7,7 @@ import pytest
 import yaml
 from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitConfig
+from prefect.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,3 +51,11 @@ def test_the_server_listens_on_loopback_alone():
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert "ports" not in services["database"]
+
+
+def test_the_server_drops_its_records_of_old_runs(monkeypatch):
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    for name, value in services["server"]["environment"].items():
+        monkeypatch.setenv(name, value)
+    # Read as the server reads them, so that a name that Prefect does not know fails.
+    assert "flow_runs" in Settings().server.services.db_vacuum.enabled_vacuum_types
