@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.labelled_clip import LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip
 from tests.conftest import rectangle
 from tracking.picture_clips import PictureClips, linked_runs, moving_picture, runs_of_videos
 
@@ -75,6 +75,15 @@ def test_things_move_in_a_clip_of_one_frame():
     clip = moving_picture(np.random.default_rng(3), [frame((1, square(18)))], 6)
     maps = [clip.track_maps[index] == 1 for index in range(6)]
     assert any((maps[0] != other).any() for other in maps[1:])
+
+
+def test_a_mirror_image_beyond_the_edge_is_no_background():
+    at_the_edge = frame((1, square(0)))
+    clips = [moving_picture(np.random.default_rng(seed), [at_the_edge], 6) for seed in range(12)]
+    assert any((clip.track_maps == IGNORED).any() for clip in clips)
+    for clip in clips:
+        # What has the brightness of the object, or of what was cut out of it, is never background.
+        assert clip.track_maps[clip.images[..., 0] == 60].all()
 
 
 def test_clips_are_the_same_at_one_number_and_differ_between_numbers():

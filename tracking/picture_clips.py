@@ -234,7 +234,12 @@ def _moved(
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101,
         )
+        # Beyond its edge the picture is its own mirror image, of which the map says nothing.
         track_map = cv2.warpAffine(
-            picture.track_maps[0], warp, (width, height), flags=cv2.INTER_NEAREST
+            picture.track_maps[0],
+            warp,
+            (width, height),
+            flags=cv2.INTER_NEAREST,
+            borderValue=IGNORED,
         )
         yield np.asarray(image, np.uint8), np.asarray(track_map, np.uint8)
