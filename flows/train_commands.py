@@ -55,6 +55,16 @@ def train_overseer(
     validation_videos: ValidationVideosOption = None,
     leave_out_videos: LeftOutVideosOption = None,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            min=64,
+            max=4096,
+            help="Longer side in pixels of what the network sees. Twice as much shows things half "
+            "as large, and costs four times as much.  [default: that of --start-from, or 384; a "
+            "ResNet's 320]",
+        ),
+    ] = None,
     clips: ClipsOption = 1200,
     validation_clips: ValidationOption = 8,
     looks: Annotated[
@@ -161,7 +171,7 @@ def train_overseer(
             patience=patience,
         ),
     )
-    config = training_config(backbone.value, start_from, learn.value)
+    config = training_config(backbone.value, start_from, learn.value, image_size)
     if label_budget is not None:
         points = measure_label_budgets(
             job,

@@ -131,7 +131,8 @@ def _overseer_card(
     if job.data != THEATRE:
         details += f"- learned from {len(material.clips)} frames of the data\n"
     backbone = overseer.config.backbone
-    options = f"--backbone {backbone} --batch-size {batch_size} "
+    options = f"--backbone {backbone} --image-size {overseer.config.image_size} "
+    options += f"--batch-size {batch_size} "
     options += f"--augmentation {job.augmentation} "
     options += "" if job.learning == "everything" else f"--learn {job.learning} "
     options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)

@@ -28,7 +28,7 @@ def test_an_overseer_is_trained_and_annotates(scopeline, tmp_path, small_video):
     write_data_set(tmp_path / "data", 2)
     code, _, err = scopeline(
         "train", "overseer", "--data", tmp_path / "data", "--backbone", R50, "--steps", 1,
-        "--batch-size", 1, "--out", tmp_path / "model",
+        "--batch-size", 1, "--image-size", 160, "--out", tmp_path / "model",
     )  # fmt: skip
     assert code == 0, err
     assert '"backend": "detectron2"' in (tmp_path / "model/model.json").read_text()
@@ -83,10 +83,12 @@ def test_colours_go_in_as_detectron2_wants_them():
 @needs_detectron2
 def test_a_training_starts_from_detectron2s_checkpoint(tmp_path):
     torch.manual_seed(1)
-    state = build_network(training_config(R50, "coco"), 80).detector.state_dict()
     path = tmp_path / "model_final.pth"
+    path.touch()
+    config = training_config(R50, str(path))
+    state = build_network(config, 80).detector.state_dict()
     torch.save({"model": state, "__author__": "Detectron2 Model Zoo"}, path)
-    network = build_network(training_config(R50, "coco"), 3)
+    network = build_network(config, 3)
     copy_weights(path, network)
     copied = network.detector.state_dict()
     for name, value in state.items():
