@@ -38,7 +38,7 @@ def bench(
     tracker: Annotated[
         str, typer.Option(help="Name, model folder or official checkpoint.")
     ] = "scopeline",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     runtime: Annotated[
         RuntimeChoice, typer.Option(help="What computes the models' image trunks.")
     ] = RuntimeChoice.torch,

@@ -43,7 +43,7 @@ class CorrectionJob:
         corrections: a set of corrections, which names the set that it corrects.
         out: folder that receives `NAME.annset`.
         tracker: name, folder or checkpoint; None is the tracker that annotated the video.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:N.
         resume: keep a finished set of the same job; otherwise begin anew.
     """
 

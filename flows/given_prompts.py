@@ -35,7 +35,7 @@ def open_given(prompts: Path, labels: Path | None) -> AnnotationSet | MaskFolder
     """Open true masks: an annotation set, or a folder of mask PNGs.
 
     Raises:
-        InputError: they are missing or damaged, or hold a value without a meaning.
+        InputError: they are missing, or hold corrections alone, or the labels cannot be read.
     """
     return open_masks(prompts, None if labels is None else load_label_set(labels))
 

@@ -87,7 +87,7 @@ def compare(
     tracker: Annotated[
         str, typer.Option(help="Name, model folder or official checkpoint.")
     ] = "scopeline",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder that keeps the set of each policy.")

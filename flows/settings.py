@@ -47,7 +47,7 @@ class AnnotateSettings(BaseSettings):
         prompt_frames: the frames of `prompts` that are used, or `first` for each object's first.
         prompt_kind: hint that is made of a mask of `prompts`.
         labels: JSON file that says what the values in mask PNGs mean.
-        device: auto, cpu or cuda.
+        device: auto, cpu, cuda or cuda:N.
         runtime: what computes the image encoder and the overseer's backbone; openvino is faster
             on a CPU, and needs the package of that name; compiled: torch, which first compiles
             them.

@@ -72,7 +72,7 @@ class Upcoming:
     """The frames that a job is about to annotate.
 
     Attributes:
-        tracker: that takes the pictures of these frames encoded ahead; None if the policy has none.
+        tracker: that takes the pictures of these frames encoded ahead; None if none does.
         batch: the frames.
     """
 

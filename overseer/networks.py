@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN networks, from a small and fast one to the published ones."""
+"""Mask R-CNN networks: a small and fast one, those of the published sizes, and detectron2's."""
 
 import re
 from collections import OrderedDict

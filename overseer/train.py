@@ -177,7 +177,7 @@ def train_overseer(
         plan: how long and how fast.
         batch_size: frames in each step.
         folder: receives the checkpoint, the losses and the scores.
-        start_from: model folder whose weights the training starts from.
+        start_from: model folder or checkpoint whose weights the training starts from.
         kept_share: share of the starting weights in the result, 0..1, see `keep_share`.
         pseudo_labels: frames that nobody labelled, to learn from besides.
         augmentation: how labelled frames are varied.

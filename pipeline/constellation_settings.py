@@ -35,8 +35,8 @@ class ConstellationSettings:
         enter_score: a detection this sure starts a track; less sure ones must be seen again.
         confirm_score: a detection this sure starts a track when two looks in a row show it.
         confirm_iou: overlap of the same object in two looks in a row.
-        candidate_looks: what so many looks in a row have shown, none of them sure enough to start
-            a track, is waited for no longer: the next look comes when it is due.
+        candidate_looks: what more looks in a row than this have shown, none of them sure enough to
+            start a track, is waited for no longer: the next look comes when it is due.
         explain_iou: a detection with this IoU to a track of its class is that track.
         explain_containment: or with this share of the smaller inside the larger, for things.
         other_class_iou: a detection of another class with this IoU to a track is that track too,

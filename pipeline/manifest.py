@@ -50,7 +50,7 @@ class Counts(_Strict):
 
 
 class Manifest(_Strict):
-    """The content of `manifest.json`; its list of parts is the commit."""
+    """The content of `manifest.json`; its number of parts is the commit."""
 
     format_version: int = FORMAT_VERSION
     video: VideoEntry

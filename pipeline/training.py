@@ -99,6 +99,8 @@ def train(
     Raises:
         FloatingPointError: the loss is no longer a number, several steps in a row; nothing is
             learned from a single such step.
+        InputError: the folder's checkpoint is damaged.
+        OutputError: the checkpoint cannot be written.
         SetTakenError: another process trains in the folder; the two would keep each other's best
             weights.
     """

@@ -137,7 +137,11 @@ def _is_unfinished(folder: Path) -> bool:
 
 
 def read_adapted(path: Path) -> tuple[Base, Adaptation] | None:
-    """Return how a model folder was fine-tuned, or None for any other tracker."""
+    """Return how a model folder was fine-tuned, or None for any other tracker.
+
+    Raises:
+        ModelError: it says that it was made from itself.
+    """
     try:
         description = json.loads((path / "model.json").read_text())
         if description["kind"] != ADAPTED_KIND:

@@ -2,7 +2,7 @@
 
 Frames that follow each other are a clip where it is plain which object is which. Where labels are
 sparse, a single frame becomes a clip: it moves as under a moving camera, and objects cut out of
-other frames move over it, with truth by construction (as STM, arXiv 1904.00607, section 4.1).
+other frames move over it, with truth by construction (as STM is pre-trained, arXiv 1904.00607).
 """
 
 from collections.abc import Iterator, Sequence

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Most often as many as the policies and the command line give.
+# Most often as many as `--prompt-kind points` makes of a mask.
 _POINT_COUNTS = (1, 3, 5, 5)
 # How far the sides of a box are off, in the object's sides: some people draw carefully.
 _BOX_ERRORS = (0.0, 0.015, 0.04)

@@ -29,7 +29,7 @@ def read_note(path: Path, format_name: str, video: str) -> Note | None:
         None where nothing is noted, or nothing can be read: the import itself says what is wrong.
 
     Raises:
-        InputError: the folder holds another number of files than one.
+        InputError: the folder holds another number of files than one, or the zip file none to read.
     """
     try:
         return Note.model_validate(_READERS[format_name](path)[video])

@@ -47,7 +47,7 @@ class Look:
         class_of_tissue: class id of each tissue track; what is missing is not annotated.
         class_of_kind: class id of each kind of instrument that occurs in it.
         blood_track: track of blood that spreads, 0 where it is not annotated.
-        instrument_width: factor on the width of its instruments.
+        instrument_width: factor on the width of its instruments, but for those of `plain` scenes.
         saturation: of the picture, 0 (grey) .. 1.
         content: hash of what it is made of besides, such as photographs; tells looks of one name
             apart.

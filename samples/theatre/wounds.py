@@ -1,4 +1,4 @@
-"""What surgery does to tissue: it gives way, is cut open, and bleeds."""
+"""What surgery does to tissue: it is cut open, and bleeds."""
 
 from dataclasses import replace
 
