@@ -1,6 +1,7 @@
 """Annotate one long video in segments beside each other, and join them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flows.stopping import busy, passing_signals_on
 from flows.video_job import VideoJob, annotate_job, manifest_of
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.frames import VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.scene_changes import SceneWatch
@@ -71,7 +72,8 @@ def annotate_in_segments(
 ) -> AnnotationSet:
     """Annotate a video in segments and join them; a finished set is left as it is.
 
-    A segment that was annotated before a kill or a failure is not annotated again.
+    A segment that was annotated before a kill or a failure is not annotated again. A damaged frame
+    ends the video there, as without segments: the set of the frames before it says that it failed.
 
     Args:
         job: what to do.
@@ -105,8 +107,14 @@ def _annotate_and_join(
         for number, segment in enumerate(segments)
     ]
     runner = task_runner(job.runner, job.workers)
-    paths = annotate_segments.with_options(task_runner=runner)(parts, job.video.name)
-    joiner = SegmentJoiner(segments, AnnotationSet(paths[0]).label_set)
+    failure: InputError | None = None
+    try:
+        paths = annotate_segments.with_options(task_runner=runner)(parts, job.video.name)
+    except InputError as error:
+        failure, paths = error, _as_far_as_they_go(parts)
+        if not paths:
+            raise
+    joiner = SegmentJoiner(segments[: len(paths)], AnnotationSet(paths[0]).label_set)
     total = segments[-1].stop
     if not job.whole.resume:
         remove_set(job.set_path)
@@ -119,6 +127,21 @@ def _annotate_and_join(
             if on_frame is not None:
                 on_frame(frame.index + 1, total)
         writer.settle_classes(joiner.class_of)
+        if failure is not None:
+            # Here, so that the set notes it.
+            raise failure
+
+
+def _as_far_as_they_go(parts: Sequence[VideoJob]) -> list[Path]:
+    """Return the sets of segments up to the first one that is not complete, with that one."""
+    paths: list[Path] = []
+    for part in parts:
+        if not part.set_path.exists():
+            break
+        paths.append(part.set_path)
+        if not AnnotationSet(part.set_path).is_complete:
+            break
+    return paths
 
 
 @flow(name="annotate-segments", flow_run_name="annotate {name} in segments")
@@ -163,5 +186,12 @@ def _plan(job: SegmentsJob, video: VideoSource) -> list[Segment]:
 
 
 def _cuts_between(video: VideoSource, low: int, high: int) -> list[int]:
+    """Return where the camera cuts, as far as the frames can be decoded."""
     watch = SceneWatch()
-    return [index for index, image in numbered_frames(video, high, low) if watch.look(image).cut]
+    cuts: list[int] = []
+    # A damaged frame is complained of by who annotates it, with the set of those before it.
+    with suppress(InputError):
+        for index, image in numbered_frames(video, high, low):
+            if watch.look(image).cut:
+                cuts.append(index)
+    return cuts
