@@ -1,6 +1,7 @@
 """Cataract-1K (arXiv 2312.06295) in Supervisely's format: `case_*/img` and `case_*/ann`."""
 
 import json
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from overseer.datasets.labelled_frames import (
 from overseer.label_sets import CATARACT1K, CATARACT1K_TISSUES
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet
+
+# What some of the cases call these classes.
+_OTHER_TITLES = {"cornea1": "Cornea", "pupil1": "Pupil"}
 
 
 def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
@@ -44,14 +48,14 @@ def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int)
 
 
 def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:
+    numbers = {label.name: label.id for label in label_set.classes}
     try:
         document = json.loads(file.read_bytes())
         declared = (int(document["size"]["height"]), int(document["size"]["width"]))
-        objects = [_object(entry) for entry in document["objects"]]
+        objects = [_object(entry, numbers) for entry in document["objects"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is no Supervisely file ({error}); repair or remove it") from error
     check_size(file, declared, size)
-    numbers = {label.name: label.id for label in label_set.classes}
     unknown = {name for name, _, _ in objects} - numbers.keys()
     if unknown:
         raise InputError(
@@ -73,11 +77,13 @@ def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[I
     return instances
 
 
-def _object(entry: dict[str, Any]) -> tuple[str, list[float], list[list[float]]]:
-    """Return class name, flat outline and flat outlines of the holes."""
-    points = entry["points"]
-    exterior = _flat(points["exterior"])
-    return str(entry["classTitle"]), exterior, [_flat(hole) for hole in points.get("interior", [])]
+def _object(
+    entry: dict[str, Any], known: Collection[str]
+) -> tuple[str, list[float], list[list[float]]]:
+    """Return class name, flat outline and flat outlines of the holes; some names are known."""
+    points, title = entry["points"], str(entry["classTitle"])
+    name = title if title in known else _OTHER_TITLES.get(title, title)
+    return name, _flat(points["exterior"]), [_flat(hole) for hole in points.get("interior", [])]
 
 
 def _flat(points: list[list[float]]) -> list[float]:
