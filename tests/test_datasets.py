@@ -1,9 +1,11 @@
 """Data sets as labelled frames: what is sound is read, what is not is named."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from overseer.datasets import read_labelled_frames
 from overseer.datasets.labelled_frames import clip_of_instances
@@ -11,7 +13,7 @@ from pipeline.annotation_set_writer import AnnotationSetWriter
 from pipeline.corrections import write_corrections
 from pipeline.errors import InputError, UsageError
 from pipeline.labelled_clip import IGNORED
-from pipeline.labels import CHOLECSEG8K
+from pipeline.labels import CHOLECSEG8K, LabelSet, numbered_class
 from pipeline.manifest import Counts
 from tests.conftest import SHARED_DATA, annotated_frame, assert_left_out
 from tests.small_data import ignored_pixels, picture, save, two_graspers_on_liver
@@ -92,6 +94,22 @@ def test_cholecseg8k_is_read_from_its_own_folders(tmp_path):
     assert frames.label_set is CHOLECSEG8K
     assert sorted(frames.clips[0].class_of_track.values()) == [2, 5, 5]
     assert frames.videos == ("video01",)
+    for number in (100, 9):
+        save(folder / f"frame_{number}_endo.png", picture())
+        save(folder / f"frame_{number}_endo_watershed_mask.png", np.stack([values] * 3, 2))
+    frames = read_labelled_frames(tmp_path, "cholecseg8k", labels_of_organs(), 400)
+    assert [path.name.split("_")[1] for path in frames.paths] == ["9", "80", "100"]
+    assert sorted(frames.clips[0].class_of_track.values()) == [3, 4, 4]
+
+
+def labels_of_organs():
+    """Labels of one's own for masks of CholecSeg8k."""
+    meanings = ((1, "Rest", 50), (3, "Organ", 21), (4, "Instrument", 31))
+    rest, organ, instrument = (
+        replace(numbered_class(number, name), value=value) for number, name, value in meanings
+    )
+    classes = (replace(rest, kind="background"), replace(organ, kind="stuff"), instrument)
+    return LabelSet(name="organs", classes=classes)
 
 
 def test_the_real_cholecseg8k_sample_is_read_whole():
@@ -102,6 +120,19 @@ def test_the_real_cholecseg8k_sample_is_read_whole():
     assert len(frames.clips) == 4
     assert frames.problems == ()
     assert all(len(clip.class_of_track) >= 4 for clip in frames.clips)
+
+
+def test_the_masks_of_the_real_cholecseg8k_sample_are_those_that_its_makers_coloured():
+    folder = SHARED_DATA / "cholecseg8k_sample"
+    if not folder.exists():
+        pytest.skip("the sample of CholecSeg8k is not on this machine")
+    frames = read_labelled_frames(folder, "cholecseg8k", None, 1000)
+    for path, clip in zip(frames.paths, frames.clips, strict=True):
+        with Image.open(path.with_name(path.name.replace("_endo", "_endo_color_mask"))) as file:
+            colours = np.asarray(file.convert("RGB"))
+        for track, mask in clip.masks(0):
+            colour = frames.label_set[clip.class_of_track[track]].color
+            assert (colours[mask] == colour).all(), (path, colour)
 
 
 def test_annotation_sets_are_read_with_their_videos(tmp_path, labels):
@@ -204,9 +235,11 @@ def test_autolaparos_values_are_a_setting(tmp_path, labels):
     for name in ("001_01", "001_02", "002_01"):
         save(tmp_path / f"imgs/{name}.jpg", picture())
         save(tmp_path / f"masks/{name}.png", two_graspers_on_liver())
+    save(tmp_path / "more/images/003_01.jpg", picture())
+    save(tmp_path / "more/masks/003_01.png", two_graspers_on_liver())
     frames = read_labelled_frames(tmp_path, "autolaparo", labels, 400)
     assert sorted(frames.clips[0].class_of_track.values()) == [1, 1, 2]
-    assert frames.videos == ("001", "001", "002")
+    assert frames.videos == ("001", "001", "002", "003")
     with pytest.raises(InputError, match="give --labels with a value for each class"):
         read_labelled_frames(tmp_path, "autolaparo", None, 400)
 
@@ -223,7 +256,18 @@ def test_what_a_mask_leaves_open_is_ignored(tmp_path, labels):
     assert sorted(frames.clips[0].class_of_track.values()) == [1, 1, 2]
 
 
+def test_the_only_video_has_the_name_of_its_folder(tmp_path, labels, monkeypatch):
+    save(tmp_path / "op1/images/a.jpg", picture())
+    save(tmp_path / "op1/masks/a.png", two_graspers_on_liver())
+    save(tmp_path / "op1/images/more/images/b.jpg", picture())
+    monkeypatch.chdir(tmp_path / "op1")
+    frames = read_labelled_frames(Path(), "masks", labels, 400)
+    assert (frames.videos, len(frames.problems)) == (("op1",), 0)
+
+
 def test_folders_of_images_and_masks_are_videos(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/images").touch()
     for video, value in (("op1", 90), ("more/op2", 255)):
         save(tmp_path / video / "images/a.png", picture())
         save(tmp_path / video / "masks/a.png", np.full((40, 60), value))
