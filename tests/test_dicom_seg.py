@@ -1,19 +1,26 @@
 """DICOM Segmentations and their images, read back by pydicom and highdicom's own reader."""
 
 from dataclasses import replace
+from io import BytesIO
 
 import highdicom
 import numpy as np
 import pydicom
 import pytest
-from hypothesis import given
+from highdicom._standard_utils import get_iod_module_map, get_module_attribute_map
+from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image
+from pydicom.encaps import get_frame
 from pydicom.sr.codedict import codes
 from pydicom.uid import SegmentationStorage, VLEndoscopicImageStorage
 
+from overseer.datasets.endovis17 import ENDOVIS17, ENDOVIS17_PARTS
+from overseer.label_sets import CADIS_PARTS, CADIS_TYPES, CATARACT1K
 from pipeline.annotation_set import AnnotationSet
 from pipeline.exports import Selection, export
 from pipeline.exports.dicom_codes import OWN_SCHEME, coded_class
+from pipeline.exports.dicom_images import image_header, put_pixels
 from pipeline.frames import open_video
 from pipeline.labels import CADIS, CHOLECSEG8K, LabelSet, numbered_class
 from pipeline.masks import decode_mask
@@ -99,6 +106,9 @@ def test_a_track_keeps_its_uid_and_what_a_human_drew_is_manual(annotated, tmp_pa
         for item in pydicom.dcmread(path).SegmentSequence:
             uids.setdefault(item.TrackingID, set()).add(item.TrackingUID)
             kinds[path.stem, item.TrackingID] = item.SegmentAlgorithmType
+            made_by = item.get("SegmentationAlgorithmIdentificationSequence", ())
+            names = [algorithm.AlgorithmName for algorithm in made_by]
+            assert names == ([] if item.SegmentAlgorithmType == "MANUAL" else ["Scopeline"])
     assert {name: len(found) for name, found in uids.items()} == {
         "track 3": 1,
         "track 7": 1,
@@ -199,8 +209,152 @@ def test_terms_are_snomed_ct_where_there_is_one():
     assert cadis["Surgical tape"].scheme_designator == OWN_SCHEME
 
 
+@example("x" * 65)
+@example("x" * 63 + " y")
+@example(" ")
 @given(st.text(min_size=1, max_size=80).filter(str.isprintable))
 def test_every_name_has_terms_that_dicom_can_hold(name):
     term = coded_class(numbered_class(12, name)).type
     assert 1 <= len(term.value) <= 16
-    assert len(term.meaning) <= 64
+    assert 1 <= len(term.meaning.strip()) == len(term.meaning) <= 64
+
+
+def test_terms_of_organs_and_things():
+    """Names as the data sets have them: EndoVis 2018's, whose words are joined, too."""
+    for name, kind, value, category in (
+        ("Hepatic vein", "stuff", "8993003", "Anatomical Structure"),
+        ("Liver ligament", "stuff", "52082005", "Anatomical Structure"),
+        ("kidney-parenchyma", "stuff", "64033007", "Anatomical Structure"),
+        ("covered-kidney", "stuff", "64033007", "Anatomical Structure"),
+        ("small-intestine", "stuff", "30315005", "Anatomical Structure"),
+        ("Connective tissue", "stuff", "21793004", "Tissue"),
+        ("thread", "thing", "27065002", "Physical object"),
+        ("suturing-needle", "thing", "79068005", "Physical object"),
+        ("clamps", "thing", "57134006", "Physical object"),
+        ("Eye retractors", "stuff", "57134006", "Physical object"),
+        ("Surgical tape", "stuff", "class-3", "Physical object"),
+        ("Stool", "thing", "class-3", "Physical object"),
+        ("Cystic duct", "stuff", "class-3", "Anatomical Structure"),
+    ):
+        term = coded_class(numbered_class(3, name, kind))
+        assert (term.type.value, term.category.meaning) == (value, category), name
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [CHOLECSEG8K, CADIS_TYPES, CADIS_PARTS, CATARACT1K, ENDOVIS17, ENDOVIS17_PARTS],
+    ids=lambda labels: labels.name,
+)
+def test_every_instrument_of_the_public_data_sets_is_coded_as_one(labels):
+    coded = {label.name: coded_class(label) for label in labels.classes if label.kind == "thing"}
+    # Nobody knows what it is.
+    coded.pop("Other", None)
+    assert {term.type.value for term in coded.values()} == {codes.SCT.InstrumentDevice.value}
+    assert {term.category.value for term in coded.values()} == {codes.SCT.PhysicalObject.value}
+
+
+def test_private_codes_are_marked_as_private():
+    """PS3.16, 8.2: designators of schemes that nobody registered begin with 99."""
+    assert coded_class(numbered_class(1, "Bile")).type.scheme_designator.startswith("99")
+    assert len(OWN_SCHEME) <= 16
+
+
+@pytest.mark.parametrize("images", ["png", "jpeg"])
+def test_an_image_has_what_the_standard_demands(annotated, tmp_path, images):
+    """As highdicom knows it: a value in each attribute of type 1, and all those of type 2."""
+    folder = written(annotated, tmp_path / "dicom", images=images)
+    dataset = pydicom.dcmread(folder / "images" / "00002.dcm")
+    modules = get_iod_module_map()["vl-endoscopic-image"]
+    for module in (module["key"] for module in modules if module["usage"] == "M"):
+        for attribute in get_module_attribute_map()[module]:
+            if not attribute["path"] and attribute["type"] in ("1", "2"):
+                assert attribute["keyword"] in dataset, attribute
+            if not attribute["path"] and attribute["type"] == "1":
+                assert dataset[attribute["keyword"]].value not in ("", None), attribute
+    assert dataset.Modality == "ES"
+    assert dataset.ImageComments == "frame 2, 0.080 s"
+    # The video has lost something, also where its frames are stored as they are.
+    assert dataset.LossyImageCompression == "01"
+    assert list(dataset.ImageType) == ["ORIGINAL", "PRIMARY"]
+    assert dataset.PatientOrientation in ("", None)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_colours_come_back_and_a_jpeg_is_what_its_header_says(annotated, compressed):
+    selection = Selection(annotation_set=annotated)
+    header = image_header(selection, next(selection.frames()))
+    # An odd number of bytes.
+    header.Rows, header.Columns = 15, 17
+    image = np.zeros((15, 17, 3), np.uint8)
+    image[:, :8], image[:, 8:] = (220, 30, 20), (20, 40, 200)
+    put_pixels(header, image, compressed=compressed)
+    content = BytesIO()
+    header.save_as(content, enforce_file_format=True)
+    content.seek(0)
+    dataset = pydicom.dcmread(content)
+    assert (dataset["PixelData"].VR, len(dataset.PixelData) % 2) == ("OB", 0)
+    found = dataset.pixel_array.astype(int)
+    assert np.abs(found - image)[:, [2, 14]].max() <= (12 if compressed else 0)
+    if compressed:
+        jpeg = get_frame(dataset.PixelData, 0)
+        with Image.open(BytesIO(jpeg)) as picture:
+            # Twice as many columns of light as of colour, as YBR_FULL_422 says.
+            assert [layer[1:3] for layer in picture.layer] == [(2, 1), (1, 1), (1, 1)]
+        assert dataset.LossyImageCompressionMethod == "ISO_10918_1"
+        assert dataset.LossyImageCompressionRatio == pytest.approx(765 / len(jpeg), abs=0.01)
+
+
+def test_each_choice_of_what_is_exported_is_a_series_of_its_own(annotated, tmp_path):
+    """So that an archive takes none for another; but a track is the same in all of them."""
+    choices = {
+        "all": {},
+        "classes": {"classes": ("Liver",)},
+        "area": {"min_area": 5},
+        "png": {"images": "png"},
+        "blank": {"out_of_body": "blank"},
+    }
+    first = {}
+    for name, options in choices.items():
+        folder = written(annotated, tmp_path / name, **options)
+        first[name] = pydicom.dcmread(folder / "segmentations" / "00000.dcm")
+        later = pydicom.dcmread(folder / "segmentations" / "00003.dcm")
+        assert later.SeriesInstanceUID == first[name].SeriesInstanceUID
+        assert (first[name].InstanceNumber, later.InstanceNumber) == (1, 4)
+        pictures = [pydicom.dcmread(path) for path in (folder / "images").iterdir()]
+        assert len({picture.SeriesInstanceUID for picture in pictures}) == 1
+        assert {picture.SeriesNumber for picture in pictures} != {later.SeriesNumber}
+    for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
+        assert len({dataset[keyword].value for dataset in first.values()}) == len(choices)
+    assert len({dataset.SegmentSequence[0].TrackingUID for dataset in first.values()}) == 1
+    assert len({dataset.StudyInstanceUID for dataset in first.values()}) == 1
+
+
+def test_without_images_segmentations_refer_to_those_of_an_export_as_jpeg(annotated, tmp_path):
+    alone = written(annotated, tmp_path / "alone", images="none")
+    whole = written(annotated, tmp_path / "whole")
+    assert {path.name for path in alone.iterdir()} == {"segmentations"}
+    assert all_uids(alone) == {
+        (path, keyword): uids
+        for (path, keyword), uids in all_uids(whole).items()
+        if path.parts[0] == "segmentations"
+    }
+
+
+def test_another_set_of_the_video_has_tracks_and_segmentations_of_its_own(
+    annotated, small_video, labels, tmp_path
+):
+    other = write_set(
+        tmp_path / "other.annset", small_video, labels, [annotated_frame(0, t3_c2=GRASPER)]
+    )
+    datasets = [
+        pydicom.dcmread(
+            written(each, tmp_path / name, images="none") / "segmentations" / "00000.dcm"
+        )
+        for name, each in (("mine", annotated), ("yours", AnnotationSet(other)))
+    ]
+    for read_uid in (
+        lambda dataset: dataset.SegmentSequence[0].TrackingUID,
+        lambda dataset: dataset.SOPInstanceUID,
+        lambda dataset: dataset.SeriesInstanceUID,
+    ):
+        assert len({read_uid(dataset) for dataset in datasets}) == 2

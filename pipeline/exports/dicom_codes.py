@@ -33,6 +33,8 @@ _ANATOMY = {
 _TISSUES = {"fat": _SCT.AdiposeTissue, "connective tissue": _SCT.ConnectiveTissue}
 _SUBSTANCES = {"blood": _SCT.Blood}
 _OBJECTS = {"thread": _SCT.Suture, "suturing needle": _SCT.Needle}
+# Classes that are one region, as anatomical structures are, but no part of anybody.
+_OBJECTS_WITHOUT_TERM = ("surgical tape",)
 _CATEGORIES = (
     (_SCT.AnatomicalStructure, _ANATOMY),
     (_SCT.Tissue, _TISSUES),
@@ -43,7 +45,8 @@ _CATEGORIES = (
 _INSTRUMENT = re.compile(
     r"\b(instrument|tool|grasper|forceps|hook|bipolar|scissors|clipper|irrigator|snare|cannula|"
     r"knife|handpiece|handle|cystotome|injector|micromanipulator|spatula|gauge|probe|ligasure|"
-    r"phacoemulsification|irrigation|electrocautery|trocar|stapler|shaft|clasper|wrist)\b"
+    r"phacoemulsification|irrigation|electrocautery|trocar|stapler|shaft|clasper|wrist|"
+    r"needle driver|sealer|retractor|clamp)s?\b"
 )
 
 
@@ -78,7 +81,7 @@ def coded_class(label: LabelClass) -> CodedClass:
     if _INSTRUMENT.search(name):
         return CodedClass(category=_SCT.PhysicalObject, type=_SCT.InstrumentDevice)
     own = Code(f"class-{label.id}", OWN_SCHEME, short_text(label.name))
-    is_thing = label.kind == "thing"
+    is_object = label.kind == "thing" or name in _OBJECTS_WITHOUT_TERM
     return CodedClass(
-        category=_SCT.PhysicalObject if is_thing else _SCT.AnatomicalStructure, type=own
+        category=_SCT.PhysicalObject if is_object else _SCT.AnatomicalStructure, type=own
     )

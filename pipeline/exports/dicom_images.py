@@ -72,8 +72,7 @@ def put_pixels(header: Dataset, image: NDArray[np.uint8], *, compressed: bool) -
     if not compressed:
         header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         header.PhotometricInterpretation = "RGB"
-        content = image.tobytes()
-        header.PixelData = content + b"\0" * (len(content) % 2)
+        header.PixelData = image.tobytes()
         return
     sampling = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422)
     jpeg = encoded_picture(image, ".jpg", sampling)
@@ -82,4 +81,3 @@ def put_pixels(header: Dataset, image: NDArray[np.uint8], *, compressed: bool) -
     header.LossyImageCompressionRatio = round(image.size / len(jpeg), 2)
     header.LossyImageCompressionMethod = "ISO_10918_1"
     header.PixelData = encapsulate([jpeg])
-    header["PixelData"].VR = "OB"
