@@ -1,6 +1,7 @@
 """Corrections read back from folders of DAVIS, whose pictures were painted over."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -80,7 +81,10 @@ def test_what_lay_below_another_mask_is_no_correction(small_video, labels, tmp_p
     [
         (lambda path: (path / "objects.csv").unlink(), "objects.csv is missing"),
         (lambda path: (path / "objects.csv").write_text("a,b\n1,2\n"), "objects.csv"),
+        (lambda path: (path / "objects.csv").write_text("class,value\nGrasper\n"), "objects.csv"),
         (lambda path: (path / "00003.png").write_bytes(b"x"), "00003.png"),
+        (lambda path: Image.new("P", (80, 64)).save(path / "00003.png"), "is 80x64, the video 96x"),
+        (lambda path: shutil.copy(path / "00003.png", path / "3.png"), "two pictures of frame 3"),
         (lambda path: repaint(path, 3, NEW, 77), "value 77"),
         (lambda path: Image.new("P", (9, 9)).save(path / "00003.png"), "9x9"),
         (lambda path: (path / "00003.png").rename(path / "three.png"), "three.png"),
@@ -103,3 +107,12 @@ def test_names_of_classes_may_have_quotes_and_commas(annotated, tmp_path):
     named = AnnotationSet(annotated.path)
     export(Selection(annotation_set=named), "davis", tmp_path / "davis")
     assert read(tmp_path / "davis", "davis", named) == {}
+
+
+def test_only_pngs_of_a_folder_are_masks_however_their_names_end(annotated, tmp_path):
+    path = tmp_path / "davis"
+    export(Selection(annotation_set=annotated), "davis", path)
+    repaint(path, 3, RIGHT, 0)
+    (path / "00003.png").rename(path / "00003.PNG")
+    Image.new("RGB", (96, 64)).save(path / "00004.jpg")
+    assert read(path, "davis", annotated) == {(3, 3): None}

@@ -192,6 +192,8 @@ def test_runs_packed_by_the_sdk_are_unpacked(values):
         ({"rle": [1, 2, 3], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": [0, 0, 96, 0, 0x38, 0x12], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": "text", "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": brush.encode_rle(np.zeros(64 * 96 * 4, int)), "brushlabels": ["Grasper", "Liver"]},
+         "frame 0"),
         # More runs than there are pixels.
         ({"rle": [0, 0, 96, 0, *brush.encode_rle(np.zeros(64 * 96 * 4 + 9, int))[4:]],
           "brushlabels": ["Grasper"]}, "its brush is damaged"),
@@ -213,3 +215,74 @@ def test_other_shapes_and_files_of_label_studio_are_refused(tasks, annotated):
     tasks.write_text('[{"image": "a.jpg", "brush": []}]')
     with pytest.raises(InputError, match="JSON export"):
         read(tasks, "label-studio", annotated)
+
+
+def accepted(tasks, frame, *annotations):
+    """Give the task of a frame annotations: (when, regions), later ones in the list."""
+    document = json.loads(submit(tasks).read_text())
+    (task,) = [task for task in document if task["data"]["frame_index"] == frame]
+    task["annotations"] = [
+        {"id": number, "result": regions} | ({"updated_at": when} if when else {})
+        for number, (when, regions) in enumerate(annotations)
+    ]
+    tasks.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("2026-11-28T09:00:00.5Z", "2026-11-28T10:00:00.5Z", "2026-11-27T23:00:00.5Z"),
+        ("2026-11-28T09:00:00.5Z", "2026-11-28T10:00:00.5Z", None),
+        (None, None),
+    ],
+)
+def test_of_several_annotations_the_one_that_was_changed_last_counts(tasks, annotated, times):
+    # The second is the last in each case.
+    drawn = [painted(mask, "Grasper", "track-7") for mask in (NEW, WIDER, NEW)]
+    liver = json.loads(tasks.read_text())[1]["predictions"][0]["result"][0]
+    answers = [(when, [liver, mask]) for when, mask in zip(times, drawn, strict=False)]
+    accepted(tasks, 1, *answers)
+    assert_changes(read(tasks, "label-studio", annotated), {(1, 7): (1, WIDER)})
+
+
+def test_an_annotation_from_which_everything_was_deleted_is_an_empty_frame(tasks, annotated):
+    accepted(tasks, 1, ("2026-11-28T09:00:00.5Z", []))
+    assert read(tasks, "label-studio", annotated) == {(1, 3): None, (1, 7): None}
+
+
+def test_two_annotated_tasks_of_a_frame_are_refused(tasks, annotated):
+    """A project into which the tasks were imported twice has them; neither may be lost."""
+    document = json.loads(submit(tasks).read_text())
+    tasks.write_text(json.dumps([*document, document[3] | {"annotations": []}]))
+    assert read(tasks, "label-studio", annotated) == {}
+    tasks.write_text(json.dumps([*document, document[3]]))
+    with pytest.raises(InputError, match="two annotated tasks of frame 3; delete"):
+        read(tasks, "label-studio", annotated)
+
+
+def test_tasks_that_name_no_video_are_of_this_one(tasks, annotated):
+    document = json.loads(
+        submit(tasks, lambda regions, index: regions[1:] if index == 1 else regions).read_text()
+    )
+    for task in document:
+        del task["data"]["video"]
+    tasks.write_text(json.dumps(document))
+    assert read(tasks, "label-studio", annotated) == {(1, 3): None}
+
+
+@pytest.mark.parametrize(
+    "named", [{"id": "track-0"}, {"meta": {"text": ["left of track 3"]}}, {"meta": None}]
+)
+def test_what_names_no_track_is_new(tasks, annotated, named):
+    def change(regions, index):
+        return [*regions, painted(NEW, "Grasper") | named] if index == 5 else regions
+
+    assert_changes(read(submit(tasks, change), "label-studio", annotated), {(5, 9): (1, NEW)})
+
+
+def test_a_polygon_without_end_is_one_sentence(tasks, annotated):
+    points = [[1e999, 25], [75, 25], [75, 75]]
+    value = {"points": points, "polygonlabels": ["Grasper"]}
+    region = {"id": "p", "type": "polygonlabels", "value": value}
+    with pytest.raises(InputError, match="region of type polygonlabels on frame 0"):
+        read(submit(tasks, lambda regions, _: [region | {}]), "label-studio", annotated)

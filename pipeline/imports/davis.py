@@ -34,14 +34,21 @@ def read_davis(path: Path, selection: Selection) -> Drawing:
         selection: what was exported.
 
     Raises:
-        InputError: a picture or `objects.csv` is missing or damaged, or a value is not known.
+        InputError: a picture or `objects.csv` is missing or damaged, a value is not known, or two
+            pictures are of one frame.
     """
     classes = Classes(selection, path)
     meanings = _meanings(path, classes)
     objects = {}
     for file in list_images(path):
         if file.suffix.lower() == ".png":
-            objects[frame_of_name(file.name, path)] = _drawn(file, meanings, selection.size)
+            frame_index = frame_of_name(file.name, path)
+            if frame_index in objects:
+                raise InputError(
+                    f"{path} has two pictures of frame {frame_index}, one of them {file.name}; "
+                    "remove the one that was not corrected"
+                )
+            objects[frame_index] = _drawn(file, meanings, selection.size)
     if not objects:
         raise InputError(f"{path} holds no PNGs; give the folder that was exported")
     return Drawing(

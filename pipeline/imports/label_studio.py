@@ -43,7 +43,8 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
         selection: what was exported.
 
     Raises:
-        InputError: it is no such file, or has regions or classes that cannot be taken over.
+        InputError: it is no such file, has regions or classes that cannot be taken over, or a
+            frame was annotated in two tasks.
     """
     classes = Classes(selection, path)
     video = selection.video_name
@@ -57,6 +58,11 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
             regions = _last_annotation(task)
             if regions is not None:
                 frame_index = _frame_index(task["data"], path)
+                if frame_index in objects:
+                    raise InputError(
+                        f"{path} has two annotated tasks of frame {frame_index}; delete the "
+                        "annotation of one of them, and export it again"
+                    )
                 objects[frame_index] = list(_drawn(regions, frame_index, classes, selection, path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
