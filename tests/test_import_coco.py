@@ -113,9 +113,11 @@ def test_coco_pictures_with_the_name_of_another_video_are_not_of_this_one(coco):
     for image in document["images"]:
         image["file_name"] = image["file_name"].replace("op_2_", "")
     assert read_again() == {}
-    for image in document["images"]:
-        image["file_name"] = image["file_name"].replace("train/", "frame_0")
-    assert read_again() == {}
+    names = [image["file_name"].removeprefix("train/") for image in document["images"]]
+    for prefix in ("frame_0", "IMG_", "image"):
+        for image, name in zip(document["images"], names, strict=True):
+            image["file_name"] = prefix + name
+        assert read_again() == {}, prefix
 
 
 def test_a_coco_polygon_of_two_parts_is_one_object(coco):
@@ -214,3 +216,42 @@ def test_a_polygon_takes_the_place_of_a_speck(coco):
     document, read_again = coco
     entry_of(document, 2, 8)["segmentation"] = [[0, 56, 4, 56, 4, 60, 0, 60]]
     assert_changes(read_again(), {(2, 8): (1, rectangle(0, 56, 4, 60, SIZE))})
+
+
+def test_cvat_keeps_the_track_among_its_attributes(coco):
+    document, read_again = coco
+    mask = rectangle(20, 40, 30, 60, SIZE)
+    document["annotations"].remove(entry_of(document, 1, 7))
+    drawn(document, 1, mask, attributes={"occluded": False, "track_id": 7})
+    drawn(document, 5, mask, attributes=None)
+    assert_changes(read_again(), {(1, 7): (1, mask), (5, 9): (1, mask)})
+
+
+def test_the_same_pixels_in_other_runs_are_no_correction(coco):
+    document, read_again = coco
+    rows = np.flatnonzero(np.diff(LEFT.ravel("F"), prepend=False, append=False))
+    counts = np.diff(rows, prepend=0, append=LEFT.size).tolist()
+    entry = entry_of(document, 1, 7)
+    # The first run in two, with none between them.
+    entry["segmentation"] = {"size": list(SIZE), "counts": [counts[0] - 9, 0, 9, *counts[1:]]}
+    assert read_again() == {}
+    entry["segmentation"]["counts"][-1:] = [counts[-1] - 1, 1]
+    corner = LEFT.copy()
+    corner[-1, -1] = True
+    assert_changes(read_again(), {(1, 7): (1, corner)})
+
+
+def test_of_a_folder_the_only_json_file_is_read(coco, annotated, tmp_path):
+    _, read_again = coco
+    assert read_again() == read(tmp_path / "coco", "coco", annotated) == {}
+    (tmp_path / "coco" / "annotations").mkdir()
+    (tmp_path / "coco" / "annotations" / "instances.json").write_text("{}")
+    with pytest.raises(InputError, match="coco holds 2 JSON files; give the corrected one itself"):
+        read(tmp_path / "coco", "coco", annotated)
+    (tmp_path / "coco" / "annotations.json").rename(
+        tmp_path / "coco" / "annotations" / "instances.json"
+    )
+    assert read(tmp_path / "coco", "coco", annotated) == {}
+    (tmp_path / "coco" / "annotations" / "instances.json").unlink()
+    with pytest.raises(InputError, match="holds 0 JSON files"):
+        read(tmp_path / "coco", "coco", annotated)
