@@ -29,9 +29,10 @@ def overlay_of(folder, labels, times, **options):
         return [frame.time for frame in container.decode(video=0)], length_s
 
 
-@pytest.mark.parametrize("every", [1, 3])
-def test_an_overlay_shows_frames_at_the_pace_of_the_video(tmp_path, labels, every):
-    shown, length_s = overlay_of(tmp_path, labels, [time / 1000 for time in TIMES], every=every)
+@pytest.mark.parametrize(("every", "first_ms"), [(1, 5000), (3, 5000), (1, 0)])
+def test_an_overlay_shows_frames_at_the_pace_of_the_video(tmp_path, labels, every, first_ms):
+    times = [(time - 5000 + first_ms) / 1000 for time in TIMES]
+    shown, length_s = overlay_of(tmp_path, labels, times, every=every)
     own = [(time - 5000) / 1000 for time in TIMES[::every]]
     assert shown == pytest.approx(own, abs=1e-4)
     # The last frame is seen as long as others are on average.

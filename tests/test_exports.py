@@ -206,6 +206,25 @@ def test_sasvi_masks_are_stacked_by_class(annotated, tmp_path):
     assert len(list(folder.iterdir())) == 24
 
 
+def test_sasvi_masks_are_by_the_place_of_a_class_whatever_its_id(small_video, tmp_path):
+    """Without a background of the label set's own there is none; one's place is anywhere."""
+    liver, grasper = numbered_class(4, "Liver", "stuff"), numbered_class(9, "Grasper")
+    background = numbered_class(12, "Rest", "background", (9, 9, 9))
+    frames = [annotated_frame(index, t3_c4=RIGHT, t5_c9=LEFT, t6_c9=LEFT) for index in range(12)]
+    for name, classes in (("without", ()), ("with", (background,))):
+        label_set = LabelSet(name=name, classes=(liver, grasper, *classes))
+        path = write_set(tmp_path / f"{name}.annset", small_video, label_set, frames)
+        export(AnnotationSet(path), "sasvi", tmp_path / name, classes=("Grasper",), every=5)
+        folder = tmp_path / name / "small"
+        assert len(list(folder.iterdir())) == 2 * 3
+        with np.load(folder / "00010_binary_mask.npz") as stored:
+            masks = stored["arr"]
+        with Image.open(folder / "00010_rgb_mask.png") as picture:
+            assert tuple(np.asarray(picture)[50, 76]) == ((9, 9, 9) if classes else (0, 0, 0))
+        expected = [np.zeros(SIZE, bool), LEFT, *(~LEFT for _ in classes)]
+        assert np.array_equal(masks, expected)
+
+
 @pytest.fixture
 def left_the_body(small_video, labels):
     """A set whose frames 4 to 7, which are not dark, are outside the body."""

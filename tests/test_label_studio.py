@@ -68,6 +68,11 @@ def test_every_frame_is_a_task_with_its_masks(exported):
         for mask, track, region in zip(found.values(), frame.tracks, regions, strict=True):
             assert np.array_equal(mask > 0, decode_mask(track.rle))
             assert region["meta"] == {"text": [f"track {track.track_id}"]}
+            assert region["score"] == track.quality
+            assert region["value"]["format"] == "rle"
+            assert region["image_rotation"] == 0
+    assert {task["predictions"][0]["model_version"] for task in tasks} == {"scopeline"}
+    assert [task["data"]["time_s"] for task in tasks] == [frame.time_s for frame in frames]
 
 
 def test_tasks_refer_to_pictures_and_labels_that_are_there(exported):
@@ -75,9 +80,19 @@ def test_tasks_refer_to_pictures_and_labels_that_are_there(exported):
     view = ElementTree.parse(folder / "label_config.xml").getroot()
     labels = {label.get("value") for label in view.iter("Label")}
     assert labels == {"Grasper", "Liver"}
-    assert view.find("BrushLabels").get("name") == "brush"
+    # An annotator's brush has the colours that the overlay has.
+    assert {label.get("value"): label.get("background") for label in view.iter("Label")} == {
+        "Grasper": "#00ff00",
+        "Liver": "#c83c3c",
+    }
+    picture, brushes = view.find("Image"), view.find("BrushLabels")
+    assert picture.get("value") == "$image"
+    assert brushes.get("toName") == picture.get("name")
     for task in json.loads((folder / "tasks.json").read_text()):
         place = task["data"]["image"].removeprefix("/data/local-files/?d=to%20correct/")
         assert cv2.imread(str(folder / place)).shape == (64, 96, 3)
         regions = task["predictions"][0]["result"]
+        for region in regions:
+            assert region["from_name"] == brushes.get("name")
+            assert region["to_name"] == picture.get("name")
         assert {label for r in regions for label in r["value"]["brushlabels"]} <= labels
