@@ -50,6 +50,32 @@ def test_tracks_choose_among_more_masks_than_there_are_tracks():
 def test_a_track_stays_where_it_was_unless_the_network_is_far_surer():
     assert choose([[LIVER, DUCT]], [[0.6, 0.7]], before=[LIVER]) == [0]
     assert choose([[LIVER, DUCT]], [[0.01, 0.7]], before=[LIVER]) == [1]
+    # What is nowhere near counts a twentieth.
+    assert choose([[LIVER, DUCT]], [[0.04, 0.7]], before=[LIVER]) == [0]
+    assert choose([[LIVER, DUCT]], [[0.03, 0.7]], before=[LIVER]) == [1]
+
+
+def test_a_track_of_which_the_network_is_sure_of_nothing_stays_where_it_was():
+    assert choose([[LIVER, DUCT]], [[0.0, 0.0]], before=[DUCT]) == [1]
+
+
+def test_a_mask_half_of_which_is_anothers_is_a_quarter_as_good():
+    half, other = area(6, 10, logit=3.0), [DUCT, NOWHERE]
+    for quality, chosen in ((0.24, 0), (0.26, 1)):
+        offered, sure = [[half, area(2, 6, logit=3.0)], other], [[1.0, quality], [0.9, 0.0]]
+        assert choose(offered, sure) == [chosen, 0]
+
+
+def test_what_another_track_is_likely_to_be_is_not_what_the_network_is_surest_of():
+    offered = [[LIVER, DUCT], [area(8, 12, logit=3.0), LIVER]]
+    assert choose(offered, [[0.6, 0.7], [0.5, 0.4]], before=[LIVER, NOWHERE]) == [0, 0]
+
+
+def test_of_three_tracks_one_takes_what_neither_of_the_others_has():
+    # One that is hardly sure that something is not its own does not have it for that.
+    unsure = area(0, 4).clamp(min=-1)
+    offered = [[unsure, NOWHERE], [area(8, 12, logit=3.0), area(4, 8)], [DUCT, NOWHERE]]
+    assert choose(offered, [[0.9, 0.0], [0.6, 0.5], [0.9, 0.0]]) == [0, 1, 0]
 
 
 @pytest.mark.parametrize("order", [1, -1])
