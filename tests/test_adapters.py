@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from torch.nn.utils.parametrize import is_parametrized
 
 from tracking.adapted_weights import load_tracker
 from tracking.adapters import (
     DEFAULT_RANKS,
     Adaptation,
+    LowRankChange,
     adapted_weights,
+    default_adaptation,
     merge_low_rank,
     prepare_to_adapt,
 )
@@ -46,16 +49,39 @@ def test_what_is_trained():
     decoder = adapted_weights(adapted("decoder"))
     assert any(name.startswith("memory_attention.") for name in decoder)
     assert any(name.startswith("sam_mask_decoder.") for name in decoder)
-    assert not any(name.startswith("image_encoder.") for name in decoder)
+    assert not any(name.startswith(("image_encoder.", "sam_prompt_encoder.")) for name in decoder)
+    assert any(name.startswith("memory_encoder.") for name in decoder)
     assert adapted_weights(adapted("full")).keys() == plain
     first_mask = adapted_weights(adapted("first-mask"))
-    assert any(name.startswith("sam_mask_decoder.") for name in first_mask)
+    for part in (
+        "image_encoder.neck.",
+        "sam_prompt_encoder.",
+        "sam_mask_decoder.",
+        "no_mem_embed",
+    ):
+        assert any(name.startswith(part) for name in first_mask), part
     assert not any(name.startswith(("image_encoder.trunk.", "memory_")) for name in first_mask)
     for method in ("lora", "adapter"):
         names = adapted_weights(adapted(method)).keys()
         assert not names & plain
         for part in ("image_encoder.", "memory_attention.", "sam_mask_decoder."):
             assert any(name.startswith(part) for name in names), (method, part)
+
+
+def test_low_rank_changes_are_of_what_mixes_channels_alone_and_begin_small():
+    """A change of a layer that also looks around would have many times the parameters."""
+    network = adapted("lora")
+    layers = [module for module in network.modules() if is_parametrized(module, "weight")]
+    assert {getattr(layer, "kernel_size", (1, 1)) for layer in layers} == {(1, 1)}
+    assert {type(layer).__bases__[0].__name__ for layer in layers} == {"Linear", "Conv2d"}
+    torch.manual_seed(0)
+    change = LowRankChange(torch.zeros(10, 400), 8)
+    assert change.down.std().item() == pytest.approx(1 / 20, rel=0.1)
+
+
+def test_ranks_by_default_are_those_that_the_command_tells():
+    assert default_adaptation("lora").rank == 4
+    assert default_adaptation("adapter").rank == 24
 
 
 @pytest.mark.parametrize("method", ["lora", "adapter"])
