@@ -1,6 +1,7 @@
 """Fine-tuned trackers on disk: small, loaded with what they were made from, or refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,10 +127,11 @@ def test_a_tracker_can_be_moved_with_its_first_mask_network(tmp_path, base):
     assert torch.allclose(features(loaded), features(network), atol=0.1)
 
 
-def test_models_in_one_folder_can_be_moved_together(tmp_path):
+def test_models_in_one_folder_can_be_moved_together(tmp_path, monkeypatch):
     models = tmp_path / "models"
     write_random_tracker(models / "base")
-    network = write_adaptation(models / "surgery", "lora", base=str(models / "base"))
+    monkeypatch.chdir(tmp_path)
+    network = write_adaptation(Path("models/surgery"), "lora", base=str(models / "base"))
     models.rename(tmp_path / "elsewhere")
     loaded = load_tracker(str(tmp_path / "elsewhere/surgery"))
     assert torch.allclose(features(loaded), features(network), atol=0.1)

@@ -18,7 +18,6 @@ from tracking.model_folders import (
     describe_base,
     described_first_mask,
     find_tracker,
-    is_known,
     read_adapted,
 )
 from tracking.official_checkpoints import CHECKPOINTS
@@ -114,7 +113,7 @@ def _name_from(folder: Path, name: str) -> str:
         folder: of the adaptation, absolute.
         name: of the base; a path is absolute.
     """
-    if is_known(name) or not Path(name).is_relative_to(folder.parent):
+    if not Path(name).is_relative_to(folder.parent):
         return name
     return os.path.relpath(name, folder)
 
