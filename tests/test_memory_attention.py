@@ -141,6 +141,9 @@ def test_a_coarse_grid_has_the_mean_of_each_four_places():
     picture = tokens.reshape(2, 4, 4, 3).permute(0, 3, 1, 2)
     expected = torch.nn.functional.avg_pool2d(picture, 2).permute(0, 2, 3, 1).reshape(2, 4, 3)
     assert torch.allclose(coarse_places(tokens), expected)
+    both = KeysAndValues(keys=tokens, values=-2 * tokens).coarse()
+    assert torch.allclose(both.keys, expected)
+    assert torch.allclose(both.values, -2 * expected)
 
 
 @torch.inference_mode()
@@ -185,6 +188,18 @@ def test_older_memories_can_be_read_coarsely(network, monkeypatch, most_kept_byt
     assert torch.allclose(together[:, 1:], in_detail[:, 1:], atol=2e-5)
     assert not torch.allclose(together[:, 0], in_detail[:, 0], atol=1e-3)
     assert torch.allclose(read(network, bank, in_detail=5), in_detail, atol=2e-5)
+
+
+def test_what_is_read_coarsely_is_the_same_whether_it_is_kept_or_not(network, monkeypatch):
+    bank = MemoryBank()
+    remembered(bank, 1, range(1, 6))
+    reader = MemoryReader(network, CPU, in_detail=1)
+    with torch.inference_mode():
+        kept = reader.read(*picture(), bank.gather([1], 6))
+    # Of the prompt and the latest alone; the others' finer keys would be twice the room.
+    assert len(reader._fine._kept) == 2
+    monkeypatch.setattr(tracking.memory_keys, "_MOST_KEPT_BYTES", 0)
+    assert torch.allclose(read(network, bank, in_detail=1), kept, atol=2e-5)
 
 
 @torch.inference_mode()
