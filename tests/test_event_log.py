@@ -1,6 +1,7 @@
 """The log of an archive: lines of JSON, whole even if many processes write them."""
 
 import json
+import re
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from multiprocessing import get_context
 
 import pytest
 
+from flows.archive_entry import this_process
 from flows.archive_ledger import Ledger
 from flows.event_log import EventLog
 from pipeline.errors import OutputError
@@ -24,7 +26,10 @@ def test_an_event_says_when_what_and_of_which_video(tmp_path):
     assert abs((datetime.now(UTC) - datetime.fromisoformat(line["time"])).total_seconds()) < 60
     assert (line["event"], line["video"], line["frame"]) == ("failed", "2026/op1", 12)
     assert line["reason"] == 'no "moov"\nin it'
-    assert line["process"]
+    # As ISO 8601 says it, in UTC, to the millisecond.
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
+    assert line["process"] == this_process()
+    assert EventLog(tmp_path).path == tmp_path / ".scopeline" / "log.jsonl"
 
 
 def write_many(out):

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from flows.stage_counters import StageCounters
+from flows.stage_counters import Stage, StageCounters
 from pipeline.records import FrameBatch
 
 
@@ -32,4 +32,17 @@ def test_an_error_in_a_stage_passes_through_and_its_time_counts():
     with pytest.raises(OSError, match="full"), counters.writing.clock():
         time.sleep(0.01)
         raise OSError("full")
-    assert counters.to_json()["writing"]["seconds"] >= 0.01
+    assert 0.01 <= counters.to_json()["writing"]["seconds"] < 60
+
+
+def test_each_stage_is_told_under_its_name():
+    counters = StageCounters(
+        decoding=Stage(frames=1, seconds=0.1234),
+        annotating=Stage(frames=2, seconds=5),
+        writing=Stage(frames=3, seconds=60.00049),
+    )
+    assert counters.to_json() == {
+        "decoding": {"frames": 1, "seconds": 0.123},
+        "annotating": {"frames": 2, "seconds": 5},
+        "writing": {"frames": 3, "seconds": 60.0},
+    }
