@@ -89,10 +89,7 @@ class AnnotationSet:
                     self._check(frame, last)
                     last = frame.index
             except (ValueError, TypeError) as error:
-                raise InputError(
-                    f"{self.path} has rows in {part_name(part)} that cannot be read ({error}); "
-                    "copy the set again, or annotate the video again with --no-resume"
-                ) from error
+                raise self._unreadable(part, error) from error
             yield from frames
 
     def _frames_of(self, part: int) -> Iterator[FrameAnnotation]:
@@ -123,11 +120,22 @@ class AnnotationSet:
         for track in frame.tracks:
             if track.rle.size != (video.height, video.width):
                 raise ValueError(f"frame {frame.index} has a mask of another size than the video")
-            if track.class_id not in self.label_set:
-                raise ValueError(f"frame {frame.index} has an unknown class {track.class_id}")
+            self._check_class(track.class_id, frame.index)
             if not (math.isfinite(track.quality) and math.isfinite(track.presence)):
                 raise ValueError(f"frame {frame.index} has a quality that is not a number")
             require_whole(track.rle)
+        for prompt in frame.prompts:
+            self._check_class(prompt.class_id, frame.index)
+
+    def _check_class(self, class_id: int, frame_index: int) -> None:
+        if class_id not in self.label_set:
+            raise ValueError(f"frame {frame_index} has an unknown class {class_id}")
+
+    def _unreadable(self, part: int, error: Exception) -> InputError:
+        return InputError(
+            f"{self.path} has rows in {part_name(part)} that cannot be read ({error}); copy the "
+            "set again, or annotate the video again with --no-resume"
+        )
 
     def prompts(self) -> Iterator[tuple[int, PromptRecord]]:
         """Yield (frame index, prompt) of each committed prompt in order; no mask is read.
@@ -136,8 +144,15 @@ class AnnotationSet:
             InputError: a part is missing or damaged.
         """
         for part in range(self.manifest.parts):
-            for row in self.rows("prompts", part):
-                yield row["frame_index"], prompt_of_row(row)
+            try:
+                prompts = [
+                    (row["frame_index"], prompt_of_row(row)) for row in self.rows("prompts", part)
+                ]
+                for frame_index, prompt in prompts:
+                    self._check_class(prompt.class_id, frame_index)
+            except (ValueError, TypeError) as error:
+                raise self._unreadable(part, error) from error
+            yield from prompts
 
     def track_spans(self) -> list[TrackSpan]:
         """Return where each committed track shows, by track id; no mask is read.
@@ -148,6 +163,10 @@ class AnnotationSet:
         spans: dict[int, TrackSpan] = {}
         for part in range(self.manifest.parts):
             for row in self.rows("masks", part, _SPAN_COLUMNS):
+                try:
+                    self._check_class(row["class_id"], row["frame_index"])
+                except ValueError as error:
+                    raise self._unreadable(part, error) from error
                 if row["area"]:
                     before = spans.get(row["track_id"])
                     spans[row["track_id"]] = TrackSpan(

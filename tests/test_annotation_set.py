@@ -316,6 +316,7 @@ def damaged_row(annotated, table, **changes):
         ("masks", {"track_id": None}, "is missing or damaged"),
         ("frames", {"frame_index": 5}, "comes after frame 5"),
         ("prompts", {"reason": "why not"}, "why not"),
+        ("prompts", {"class_id": 999}, "unknown class 999"),
     ],
 )
 def test_rows_that_nothing_could_be_done_with_are_named(
@@ -325,6 +326,21 @@ def test_rows_that_nothing_could_be_done_with_are_named(
     damaged_row(annotated, table, **changes)
     with pytest.raises(InputError, match=r"part-000000\.parquet.*" + said):
         list(annotated.frames())
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "said"),
+    [
+        ("masks", {"class_id": 999}, "unknown class 999"),
+        ("prompts", {"reason": "why not"}, "why not"),
+        ("prompts", {"class_id": 999}, "unknown class 999"),
+    ],
+)
+def test_they_are_named_where_no_mask_is_read(tmp_path, clip_info, labels, table, changes, said):
+    annotated = write(tmp_path / "clip.annset", clip_info, labels, 12)
+    damaged_row(annotated, table, **changes)
+    with pytest.raises(InputError, match=r"part-000000\.parquet.*" + said):
+        annotated.track_spans() if table == "masks" else list(annotated.prompts())
 
 
 def test_a_flipped_bit_is_never_read_as_something_else(tmp_path, clip_info, labels):
