@@ -8,13 +8,14 @@ import torch
 
 from flows.training import adapt_tracker_job, train_tracker_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import UsageError
+from pipeline.errors import ModelError, UsageError
 from pipeline.training import TrainingPlan
 from tests.small_training import data_job, drawn_clips, job, write_data_set
 from tests.test_training import assert_is_a_drawing
 from tracking.adapted_weights import load_first_mask_network, load_tracker
 from tracking.adapters import default_adaptation
 from tracking.model_folders import Adaptation, find_tracker
+from tracking.sam2_model import build_network
 from tracking.weights import load_network
 
 __all__ = ["data_job", "drawn_clips", "job"]
@@ -108,6 +109,13 @@ def test_what_follows_already_learns_to_follow_in_other_light(job):
     assert any(name.startswith("memory_attention.") for name in learned)
     assert not any(name.startswith("image_encoder.trunk.") for name in learned)
     assert "--trunk varied" in (folder / "README.md").read_text()
+
+
+def test_a_tracker_of_another_shape_is_fine_tuned_instead(job, tmp_path):
+    path = tmp_path / "tiny.pt"
+    torch.save(build_network("sam2.1_hiera_tiny").state_dict(), path)
+    with pytest.raises(ModelError, match=r"tiny\.pt is not of the shape .* with --adapt lora"):
+        train_tracker_job(replace(job, start_from=str(path)))
 
 
 def test_what_cannot_follow_yet_does_not_begin_with_other_light(job):

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
+from pipeline.checkpoints import misfits
+from pipeline.errors import ModelError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.training import TrainingPlan, freeze, keep_share, train
 from tracking.losses import mask_losses
@@ -265,7 +267,14 @@ def train_tracker(
     if start_from is None:
         network.image_encoder.trunk.backbone.load_imagenet_weights()
     else:
-        network.load_state_dict(load_network(start_from).state_dict())
+        start = load_network(start_from).state_dict()
+        differences = misfits(start, network)
+        if differences:
+            raise ModelError(
+                f"{start_from} is not of the shape of Scopeline's small tracker "
+                f"({differences[0]}); fine-tune it as it is, with --adapt lora"
+            )
+        network.load_state_dict(start)
     network.to(device)
     features: TrunkFeatures
     if trunk != "learning":
