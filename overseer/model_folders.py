@@ -6,8 +6,9 @@ from pathlib import Path
 
 from overseer.config import OverseerConfig
 from overseer.published import PUBLISHED
-from pipeline.errors import ModelError, UsageError
+from pipeline.errors import InputError, ModelError, UsageError
 from pipeline.labels import LabelSet
+from pipeline.model_folder import DESCRIPTION
 
 SHIPPED = "scopeline"
 
@@ -68,7 +69,7 @@ def read_description(folder: Path) -> tuple[OverseerConfig, LabelSet]:
     Raises:
         ModelError: the folder holds no overseer.
     """
-    path = folder / "model.json"
+    path = folder / DESCRIPTION
     try:
         document = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -84,7 +85,7 @@ def read_description(folder: Path) -> tuple[OverseerConfig, LabelSet]:
     try:
         config = OverseerConfig(**document["network"])
         return config, LabelSet.from_json(document["labels"], str(path))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise ModelError(
             f"{path} does not describe an overseer ({error}); "
             "train one with `scopeline train overseer`"

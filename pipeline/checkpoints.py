@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.errors import ModelError, OutputError
-from pipeline.model_folder import WEIGHTS
+from pipeline.model_folder import DESCRIPTION, WEIGHTS
 from pipeline.output import replaced_file
 
 # Where training scripts put the state within the file, and what wrappers put before its names.
@@ -44,7 +44,7 @@ def write_model(
         for name, value in weights.items()
     }
     contents = {
-        "model.json": (json.dumps(description, indent=2) + "\n").encode(),
+        DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode(),
         "README.md": card.encode(),
         WEIGHTS: save(halved),
     }

@@ -124,3 +124,11 @@ def test_a_description_that_no_network_fits_is_named(tmp_path, change):
     (tmp_path / "model.json").write_text(json.dumps(description))
     with pytest.raises(ModelError, match=r"model\.json does not describe an overseer"):
         read_description(tmp_path)
+
+
+def test_classes_that_cannot_be_read_are_no_overseer(tmp_path):
+    description = json.loads((find_overseer("scopeline") / "model.json").read_text())
+    description["labels"] = {"name": "x"}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    with pytest.raises(ModelError, match=r"model\.json does not describe an overseer \("):
+        read_description(tmp_path)

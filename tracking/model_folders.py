@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import ModelError
-from pipeline.model_folder import TRAINING, WEIGHTS, sha256_of
+from pipeline.model_folder import DESCRIPTION, TRAINING, WEIGHTS, sha256_of
 from tracking.official_checkpoints import CHECKPOINTS, pulled_path
 
 SHIPPED = "scopeline"
@@ -143,7 +143,7 @@ def read_adapted(path: Path) -> tuple[Base, Adaptation] | None:
         ModelError: it says that it was made from itself.
     """
     try:
-        description = json.loads((path / "model.json").read_text())
+        description = json.loads((path / DESCRIPTION).read_text())
         if description["kind"] != ADAPTED_KIND:
             return None
         base, adaptation = Base(**description["base"]), Adaptation(**description["adaptation"])

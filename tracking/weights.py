@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.checkpoints import misfits, read_checkpoint, write_model
 from pipeline.errors import ModelError
-from pipeline.model_folder import WEIGHTS
+from pipeline.model_folder import DESCRIPTION, WEIGHTS
 from tracking.official_checkpoints import CHECKPOINTS, pulled_path
 from tracking.sam2_model import OFFICIAL_CONFIGS, build_network, config_names
 
@@ -47,7 +47,7 @@ def save_network(network: SAM2Base, config_name: str, folder: Path, card: str) -
 def _load_folder(folder: Path) -> SAM2Base:
     path = folder / WEIGHTS
     try:
-        description = json.loads((folder / "model.json").read_text())
+        description = json.loads((folder / DESCRIPTION).read_text())
         config_name = description["config"] if description["kind"] == "tracker" else None
     except (OSError, ValueError, KeyError, TypeError):
         config_name = None
