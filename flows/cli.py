@@ -158,7 +158,7 @@ def main() -> None:
         os.environ["SCOPELINE_DEBUG"] = "1"
     if "" in sys.argv[1:]:
         # It would be the current folder.
-        complain(UsageError("an argument is empty; is a variable of the shell unset?"))
+        complain("an argument is empty; is a variable of the shell unset?")
         sys.exit(2)
     try:
         app()
@@ -166,7 +166,7 @@ def main() -> None:
         # Typer makes this of Ctrl-C, and says nothing.
         if ended.code != _INTERRUPTED:
             raise
-        complain(Exception("stopped; what was committed stays, the same command goes on from it"))
+        complain("stopped; what was committed stays, the same command goes on from it")
         sys.exit(1)
     except UsageError as error:
         if debugging():
@@ -179,7 +179,7 @@ def main() -> None:
             raise
         text = " ".join(str(error).split()) or type(error).__name__
         known = isinstance(error, ScopelineError)
-        complain(error if known else Exception(f"{text}; run again with --debug to see where"))
+        complain(error if known else f"{text}; run again with --debug to see where")
         sys.exit(1)
 
 

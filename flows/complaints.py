@@ -7,9 +7,9 @@ from pathlib import Path
 from pipeline.errors import ScopelineError
 
 
-def complain(error: Exception) -> None:
+def complain(what: Exception | str) -> None:
     """Say what went wrong."""
-    print(f"scopeline: {error}", file=sys.stderr)
+    print(f"scopeline: {what}", file=sys.stderr, flush=True)
 
 
 class UnforeseenError(ScopelineError):

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from prefect.settings import (
 )
 from prefect.settings.legacy import Setting
 
-from flows.complaints import debugging
+from flows.complaints import complain, debugging
 from pipeline.errors import OutputError, UnreachableError
 
 SERVER_PROCESS = "prefect-server"
@@ -179,11 +178,7 @@ def wait_for_configured(url: str, patience_s: float = _PATIENCE_S) -> None:
                 "that server, or unset the variable to use one of this command's own"
             )
         if not waited_for:
-            print(
-                f"scopeline: waiting for Prefect's server at PREFECT_API_URL={url}",
-                file=sys.stderr,
-                flush=True,
-            )
+            complain(f"waiting for Prefect's server at PREFECT_API_URL={url}")
             waited_for = True
         time.sleep(_PAUSE_S)
 

@@ -32,6 +32,7 @@ from pydantic import ValidationError
 from flows.annotate_archive import annotate_archive
 from flows.archive_job import ArchiveJob, flow_parameters
 from flows.archive_ledger import FOLDER
+from flows.complaints import complain
 from flows.prefect_server import ServerRole, prefect_api
 from flows.stopping import on_stop_signals
 from pipeline.errors import UsageError
@@ -179,7 +180,10 @@ def _end_schedule(job: ArchiveJob) -> None:
             for run in planned:
                 client.delete_flow_run(run.id)
     except (PrefectException, httpx.HTTPError) as error:
-        print(f"scopeline: the looks that are planned stay so ({error})", flush=True)
+        complain(
+            f"Prefect's server cannot be used ({error}) and keeps the looks that are planned; "
+            "delete them there, or all that are missed are made when the archive is served again"
+        )
 
 
 def _keep_serving(job: ArchiveJob, schedule: Schedule, stop: threading.Event) -> None:
@@ -191,7 +195,7 @@ def _keep_serving(job: ArchiveJob, schedule: Schedule, stop: threading.Event) ->
         except Exception as error:
             if stop.is_set():
                 return
-            print(f"scopeline: Prefect's server cannot be used ({error}); trying again", flush=True)
+            complain(f"Prefect's server cannot be used ({error}); trying again")
         stop.wait(_TRY_AGAIN_S)
 
 
