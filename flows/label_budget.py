@@ -169,7 +169,9 @@ def measure_label_budgets(
 def _spread(count: int, budget: int) -> frozenset[int]:
     """Return the numbers of evenly spaced frames."""
     if budget > count:
-        raise UsageError(f"--label-budget {budget}: there are only {count} frames to learn from")
+        raise UsageError(
+            f"--label-budget {budget}: there are only {count} frames to learn from; give no more"
+        )
     return frozenset(np.linspace(0, count - 1, budget).round().astype(int).tolist())
 
 

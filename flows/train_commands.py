@@ -249,7 +249,6 @@ def train_tracker(
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
     from flows.training import adapt_tracker_job, train_tracker_job
     from flows.training_job import TrainingJob
-    from pipeline.errors import UsageError
     from pipeline.training import TrainingPlan
     from samples.theatre.looks import find_scenery
     from tracking.adapters import default_adaptation

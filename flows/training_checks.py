@@ -28,7 +28,9 @@ def check_overseer_job(job: TrainingJob, config: OverseerConfig, batch_size: int
     if job.start_from is None:
         raise UsageError("--learn details leaves the rest as it is; give --start-from")
     if config.detail_channels is None:
-        raise UsageError(f"--backbone {config.backbone} has no details to learn")
+        raise UsageError(
+            f"--backbone {config.backbone} has no details to learn; leave out --learn details"
+        )
 
 
 def check_job(job: TrainingJob) -> None:

@@ -281,7 +281,10 @@ def _without_needless_details(
     if len(_numbers_of_things(label_set)) >= 2:
         return config
     if learning == "details":
-        raise ModelError(f"label set {label_set.name} has no two things to tell apart by details")
+        raise ModelError(
+            f"label set {label_set.name} has no two things to tell apart by details; leave out "
+            "--learn details"
+        )
     return replace(config, detail_channels=None)
 
 
@@ -292,7 +295,9 @@ def _numbers_of_things(label_set: LabelSet) -> list[int]:
 
 def _freeze_all_but_details(network: Network) -> None:
     if not has_details(network):
-        raise ModelError("an overseer with this --backbone has no details to learn")
+        raise ModelError(
+            "an overseer with this --backbone has no details to learn; leave out --learn details"
+        )
     network.requires_grad_(False)
     network.roi_heads.details.requires_grad_(True)
 

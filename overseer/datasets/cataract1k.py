@@ -60,6 +60,7 @@ def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[I
     if unknown:
         raise InputError(
             f"{file} has the class {min(unknown)!r}, which label set {label_set.name} does not know"
+            "; add it to --labels"
         )
     order = {name: number for number, name in enumerate(CATARACT1K_TISSUES)}
     objects.sort(key=lambda entry: order.get(entry[0], len(order)))

@@ -93,7 +93,10 @@ def _masks_of(picture: Path) -> list[Path]:
         folder for folder in truth.glob("*") if folder.is_dir() and folder.name[0] != "."
     )
     if not folders:
-        raise InputError(f"{picture} has no folder ground_truth with masks beside left_frames")
+        raise InputError(
+            f"{picture} has no folder ground_truth with masks beside left_frames; unpack the "
+            "labels there"
+        )
     return [folder / picture.name for folder in folders]
 
 
