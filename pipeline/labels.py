@@ -53,6 +53,11 @@ class LabelClass:
         if any(unicodedata.category(character) in _UNWRITABLE for character in self.name):
             raise ValueError(f"the class name {self.name!r} has characters that cannot be printed")
 
+    @property
+    def hex_color(self) -> str:
+        """The colour as in CSS, such as `#ff8000`."""
+        return "#{:02x}{:02x}{:02x}".format(*self.color)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSet:

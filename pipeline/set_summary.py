@@ -109,7 +109,7 @@ def _track(
     known = summary.tracks.setdefault(
         track_id, TrackSummary(track_id=track_id, class_name="", color="")
     )
-    known.class_name, known.color = label.name, "#{:02x}{:02x}{:02x}".format(*label.color)
+    known.class_name, known.color = label.name, label.hex_color
     return known
 
 

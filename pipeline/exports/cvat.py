@@ -113,7 +113,7 @@ def _write_task(xml: XMLGenerator, selection: Selection, video: VideoEntry) -> N
 def _write_label(xml: XMLGenerator, label: LabelClass) -> None:
     with _element(xml, "label"):
         _write_text(xml, "name", label.name)
-        _write_text(xml, "color", "#{:02x}{:02x}{:02x}".format(*label.color))
+        _write_text(xml, "color", label.hex_color)
         with _element(xml, "attributes"), _element(xml, "attribute"):
             _write_text(xml, "name", TRACK_ATTRIBUTE)
             _write_text(xml, "mutable", "False")

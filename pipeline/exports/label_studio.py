@@ -119,7 +119,7 @@ def _label_config(selection: Selection) -> str:
     ElementTree.SubElement(view, "Image", name="image", value="$image", zoom="true")
     brush = ElementTree.SubElement(view, "BrushLabels", name="brush", toName="image")
     for label in selection.labels:
-        colour = "#{:02x}{:02x}{:02x}".format(*label.color)
+        colour = label.hex_color
         ElementTree.SubElement(brush, "Label", value=label.name, background=colour)
     ElementTree.indent(view)
     return ElementTree.tostring(view, encoding="unicode") + "\n"
