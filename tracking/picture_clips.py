@@ -17,9 +17,9 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.masks import iou_matrix
+from tracking.training_batches import MIN_AREA_SHARE
 
 _SAME_OBJECT_IOU = 0.3
-_MIN_AREA_SHARE = 0.0008
 _MOST_CUT_OUTS = 2
 # Shorter runs show too little of how things move.
 _SHORTEST_RUN = 3
@@ -114,7 +114,7 @@ def _link(run: Sequence[LabelledClip], frame: LabelledClip) -> LabelledClip | No
     last = run[-1]
     if last.track_maps.shape != frame.track_maps.shape:
         return None
-    min_area = int(_MIN_AREA_SHARE * frame.track_maps[0].size)
+    min_area = int(MIN_AREA_SHARE * frame.track_maps[0].size)
     before, after = list(last.masks(0, min_area)), list(frame.masks(0, min_area))
     ids = _matched(last, before, frame, after)
     lost = {last.class_of_track[track] for track, _ in before if track not in ids.values()}
@@ -188,7 +188,7 @@ def moving_picture(
         images[number], maps[number] = image, track_map
     for _ in range(int(random.integers(_MOST_CUT_OUTS + 1))):
         other = frames[int(random.integers(len(frames)))]
-        tracks = [track for track, _ in other.masks(0, int(_MIN_AREA_SHARE * height * width))]
+        tracks = [track for track, _ in other.masks(0, int(MIN_AREA_SHARE * height * width))]
         own_id = 1 + max(classes, default=0)
         if not tracks or own_id >= IGNORED:
             continue

@@ -19,7 +19,8 @@ from tracking.trunk_features import TrunkFeatures
 # own answers boxes and points.
 EVERY_KIND: Mapping[str, float] = {"mask": 0.25, "rough-mask": 0.25, "box": 0.25, "points": 0.25}
 MASKS_ALONE: Mapping[str, float] = {"mask": 0.5, "rough-mask": 0.5}
-_MIN_AREA_SHARE = 0.0008
+# Share of a picture; smaller objects are neither prompted nor learned from.
+MIN_AREA_SHARE = 0.0008
 # For each clip of a batch; where objects are, one frame in some has a large one.
 _MOST_DRAWS = 1000
 # Sides of a view from near, in sides of the box around a track: about those of the views in which
@@ -159,7 +160,7 @@ def _draw_tracks(
     maps = clip.track_maps[frames]
     if region is not None:
         maps = region.cut_from(maps)
-    min_area = int(_MIN_AREA_SHARE * maps[0].size)
+    min_area = int(MIN_AREA_SHARE * maps[0].size)
     visible = [track_id for track_id, _ in masks_of_map(maps[0], clip.class_of_track, min_area)]
     if not visible:
         return None
@@ -227,7 +228,7 @@ def _draw_region(
     """Draw the surroundings of a track of a frame; None where the whole picture is to be seen."""
     if not near_share or random.random() >= near_share:
         return None
-    masks = list(clip.masks(frame, int(_MIN_AREA_SHARE * clip.track_maps[0].size)))
+    masks = list(clip.masks(frame, int(MIN_AREA_SHARE * clip.track_maps[0].size)))
     if not masks:
         return None
     _, mask = masks[int(random.integers(len(masks)))]

@@ -10,9 +10,7 @@ from pipeline.annotate import Tracker
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.masks import boxes_of_masks
 from pipeline.records import Prompt, PromptReason, TrackedMasks
-
-# Smaller objects on the first frame are not prompted, as in training.
-_MIN_AREA_SHARE = 0.0008
+from tracking.training_batches import MIN_AREA_SHARE
 
 
 def region_similarity(tracker: Tracker, clips: Sequence[LabelledClip]) -> float:
@@ -68,7 +66,7 @@ def _by_box(prompt: Prompt) -> Prompt:
 
 
 def _true_prompts(clip: LabelledClip) -> list[Prompt]:
-    min_area = int(_MIN_AREA_SHARE * clip.track_maps[0].size)
+    min_area = int(MIN_AREA_SHARE * clip.track_maps[0].size)
     return [
         Prompt(
             frame_index=0,

@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from overseer.datasets.labelled_frames import Instance, LabelledFrames, clip_of_instances
+from overseer.datasets.labelled_frames import (
+    FRAMES_OF_A_VIDEO,
+    Instance,
+    LabelledFrames,
+    clip_of_instances,
+)
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.corrections import refuse_corrections
 from pipeline.drafts import BLANK_FLAGS
@@ -16,9 +21,6 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
 from pipeline.records import FrameAnnotation
-
-# Neighbouring frames of a video teach the same.
-_FRAMES_OF_A_SET = 200
 
 
 def read_annotation_sets(
@@ -84,7 +86,7 @@ def spaced_frames(
     Raises:
         InputError: the set's video is not there, or a part is damaged.
     """
-    every = max(1, -(-annotated.manifest.counts.frames // _FRAMES_OF_A_SET))
+    every = max(1, -(-annotated.manifest.counts.frames // FRAMES_OF_A_VIDEO))
     selection = Selection(annotation_set=annotated, every=every)
     for frame, image in selection.frames_with_pictures():
         if _teaches(frame):

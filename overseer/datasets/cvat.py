@@ -20,6 +20,7 @@ from defusedxml.ElementTree import iterparse
 from numpy.typing import NDArray
 
 from overseer.datasets.labelled_frames import (
+    FRAMES_OF_A_VIDEO,
     FrameReading,
     Instance,
     LabelledFrames,
@@ -30,18 +31,15 @@ from overseer.datasets.labelled_frames import (
 )
 from pipeline.errors import InputError
 from pipeline.frames import VIDEO_SUFFIXES, open_video
-from pipeline.imports.cvat import mask_of_attributes
+from pipeline.imports.cvat import SHAPES, mask_of_attributes
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelClass, LabelSet, default_color
 from pipeline.picture_files import list_images, read_image
 from pipeline.single_frames import chosen_frames
 
-# Neighbouring frames of a video teach the same.
-_FRAMES_OF_A_VIDEO = 200
 _PREFIX = "frame_"
 # The mode of a task that was made of pictures, not of a video.
 _OF_PICTURES = "annotation"
-_SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +125,7 @@ def _take(document: _Document, element: Element) -> None:
         )
     elif element.tag == "track":
         for child in element:
-            if child.tag in _SHAPES and child.get("outside") != "1":
+            if child.tag in SHAPES and child.get("outside") != "1":
                 shape = _Shape(
                     label=element.attrib["label"], kind=child.tag, attributes=dict(child.attrib)
                 )
@@ -159,7 +157,7 @@ def _readings(
     folder: Path, document: _Document, label_set: LabelSet, longest_side: int
 ) -> Iterator[FrameReading]:
     """Yield the frames of a file that have shapes; what hinders reading them all is one problem."""
-    every = -(-len(document.frames) // _FRAMES_OF_A_VIDEO)
+    every = -(-len(document.frames) // FRAMES_OF_A_VIDEO)
     wanted = sorted(document.frames)[::every]
     video = document.file.parent.relative_to(folder).as_posix()
     name = document.source or (folder.resolve().name if video == "." else video)

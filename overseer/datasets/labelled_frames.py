@@ -16,6 +16,9 @@ from pipeline.mask_folder import class_regions, in_colours
 from pipeline.masks import connected_parts, decode_mask, polygon_rle
 from pipeline.picture_files import read_image
 
+# Of a video that is labelled throughout; neighbouring frames teach the same.
+FRAMES_OF_A_VIDEO = 200
+
 Instance = tuple[int | None, NDArray[np.bool_]]
 """A class id and a mask bool[H, W]; without a class, a region that is to be ignored."""
 

@@ -27,7 +27,7 @@ from pipeline.imports.drawing import (
 )
 from pipeline.masks import encode_mask, placed_mask, polygon_rle, require_within
 
-_SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
+SHAPES = ("mask", "polygon", "box", "polyline", "points", "ellipse", "cuboid", "skeleton")
 
 
 def read_cvat(path: Path, selection: Selection) -> Drawing:
@@ -133,7 +133,7 @@ class _Reader:
                 "same numbers; export the task of the video alone"
             )
         self._tasks += inside == "tasks"
-        if inside == "track" and element.tag in _SHAPES:
+        if inside == "track" and element.tag in SHAPES:
             self._take_shape(element, above[-1])
         elif inside == "label" and element.tag == "name":
             self._labels.append(element.text or "")
