@@ -31,7 +31,7 @@ from flows.command_options import (
 )
 from flows.complaints import UnforeseenError, complain, debugging, unforeseen
 from flows.frame_progress import frame_bars, frame_progress
-from pipeline.errors import OutputError, ScopelineError, UsageError
+from pipeline.errors import ScopelineError, UsageError
 
 _BY_HAND = "True masks and corrections"
 # Segments that are annotated at the same time, unless --workers says it.
@@ -301,11 +301,6 @@ def _run(job: Any, work: Callable[..., Any]) -> dict[str, Any]:
         raise
     except ScopelineError as error:
         return _failed(job.video, error)
-    except OSError as error:
-        place, reason = error.filename or job.video, error.strerror or error
-        return _failed(
-            job.video, OutputError(f"{place} cannot be used ({reason}); check its rights")
-        )
     # Whatever it is, it does not stop the other videos.
     except Exception as error:
         return _failed(job.video, unforeseen(job.video, error))

@@ -17,7 +17,7 @@ from flows import (
     set_commands,
 )
 from flows.command_options import screen
-from flows.complaints import complain, debugging
+from flows.complaints import complain, debugging, unusable
 from flows.data_commands import data_app
 from flows.frame_progress import frame_progress
 from flows.train_commands import train_app
@@ -173,6 +173,11 @@ def main() -> None:
             raise
         complain(error)
         sys.exit(2)
+    except PermissionError as error:
+        if debugging():
+            raise
+        complain(Exception(unusable(error, Path.cwd())))
+        sys.exit(1)
     # The last resort: a user gets one sentence, a developer asks for --debug.
     except Exception as error:
         if debugging():

@@ -20,8 +20,21 @@ def unforeseen(video: Path, error: Exception) -> UnforeseenError:
     """Return the sentence of an error of a video that nobody has thought of."""
     text = " ".join(str(error).split()) or type(error).__name__
     failure = UnforeseenError(f"{video}: {text}; run again with --debug to see where")
+    if isinstance(error, OSError):
+        failure = UnforeseenError(unusable(error, video))
     failure.__cause__ = error
     return failure
+
+
+def unusable(error: OSError, place: Path) -> str:
+    """Return the sentence of what the system does not let this user do.
+
+    Args:
+        error: what it says.
+        place: what was to be done, if it does not say with which file.
+    """
+    reason = error.strerror or error
+    return f"{error.filename or place} cannot be used ({reason}); check its rights"
 
 
 def debugging() -> bool:

@@ -1,7 +1,7 @@
 """Annotate one video: load what the job needs, go on from where it was, write the set."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -63,7 +63,11 @@ class VideoJob:
 
 def set_path_of(video: Path, out: Path) -> Path:
     """Return where the set of a video file or a folder of frames is written."""
-    name = video.resolve().name if video.is_dir() else video.stem
+    name = video.stem
+    # What this user must not look at is refused when it is opened, and stops no other video.
+    with suppress(PermissionError):
+        if video.is_dir():
+            name = video.resolve().name
     return out / f"{name}{SUFFIX}"
 
 
