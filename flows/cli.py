@@ -176,7 +176,7 @@ def main() -> None:
     except PermissionError as error:
         if debugging():
             raise
-        complain(Exception(unusable(error, Path.cwd())))
+        complain(unusable(error, Path.cwd()))
         sys.exit(1)
     # The last resort: a user gets one sentence, a developer asks for --debug.
     except Exception as error:
