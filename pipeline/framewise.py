@@ -10,6 +10,7 @@ from pipeline.annotate import Overseer
 from pipeline.drafts import undecodable_draft
 from pipeline.loop_state import LoopState
 from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix, resolve_overlaps
+from pipeline.pairs import best_pairs
 from pipeline.records import Detections, FrameAnnotation, FrameBatch, Origin, TrackAnnotation
 
 
@@ -100,14 +101,9 @@ class _FrameLinker:
         track_ids = [0] * len(masks)
         if self._previous and len(masks):
             iou = iou_matrix(masks, np.stack([mask for _, _, mask in self._previous]))
-            taken: set[int] = set()
-            best_first = np.argsort(-iou, axis=None, kind="stable")
-            for number, other in np.dstack(np.unravel_index(best_first, iou.shape))[0]:
-                track_id, class_id, _ = self._previous[other]
-                free = track_ids[number] == 0 and track_id not in taken
-                if iou[number, other] > 0 and free and class_id == class_ids[number]:
-                    track_ids[number] = track_id
-                    taken.add(track_id)
+            same_class = np.equal.outer(class_ids, [class_id for _, class_id, _ in self._previous])
+            for number, other in best_pairs(iou, same_class & (iou > 0)).items():
+                track_ids[number] = self._previous[other][0]
         for number, track_id in enumerate(track_ids):
             if track_id == 0:
                 track_ids[number] = self._next_id

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.masks import iou_matrix
+from pipeline.pairs import best_pairs
 from pipeline.policy import AdoptingPolicy, Decision
 from pipeline.records import Detections, Prompt, TrackedMasks
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
@@ -171,14 +172,9 @@ class GivenParts(Given):
         if not parts or not len(tracked):
             return {}
         iou = iou_matrix(np.stack([np.asarray(part.mask) for part in parts]), tracked.masks)
-        rows: dict[int, int] = {}
-        for flat in np.argsort(-iou, axis=None, kind="stable"):
-            number, row = (int(place) for place in np.unravel_index(flat, iou.shape))
-            same = self._classes.get(int(tracked.track_ids[row])) == parts[number].class_id
-            free = number not in rows and row not in rows.values()
-            if same and free and iou[number, row] > 0:
-                rows[number] = row
-        return rows
+        classes = [self._classes.get(track_id) for track_id in tracked.track_ids.tolist()]
+        same_class = np.array([[part.class_id == known for known in classes] for part in parts])
+        return best_pairs(iou, same_class & (iou > 0))
 
 
 class WithGivenPrompts:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pipeline.constellation_settings import ConstellationSettings
 from pipeline.labels import LabelSet
 from pipeline.masks import containment_matrix, iou_matrix
+from pipeline.pairs import cheapest_pairs
 from pipeline.records import Detections, TrackedMasks
-from pipeline.returns import cheapest_pairs
 
 Matches = dict[int, int]
 """The row in the tracked masks of each detection that a track explains."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
-from scipy.optimize import linear_sum_assignment
 
 from pipeline.constellation_settings import ConstellationSettings
+from pipeline.pairs import cheapest_pairs
 
 # How much of a track's appearance is of the last look at it.
 _NEWEST_SHARE = 0.3
@@ -119,23 +119,6 @@ class LeftTracks:
             and likeness >= self._settings.return_likeness
         )
         return distance - likeness if may_be else math.inf
-
-
-def cheapest_pairs(costs: Sequence[Sequence[float]]) -> dict[int, int]:
-    """Return the column of each row in the cheapest assignment of most rows, each column once.
-
-    Args:
-        costs: at most 1 in size, or infinite where row and column do not belong together.
-    """
-    if not costs or not costs[0]:
-        return {}
-    matrix = np.array(costs)
-    possible = np.isfinite(matrix)
-    # No saving among possible pairs is worth one pair less.
-    impossible = 2.0 * (matrix.size + 1)
-    rows, columns = linear_sum_assignment(np.where(possible, matrix, impossible))
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return {row: column for row, column in pairs if possible[row, column]}
 
 
 def likeness_of(first: Appearance, second: Appearance) -> float:

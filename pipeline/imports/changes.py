@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
 from pipeline.masks import RLE, encode_mask, rle_area, rle_iou_matrix, same_mask
+from pipeline.pairs import best_pairs
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
 # An object without an id is a track of another class that was renamed only if it covers it well.
@@ -195,11 +196,7 @@ def _matches(
         renamed_iou: an object is a track of another class if it overlaps it so well.
     """
     iou = rle_iou_matrix([thing.rle for thing in things], [track.rle for track in tracks])
-    found: dict[int, int] = {}
-    for flat in np.argsort(-iou, axis=None, kind="stable"):
-        row, column = (int(place) for place in np.unravel_index(flat, iou.shape))
-        same_class = things[row].class_id == tracks[column].class_id
-        enough = iou[row, column] > 0 if same_class else iou[row, column] >= renamed_iou
-        if enough and row not in found and column not in found.values():
-            found[row] = column
-    return found
+    same_class = np.equal.outer(
+        [thing.class_id for thing in things], [track.class_id for track in tracks]
+    )
+    return best_pairs(iou, np.where(same_class, iou > 0, iou >= renamed_iou))
