@@ -5,9 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
@@ -16,9 +13,9 @@ from pipeline.labels import LabelSet, joined, load_label_set
 from pipeline.mask_folder import MaskFolder, masks_of_video, open_masks
 from pipeline.masks import (
     boxes_of_masks,
+    clicks_on,
     connected_parts,
     decode_mask,
-    points_in_mask,
     rle_area,
 )
 from pipeline.records import FrameAnnotation, Prompt, PromptReason, TrackAnnotation
@@ -221,11 +218,5 @@ def _prompt(frame_index: int, track: TrackAnnotation, kind: PromptKind) -> Promp
         reason=PromptReason.HUMAN,
         mask=mask if kind == "mask" else None,
         box=boxes_of_masks(mask[None])[0] if kind == "box" else None,
-        points=_points_on_object(mask) if kind == "points" else None,
+        points=clicks_on(mask, _POINT_COUNT) if kind == "points" else None,
     )
-
-
-def _points_on_object(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return float32[P, 3]: x, y and 1, which says that the point is on the object."""
-    points = points_in_mask(mask, _POINT_COUNT)
-    return np.concatenate([points, np.ones((len(points), 1), np.float32)], 1)

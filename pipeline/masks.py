@@ -249,6 +249,20 @@ def points_in_mask(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
     return np.asarray(pixels[nearest] + 0.5, np.float32)
 
 
+def clicks_on(mask: NDArray[np.bool_], count: int) -> NDArray[np.float32]:
+    """Choose points that are spread over a mask, as a prompt says that they are on the object.
+
+    Args:
+        mask: bool[H, W], not empty.
+        count: how many; fewer where the mask has fewer pixels.
+
+    Returns:
+        float32[P, 3]: x and y in pixels, and 1.
+    """
+    points = points_in_mask(mask, count)
+    return np.concatenate([points, np.ones((len(points), 1), np.float32)], 1)
+
+
 def connected_parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the connected parts of a plain mask bool[H, W], without specks beside them.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipeline.annotate import Overseer, Tracker
 from pipeline.drafts import Draft, PromptJournal, origins_of, undecodable_draft
 from pipeline.loop_state import LoopState
-from pipeline.masks import intersections, points_in_mask
+from pipeline.masks import clicks_on, intersections
 from pipeline.records import Detections, FrameAnnotation, FrameBatch, Prompt, PromptReason
 
 # Track ids begin at 1, class ids at 0.
@@ -259,12 +259,11 @@ class _Restarts:
         )
 
     def _point_prompt(self, frame: _SeenFrame, class_id: int) -> Prompt:
-        points = points_in_mask(frame.masks[class_id], self._settings.points)
         return Prompt(
             frame_index=frame.index,
             track_id=class_id + _FIRST_TRACK,
             class_id=class_id,
             reason=PromptReason.ENTERED,
-            points=np.concatenate([points, np.ones((len(points), 1), np.float32)], 1),
+            points=clicks_on(frame.masks[class_id], self._settings.points),
             score=frame.scores[class_id],
         )
