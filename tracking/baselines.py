@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import resolve_overlaps
+from pipeline.optical_flow import FlowEstimator
 from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks
 
 
@@ -113,13 +114,13 @@ class HeldMasks:
 class FlowMasks(HeldMasks):
     """Warps each track's mask from frame to frame by dense optical flow.
 
-    The flow is DIS (Kroeger et al., ECCV 2016), from the later to the earlier frame, so that
-    each pixel of the later one says where it came from.
+    The flow is from the later to the earlier frame, so that each pixel of the later one says where
+    it came from.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._flow = FlowEstimator()
         self._last: NDArray[np.uint8] | None = None
 
     def track(self, frame_index: int, image: NDArray[np.uint8]) -> None:
@@ -127,7 +128,7 @@ class FlowMasks(HeldMasks):
         super().track(frame_index, image)
         grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
         if self._last is not None and self._shares:
-            came_from = self._flow.calc(grey, self._last, np.zeros((*grey.shape, 2), np.float32))
+            came_from = self._flow.between(grey, self._last)
             rows, columns = np.indices(grey.shape, np.float32)
             map_x, map_y = columns + came_from[..., 0], rows + came_from[..., 1]
             for track_id, share in self._shares.items():
