@@ -63,9 +63,7 @@ def _halves(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     return [first, mask & ~first]
 
 
-def measure_objects(
-    job: VideoJob, truth: AnnotationSet, rounds: int, counts: Sequence[int] = OBJECT_COUNTS
-) -> dict[str, Any]:
+def measure_objects(job: VideoJob, truth: AnnotationSet, rounds: int) -> dict[str, Any]:
     """Measure the loop with given masks and no overseer, by the number of objects."""
     _, tracker = open_models(job.settings)
 
@@ -78,13 +76,13 @@ def measure_objects(
             pass
 
     seconds = in_turns(
-        {str(count): partial(seconds_of, partial(follow, count)) for count in counts}, rounds
+        {str(count): partial(seconds_of, partial(follow, count)) for count in OBJECT_COUNTS}, rounds
     )
     frames = _frame_count(job)
     return {
         "frames_per_second": {count: frames / value for count, value in seconds.items()},
         "times_the_cost_of_one": {
-            count: value / seconds[str(counts[0])] for count, value in seconds.items()
+            count: value / seconds[str(OBJECT_COUNTS[0])] for count, value in seconds.items()
         },
     }
 

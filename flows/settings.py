@@ -119,15 +119,6 @@ def refuse_unread(given: Collection[str], settings: AnnotateSettings) -> None:
         )
 
 
-def settings_of(**given: Any) -> AnnotateSettings:
-    """Return the settings that a user gives; those that are None come from the environment.
-
-    Raises:
-        UsageError: one is not usable.
-    """
-    return fixed_settings(**{key: value for key, value in given.items() if value is not None})
-
-
 def fixed_settings(**given: Any) -> AnnotateSettings:
     """Return settings, of which those that are not given come from the environment.
 
@@ -155,6 +146,7 @@ def settings_from_options(**given: Any) -> AnnotateSettings:
     Raises:
         UsageError: one is not usable, or would have no effect.
     """
-    settings = settings_of(**given)
-    refuse_unread([name for name, value in given.items() if value is not None], settings)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    settings = fixed_settings(**chosen)
+    refuse_unread([*chosen], settings)
     return settings

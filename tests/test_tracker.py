@@ -138,7 +138,7 @@ def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, 
         )
     worst = max(float((a - b).abs().max()) for a, b in zip(alone, together, strict=True))
     assert worst < 1e-3
-    assert tracker.track_ids == [1]
+    assert tracker.result().track_ids.tolist() == [1]
 
 
 def test_masks_do_not_overlap_and_have_the_video_size(predictor, frames):

@@ -108,11 +108,6 @@ class Sam2Tracker:
         return self._network.image_size, self._network.image_size
 
     @property
-    def track_ids(self) -> list[int]:
-        """The tracks that are being followed, in ascending order."""
-        return self._bank.track_ids
-
-    @property
     def outputs(self) -> dict[int, TrackOutput]:
         """What the network says of each track in the current frame."""
         return dict(self._outputs)
