@@ -10,8 +10,7 @@ from flows.complaints import unforeseen
 from flows.stage_counters import StageCounters
 from flows.video_job import Upcoming, VideoJob, annotating
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import ScopelineError, UsageError
+from pipeline.errors import AnnotationStoppedError, ScopelineError, UsageError
 from tracking.shared_batches import encode_together
 
 

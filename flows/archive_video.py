@@ -15,8 +15,7 @@ from flows.event_log import EventLog
 from flows.retrying import RETRY_DELAYS_S, RETRYING, is_for_good
 from flows.stage_counters import StageCounters
 from flows.stopping import busy, stop_asked
-from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import ScopelineError, SetTakenError
+from pipeline.errors import AnnotationStoppedError, ScopelineError, SetTakenError
 
 # Progress is told this often; a stop is noticed after each batch.
 _TELL_EVERY_S = 2.0

@@ -2,8 +2,13 @@
 
 from typing import Any
 
-from pipeline.annotation_set_writer import AnnotationStoppedError
-from pipeline.errors import InputError, ModelError, SetOfAnotherJobError, UsageError
+from pipeline.errors import (
+    AnnotationStoppedError,
+    InputError,
+    ModelError,
+    SetOfAnotherJobError,
+    UsageError,
+)
 
 RETRY_DELAYS_S = [2.0, 10.0]
 _FOR_GOOD = (

@@ -16,12 +16,11 @@ from pipeline.annotate import AnnotationLoop
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set_writer import (
     AnnotationSetWriter,
-    AnnotationStoppedError,
     new_manifest,
     resumable_state,
     tidy,
 )
-from pipeline.errors import InputError
+from pipeline.errors import AnnotationStoppedError, InputError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.loop_state import first_needed
 from pipeline.manifest import Manifest

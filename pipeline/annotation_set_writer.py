@@ -74,10 +74,6 @@ def tidy(existing: AnnotationSet) -> None:
     remove_states(existing.path / RESUME)
 
 
-class AnnotationStoppedError(AnnotationAbandonedError):
-    """An annotation was asked to stop, and did so after a commit."""
-
-
 class AnnotationSetWriter:
     """Writes a set part by part; a context manager that completes it or marks it as failed.
 

@@ -25,6 +25,10 @@ class AnnotationAbandonedError(ScopelineError):
     """A set is left as it is, for this process or another one to go on with."""
 
 
+class AnnotationStoppedError(AnnotationAbandonedError):
+    """An annotation was asked to stop, and did so after a commit."""
+
+
 class UnreachableError(ScopelineError):
     """A store or a server does not answer now; it may later."""
 

@@ -15,9 +15,8 @@ from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.constellation import Constellation
-from pipeline.errors import OutputError
+from pipeline.errors import AnnotationStoppedError, OutputError
 from pipeline.framewise import Framewise
 from pipeline.given_policy import Given, WithGivenPrompts
 from pipeline.labels import CHOLECSEG8K

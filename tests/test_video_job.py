@@ -12,8 +12,8 @@ from flows.standing_sets import set_to_keep
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, AnnotationStoppedError, new_manifest
-from pipeline.errors import ScopelineError, SetOfAnotherJobError
+from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.errors import AnnotationStoppedError, ScopelineError, SetOfAnotherJobError
 from pipeline.masks import decode_mask
 from pipeline.set_folders import remove_set
 from samples.theatre.render import render
