@@ -9,7 +9,6 @@ from flows.given_prompts import open_given
 from flows.settings import AnnotateSettings
 from overseer.model_folders import find_overseer, overseer_labels, published_checkpoint
 from pipeline.annotation_set import AnnotationSet
-from pipeline.corrections import fingerprint
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet, joined
 from pipeline.mask_folder import MaskFolder, open_masks
@@ -46,7 +45,7 @@ def _given_contents(settings: AnnotateSettings) -> dict[str, str]:
 def _content_of(masks: Path) -> str:
     given = open_masks(masks)
     if isinstance(given, AnnotationSet):
-        return fingerprint(given)
+        return given.fingerprint()
     digest = hashlib.sha256()
     for file in list_images(masks):
         # Names of files need not be UTF-8.

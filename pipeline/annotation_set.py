@@ -1,5 +1,6 @@
 """The annotation set on disk: Parquet parts under a manifest; the reader."""
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,6 +200,14 @@ class AnnotationSet:
             raise InputError(
                 f"{path} is missing or damaged; annotate the video again with --no-resume"
             ) from error
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the manifest and the masks, hexadecimal."""
+        digest = hashlib.sha256()
+        parts = sorted((self.path / "masks").glob("part-*.parquet"))
+        for file in [self.path / "manifest.json", *parts]:
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
 
 
 def _read_manifest(path: Path) -> Manifest:

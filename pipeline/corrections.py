@@ -1,6 +1,5 @@
 """A set of corrections: what a human changed in another set, which it names."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +65,7 @@ def write_corrections(
         settings={
             _KEY: {
                 "set": str(corrected.path.resolve()),
-                "sha256": fingerprint(corrected),
+                "sha256": corrected.fingerprint(),
                 "source": source.name,
             }
         },
@@ -110,7 +109,7 @@ def open_corrections(path: Path) -> Corrections:
             f"{path} is not a finished set of corrections; make one with `scopeline import`"
         )
     corrected = AnnotationSet(Path(entry["set"]))
-    if fingerprint(corrected) != entry["sha256"]:
+    if corrected.fingerprint() != entry["sha256"]:
         raise InputError(
             f"{corrected.path} has changed since {path} was made; run `scopeline import` again"
         )
@@ -162,8 +161,8 @@ def settings_after(corrections: Corrections, deletions: Deletions) -> dict[str, 
     """
     settings = dict(corrections.corrected.manifest.settings)
     entry = {
-        "set": fingerprint(corrections.corrected),
-        "corrections": fingerprint(corrections.changes),
+        "set": corrections.corrected.fingerprint(),
+        "corrections": corrections.changes.fingerprint(),
         _DELETED: {
             str(track_id): {str(frame): [span.start, span.stop] for frame, span in spans.items()}
             for track_id, spans in deletions.items()
@@ -174,12 +173,3 @@ def settings_after(corrections: Corrections, deletions: Deletions) -> dict[str, 
         for taken_over in settings.get(_KEY_DONE, [])
     ]
     return settings | {_KEY_DONE: [*earlier, entry]}
-
-
-def fingerprint(annotation_set: AnnotationSet) -> str:
-    """Return the SHA-256 of a set's manifest and masks, hexadecimal."""
-    digest = hashlib.sha256()
-    parts = sorted((annotation_set.path / "masks").glob("part-*.parquet"))
-    for file in [annotation_set.path / "manifest.json", *parts]:
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

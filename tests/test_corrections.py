@@ -9,7 +9,6 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
 from pipeline.corrections import (
     deletions_of,
-    fingerprint,
     is_of_corrections,
     open_corrections,
     settings_after,
@@ -95,11 +94,11 @@ def test_a_changed_set_is_not_corrected(corrected, tmp_path):
 
 def test_a_set_is_the_same_however_its_folder_is_listed(tmp_path, clip_info, labels, monkeypatch):
     annotated = write(tmp_path / "long.annset", clip_info, labels, 201)
-    before = fingerprint(annotated)
+    before = annotated.fingerprint()
     listed = Path.glob
     for order in (sorted, lambda found: sorted(found, reverse=True)):
         monkeypatch.setattr(Path, "glob", lambda *of, order=order: iter(order(listed(*of))))
-        assert fingerprint(annotated) == before
+        assert annotated.fingerprint() == before
 
 
 def test_the_last_corrections_say_what_is_deleted(corrected, tmp_path, clip_info, labels):

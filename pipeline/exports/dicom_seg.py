@@ -16,7 +16,6 @@ from highdicom.seg import SegmentationTypeValues as SegmentationType
 from pydicom import Dataset
 from pydicom.sr.codedict import codes
 
-from pipeline.corrections import fingerprint
 from pipeline.exports.dicom_codes import CodedClass, coded_class, short_text
 from pipeline.exports.dicom_images import image_header, put_pixels, stable_uid
 from pipeline.exports.selection import Selection
@@ -63,7 +62,7 @@ class _Writer:
         self._codes: dict[int, CodedClass] = {
             label.id: coded_class(label) for label in selection.labels
         }
-        self._set = fingerprint(selection.annotation_set)
+        self._set = selection.annotation_set.fingerprint()
         # The same frame with other segments is another instance.
         self._content = (
             self._set,
