@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pipeline.content_hash import hash_files
-from pipeline.damaged_video import decode_with_gaps, quarter_turns, rgb_picture
+from pipeline.damaged_video import decode_with_gaps
 from pipeline.decode_ahead import DecodedCount, decode_ahead
 from pipeline.errors import InputError
 from pipeline.file_names import require_printable
@@ -33,6 +33,7 @@ from pipeline.packet_times import (
 )
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
+from pipeline.upright_pictures import quarter_turns, rgb_picture
 
 # Also what recorders in operating theatres, camcorders and DVD recorders write.
 VIDEO_SUFFIXES = (
