@@ -3,10 +3,10 @@
 import shlex
 
 from flows.training_job import (
-    CLIP_FRAMES,
     CURVES,
     FIRST_VALIDATION_SEED,
     THEATRE,
+    THEATRE_CLIP_FRAMES,
     TrainingJob,
     run_folder,
 )
@@ -55,7 +55,7 @@ def _data(job: TrainingJob) -> str:
     looks = ", ".join(look.name for look in job.scenery.looks)
     photographs = f"; photographs from {job.photographs}" if job.photographs else ""
     return (
-        f"- data: {job.clips} clips of {CLIP_FRAMES} frames of the simulated theatre "
+        f"- data: {job.clips} clips of {THEATRE_CLIP_FRAMES} frames of the simulated theatre "
         f"(`samples/theatre`, {' and '.join(job.scenery.families)} family, {looks}, "
         f"seeds from {FIRST_TRAINING_SEED}{photographs}); nothing else\n"
     )

@@ -18,7 +18,7 @@ from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
 
 THEATRE = "theatre"
-CLIP_FRAMES = 24
+THEATRE_CLIP_FRAMES = 24
 # Below the training seeds, and not among those that figures are measured on.
 FIRST_VALIDATION_SEED = 90_000
 CURVES = "training.svg"

@@ -9,7 +9,12 @@ from natsort import natsorted
 from rich.progress import Progress
 
 from flows.command_options import screen
-from flows.training_job import CLIP_FRAMES, FIRST_VALIDATION_SEED, TrainingJob, claim_material
+from flows.training_job import (
+    FIRST_VALIDATION_SEED,
+    THEATRE_CLIP_FRAMES,
+    TrainingJob,
+    claim_material,
+)
 from overseer.datasets import LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import Division, Parts, divide, refuse_shared_videos
 from pipeline.labelled_clip import LabelledClip
@@ -147,7 +152,7 @@ def _theatre_clips(
     return clip_pool(
         folder=cache / "scopeline" / "theatre",
         seeds=range(first_seed, first_seed + count),
-        frame_count=CLIP_FRAMES,
+        frame_count=THEATRE_CLIP_FRAMES,
         width=width,
         height=height,
         scenery=job.scenery,
