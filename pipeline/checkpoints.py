@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.errors import ModelError, OutputError
 from pipeline.model_folder import DESCRIPTION, WEIGHTS
-from pipeline.output import replaced_file
+from pipeline.output import remove_left_drafts, replaced_file
 
 # Where training scripts put the state within the file, and what wrappers put before its names.
 _PLACES = ("model", "state_dict", "model_state_dict", "model_state", "net", "weights", "ema")
@@ -51,6 +51,7 @@ def write_model(
     # What was there stays until all of the new is on the disk.
     with ExitStack() as drafts:
         for name, content in contents.items():
+            remove_left_drafts(folder / name)
             drafts.enter_context(replaced_file(folder / name)).write_bytes(content)
 
 

@@ -19,7 +19,7 @@ class BestWeights:
     """
 
     def __init__(self, path: Path, patience: int) -> None:
-        self._path = path
+        self.path = path
         self._patience = patience
         self._best = -1.0
         self._misses = 0
@@ -39,12 +39,12 @@ class BestWeights:
             self._misses += 1
             return
         self._best, self._misses = score, 0
-        save_tensors(model.state_dict(), self._path)
+        save_tensors(model.state_dict(), self.path)
 
     def restore(self, model: nn.Module) -> None:
         """Give a model the best weights, if any validation has been noted."""
-        if self._patience and self._path.exists():
-            model.load_state_dict(torch.load(self._path, map_location="cpu", weights_only=True))
+        if self._patience and self.path.exists():
+            model.load_state_dict(torch.load(self.path, map_location="cpu", weights_only=True))
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to remember."""

@@ -52,6 +52,12 @@ def replaced_file(path: Path, option: str = "--out") -> Iterator[Path]:
         draft.replace(path)
 
 
+def remove_left_drafts(path: Path) -> None:
+    """Remove what killed processes have left of drafts of a file that nobody else writes now."""
+    for draft in path.parent.glob(f".{path.name}-*.tmp"):
+        draft.unlink(missing_ok=True)
+
+
 def refuse_existing(path: Path) -> None:
     """Refuse to write where something is.
 

@@ -16,7 +16,7 @@ from pipeline.checkpoints import save_tensors
 from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 from pipeline.errors import InputError
-from pipeline.output import replaced_file
+from pipeline.output import remove_left_drafts, replaced_file
 from pipeline.set_folders import taken_for_writing
 
 LOSSES, VALIDATION = "losses.csv", "validation.csv"
@@ -123,6 +123,8 @@ def _train_alone(
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
+    for path in (checkpoint, best.path):
+        remove_left_drafts(path)
     first = _load_checkpoint(checkpoint, model, optimizer, best)
     descent = _Descent(trained, optimizer, plan.clip_norm)
     saved = time.monotonic()
