@@ -13,6 +13,7 @@ from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.model_folder import TRAINING
+from pipeline.output import replaced_file
 from pipeline.training import TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
@@ -198,9 +199,8 @@ def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
             raise OutputError(
                 f"{job.out} cannot be written ({error.strerror}); choose another --out"
             ) from error
-        draft = path.with_name(f".{path.name}.tmp")
-        draft.write_text(json.dumps(identity, indent=2) + "\n")
-        draft.replace(path)
+        with replaced_file(path) as draft:
+            draft.write_text(json.dumps(identity, indent=2) + "\n")
         return
     _refuse_other(job, name, identity)
 

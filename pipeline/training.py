@@ -1,6 +1,5 @@
 """The loop that both models train in: steps, checkpoints, resume, a record of the losses."""
 
-import csv
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tensorboardX import SummaryWriter
 from torch import Tensor, nn
 
 from pipeline.checkpoints import save_tensors
 from pipeline.devices import Precision, computing
 from pipeline.early_stopping import BestWeights
 from pipeline.errors import InputError
-from pipeline.output import remove_left_drafts, replaced_file
+from pipeline.output import remove_left_drafts
 from pipeline.set_folders import taken_for_writing
+from pipeline.training_record import LOSSES, VALIDATION, Records
 
-LOSSES, VALIDATION = "losses.csv", "validation.csv"
-TENSORBOARD = "tensorboard"
 # A batch may overflow in bfloat16, which says nothing about the next one.
 _MOST_UNUSABLE_STEPS = 3
 # What a stop costs at the most.
@@ -100,7 +97,7 @@ def train(
         FloatingPointError: the loss is no longer a number, several steps in a row; nothing is
             learned from a single such step.
         InputError: the folder's checkpoint is damaged.
-        OutputError: the checkpoint cannot be written.
+        OutputError: the folder cannot be written.
         SetTakenError: another process trains in the folder; the two would keep each other's best
             weights.
     """
@@ -128,7 +125,7 @@ def _train_alone(
     first = _load_checkpoint(checkpoint, model, optimizer, best)
     descent = _Descent(trained, optimizer, plan.clip_norm)
     saved = time.monotonic()
-    with _Records(folder, first) as records:
+    with Records(folder, first) as records:
         for step in range(first, plan.steps):
             if best.is_hopeless:
                 break
@@ -147,6 +144,7 @@ def _train_alone(
             is_due = time.monotonic() - saved >= _CHECKPOINT_EVERY_S
             is_due = is_due or (step + 1) % plan.checkpoint_every == 0
             if is_due or is_last or best.is_hopeless:
+                records.secure()
                 _save_checkpoint(checkpoint, step + 1, model, optimizer, best)
                 saved = time.monotonic()
             on_step(step, values)
@@ -228,52 +226,6 @@ def keep_share(network: nn.Module, before: Mapping[str, Tensor], share: float) -
         for name, value in network.state_dict().items()
     }
     network.load_state_dict(mean)
-
-
-class _Records:
-    """What a training goes through, as tables and for TensorBoard.
-
-    Args:
-        folder: receives them.
-        first: the step that the training begins with; what TensorBoard has of it and later ones,
-            from before a stop, no longer counts.
-    """
-
-    def __init__(self, folder: Path, first: int) -> None:
-        self._folder = folder
-        for table in (LOSSES, VALIDATION):
-            _drop_half_line(folder / table)
-        self._board = SummaryWriter(str(folder / TENSORBOARD), purge_step=first)
-
-    def add(self, table: str, step: int, values: dict[str, float]) -> None:
-        path = self._folder / table
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{value:.5f}" for value in values.values())])
-        for name, value in values.items():
-            self._board.add_scalar(f"{path.stem}/{name}", value, step)
-
-    def __enter__(self) -> "_Records":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._board.close()
-
-
-def _drop_half_line(path: Path) -> None:
-    """Drop what a full disk or a stop has left of a table's last line, or of its first."""
-    if not path.exists():
-        return
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if not whole:
-        path.unlink()
-    elif whole != content:
-        with replaced_file(path) as draft:
-            draft.write_bytes(whole)
 
 
 def _save_checkpoint(

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from pipeline.training import LOSSES, VALIDATION
+from pipeline.output import replaced_file
+from pipeline.training_record import LOSSES, VALIDATION
 
 _SMOOTHED_POINTS = 200
 
@@ -50,6 +51,9 @@ def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> N
         folder: holds the run's records.
         picture: file to write, SVG.
         baselines: scores 0..1 to compare with, drawn as level lines.
+
+    Raises:
+        OutputError: the picture cannot be written.
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     loss_axes, score_axes = figure.subplots(1, 2)
@@ -65,9 +69,8 @@ def draw_training(folder: Path, picture: Path, baselines: dict[str, float]) -> N
     else:
         score_axes.set_axis_off()
         score_axes.set(title="no validation data")
-    draft = picture.with_name(f".{picture.name}.tmp")
-    figure.savefig(draft, format="svg")
-    draft.replace(picture)
+    with replaced_file(picture) as draft:
+        figure.savefig(draft, format="svg")
 
 
 def _draw_scores(

@@ -1,13 +1,11 @@
 """Training: it learns, it stops and goes on, and the commands write models that load."""
 
-import struct
 from contextlib import suppress
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
-from tensorboardX.proto import event_pb2
 from torch import nn
 
 from overseer.config import OverseerConfig
@@ -94,25 +92,6 @@ def test_slow_steps_are_saved_before_so_many_are_done(tmp_path, monkeypatch):
     assert seen[0] == 35
 
 
-def board_steps(folder):
-    """Read TensorBoard's own file format: records of a length, its check, an event, its check."""
-    steps = {}
-    for path in sorted(folder.glob("events.out.tfevents.*")):
-        content = path.read_bytes()
-        while content:
-            (length,) = struct.unpack("<Q", content[:8])
-            event = event_pb2.Event.FromString(content[12 : 12 + length])
-            content = content[16 + length :]
-            for value in event.summary.value:
-                steps.setdefault(value.tag, []).append(event.step)
-    return steps
-
-
-def test_tensorboard_shows_the_losses_of_each_step(tmp_path):
-    fit_a_line(tmp_path, 30)
-    assert board_steps(tmp_path / "tensorboard") == {"losses/square": list(range(30))}
-
-
 def test_in_bfloat16_the_network_computes_coarsely_but_its_weights_stay_fine(tmp_path):
     model = nn.Linear(4, 1)
     computed_in = []
@@ -182,18 +161,6 @@ def test_without_patience_all_steps_are_done(tmp_path):
 def test_of_a_repeated_step_the_later_counts(tmp_path):
     (tmp_path / "losses.csv").write_text("step,loss\n0,3\n1,2\n1,1.5\n2,1\n")
     assert read_record(tmp_path / "losses.csv")["loss"].tolist() == [3, 1.5, 1]
-
-
-@pytest.mark.parametrize("left", ["", "st", "step,square\n4,0.2", "step,square\n29,0.1\n3"])
-def test_half_a_line_of_a_full_disk_does_not_spoil_the_record(tmp_path, left):
-    (tmp_path / "losses.csv").write_text(left)
-    fit_a_line(tmp_path, 30)
-    record = read_record(tmp_path / "losses.csv")
-    assert record["step"].tolist() == list(range(30))
-    fit_a_line(tmp_path / "alone", 30)
-    assert (
-        record["square"].tolist() == read_record(tmp_path / "alone/losses.csv")["square"].tolist()
-    )
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -1,5 +1,6 @@
 """Trainings that are run again, or twice at once: what they need must not be gone or mixed."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_
 from flows.training_checks import check_overseer_job
 from flows.training_job import claim_run_folder
 from overseer.pseudo_labels import PseudoLabels
-from pipeline.errors import SetTakenError, UsageError
+from pipeline.errors import OutputError, SetTakenError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.set_folders import take_for_writing
 from tests.small_training import TINY, data_job, drawn_clips, job
@@ -85,3 +86,13 @@ def test_a_training_is_not_measured_on_more_scenes_than_it_began_with(job):
     with pytest.raises(UsageError, match="another validation_clips"):
         claim_run_folder(replace(job, validation_clips=2), "overseer", {})
     claim_run_folder(job, "overseer", {})
+
+
+def test_a_full_disk_before_a_training_is_said(job, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(OutputError, match=r"job.json cannot be written \(No space left .*; free"):
+        claim_run_folder(job, "overseer", {})
+    assert not list((job.out / ".training").iterdir())
