@@ -3,13 +3,13 @@
 import shlex
 
 from flows.training_job import (
-    CURVES,
     FIRST_VALIDATION_SEED,
     THEATRE,
     THEATRE_CLIP_FRAMES,
     TrainingJob,
     run_folder,
 )
+from pipeline.model_folder import CURVES
 from pipeline.training_curves import best_scores, last_scores
 from samples.theatre.clips import FIRST_TRAINING_SEED
 

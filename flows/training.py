@@ -21,8 +21,6 @@ from flows.training_checks import (
     refuse_to_replace,
 )
 from flows.training_job import (
-    CURVES,
-    REPORT,
     THEATRE,
     TrainingJob,
     claim_pseudo_labels,
@@ -45,6 +43,7 @@ from overseer.train import VALIDATION_FRAMES, train_overseer
 from overseer.training_report import write_training_report
 from overseer.validation import mask_precision
 from pipeline.errors import InputError, UsageError
+from pipeline.model_folder import CURVES, REPORT
 from pipeline.training_curves import draw_training
 from tracking.adapt import CLIP_FRAMES, adapt_tracker
 from tracking.adapted_weights import load_to_adapt, save_adaptation

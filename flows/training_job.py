@@ -22,8 +22,6 @@ THEATRE = "theatre"
 THEATRE_CLIP_FRAMES = 24
 # Below the training seeds, and not among those that figures are measured on.
 FIRST_VALIDATION_SEED = 90_000
-CURVES = "training.svg"
-REPORT = "report.html"
 _IDENTITY, _MATERIAL = "job.json", "material.json"
 _PSEUDO_LABELS = "pseudo-labels.json"
 

@@ -135,13 +135,24 @@ def load_overseer(
     Raises:
         ModelError: the folder holds no overseer, or its weights have other shapes.
     """
-    config, label_set = read_description(folder)
+    config, label_set, state = _read_folder(folder)
     network = build_network(config, len(label_set.foreground))
-    path = folder / WEIGHTS
-    state = read_checkpoint(path)
-    check_fits(path, state, network, "what model.json describes")
+    check_fits(folder / WEIGHTS, state, network, "what model.json describes")
     network.load_state_dict(state)
     return MaskRCNNOverseer(network, config, label_set, device, precision)
+
+
+def _read_folder(folder: Path) -> tuple[OverseerConfig, LabelSet, dict[str, Tensor]]:
+    """Return what a folder's overseer is built from, its classes, and the weights of just these.
+
+    Raises:
+        ModelError: the folder holds no overseer, or another one by the time it has been read.
+    """
+    described = read_description(folder)
+    weights = read_checkpoint(folder / WEIGHTS)
+    if read_description(folder) != described:
+        raise ModelError(f"{folder} was replaced while it was read; run the command again")
+    return *described, weights
 
 
 def load_published(
@@ -189,8 +200,7 @@ def copy_weights(source: Path, network: Network, label_set: LabelSet | None = No
         ModelError: the source holds no overseer, or one with another backbone.
     """
     if source.is_dir():
-        config, known = read_description(source)
-        weights = read_checkpoint(source / WEIGHTS)
+        config, known, weights = _read_folder(source)
         if label_set is not None and _class_names(known) != _class_names(label_set):
             weights = _without_classes(weights, config, len(known.foreground))
     else:

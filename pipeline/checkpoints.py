@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.errors import ModelError, OutputError
-from pipeline.model_folder import DESCRIPTION, WEIGHTS
+from pipeline.model_folder import CURVES, DESCRIPTION, REPORT, WEIGHTS
 from pipeline.output import remove_left_drafts, replaced_file
 
 # Where training scripts put the state within the file, and what wrappers put before its names.
@@ -29,6 +29,10 @@ def write_model(
     folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any], card: str
 ) -> None:
     """Write a model into a folder: weights in half precision, description and card.
+
+    The weights of another model that was there go first, with what was drawn and measured of it,
+    and those of the new one come last: who reads meanwhile, or after a stop in between, finds no
+    weights rather than parts of two models.
 
     Args:
         folder: is made if need be; files in it are replaced.
@@ -43,16 +47,24 @@ def write_model(
         name: value.half().contiguous() if value.is_floating_point() else value
         for name, value in weights.items()
     }
+    # The first is renamed last.
     contents = {
-        DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode(),
-        "README.md": card.encode(),
         WEIGHTS: save(halved),
+        "README.md": card.encode(),
+        DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode(),
     }
+    is_there = all(_holds(folder / name, contents[name]) for name in (DESCRIPTION, WEIGHTS))
     # What was there stays until all of the new is on the disk.
     with ExitStack() as drafts:
         for name, content in contents.items():
             remove_left_drafts(folder / name)
             drafts.enter_context(replaced_file(folder / name)).write_bytes(content)
+        for name in () if is_there else (WEIGHTS, CURVES, REPORT):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def save_tensors(state: object, path: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "model.json"
+# What is drawn and measured of it once it is there.
+CURVES, REPORT = "training.svg", "report.html"
 # What a model's folder keeps of the training that makes it.
 TRAINING = ".training"
 

@@ -13,6 +13,7 @@ from flows.models import open_tracker
 from pipeline.errors import ModelError
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
+from tracking import adapted_weights
 from tracking.adapted_weights import (
     load_first_mask_network,
     load_to_adapt,
@@ -167,6 +168,12 @@ def test_an_unfinished_training_of_first_masks_goes_on_and_is_in_nobodys_way(bas
     assert load_first_mask_network(str(base)) is None
     method = Adaptation(method="first-mask", rank=0)
     assert torch.equal(features(load_to_adapt(str(base), method)), own)
+    # So is one that was stopped where the new weights were to take their place.
+    write_adaptation(base / "first-mask", "first-mask", base=str(base))
+    (base / "first-mask/weights.safetensors").unlink()
+    assert load_first_mask_network(str(base)) is None
+    assert torch.equal(features(load_to_adapt(str(base), method)), own)
+    (base / "first-mask/model.json").unlink()
     (base / "first-mask/weights.safetensors").touch()
     with pytest.raises(ModelError, match="first-mask.*model.json"):
         load_first_mask_network(str(base))
@@ -186,6 +193,22 @@ def test_a_base_that_has_changed_is_refused(tmp_path, base):
         load_tracker(str(tmp_path / "model"))
     (base / "weights.safetensors").unlink()
     with pytest.raises(ModelError, match="give a folder that has weights.safetensors"):
+        load_tracker(str(tmp_path / "model"))
+
+
+def test_an_adaptation_that_is_replaced_while_it_is_read_is_refused(tmp_path, base, monkeypatch):
+    """Its tensors have the names and shapes of one that another tracker was made into."""
+    write_adaptation(tmp_path / "model", "lora")
+    read = adapted_weights.read_checkpoint
+
+    def read_what_comes_next(path):
+        if path == tmp_path / "model/weights.safetensors":
+            monkeypatch.setattr(adapted_weights, "read_checkpoint", read)
+            write_adaptation(tmp_path / "model", "lora", base=str(base))
+        return read(path)
+
+    monkeypatch.setattr(adapted_weights, "read_checkpoint", read_what_comes_next)
+    with pytest.raises(ModelError, match="model was replaced while it was read; run"):
         load_tracker(str(tmp_path / "model"))
 
 

@@ -1,10 +1,13 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from overseer import mask_rcnn
 from overseer.mask_rcnn import (
+    MaskRCNNOverseer,
     _join_stuff,
     load_overseer,
 )
@@ -15,6 +18,7 @@ from overseer.networks import (
     OverseerConfig,
     build_network,
 )
+from pipeline.checkpoints import read_checkpoint
 from pipeline.errors import ModelError
 from pipeline.labels import CHOLECSEG8K
 from tests.conftest import BACKENDS, needs_detectron2, random_overseer
@@ -108,6 +112,26 @@ def test_bad_models_are_named(overseer, tmp_path):
     path.write_text('{"kind": "tracker"}')
     with pytest.raises(ModelError, match="does not describe an overseer"):
         load_overseer(tmp_path / "model", CPU)
+
+
+def test_an_overseer_that_is_replaced_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    """Heads of as many other classes fit as well, and would call everything by a wrong name."""
+    config = OverseerConfig(channels=16, image_size=64)
+    renamed = tuple(replace(label, name=f"{label.name}!") for label in CHOLECSEG8K.classes)
+    first, second = (
+        MaskRCNNOverseer(build_network(config, 12), config, label_set, CPU)
+        for label_set in (CHOLECSEG8K, replace(CHOLECSEG8K, classes=renamed))
+    )
+    first.save(tmp_path, "card")
+
+    def read_what_comes_next(path):
+        second.save(tmp_path, "card")
+        return read_checkpoint(path)
+
+    monkeypatch.setattr(mask_rcnn, "read_checkpoint", read_what_comes_next)
+    with pytest.raises(ModelError, match="was replaced while it was read; run the command again"):
+        load_overseer(tmp_path, CPU)
+    assert load_overseer(tmp_path, CPU).label_set == second.label_set
 
 
 @pytest.mark.parametrize(

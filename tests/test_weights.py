@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.checkpoints import write_model
 from pipeline.errors import ModelError, OutputError
 from tracking.sam2_model import build_network
 from tracking.weights import load_network, save_network
@@ -120,3 +121,38 @@ def test_a_full_disk_leaves_the_model_that_was_there(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=r"weights.safetensors cannot be written \(No space left"):
         save_network(network, "scopeline_small", tmp_path, "# second\n")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_model_that_takes_anothers_place_is_never_seen_in_parts(tmp_path, monkeypatch):
+    """What a reader finds at any moment is also what a kill leaves."""
+    names = ("model.json", "README.md", "weights.safetensors", "report.html", "training.svg")
+    seen = []
+
+    def look():
+        there = {name: (tmp_path / name) for name in names}
+        seen.append({name: path.read_bytes() for name, path in there.items() if path.exists()})
+
+    def watch(name):
+        change = getattr(Path, name)
+        monkeypatch.setattr(Path, name, lambda *given, **more: (change(*given, **more), look())[0])
+
+    def write(number):
+        write_model(tmp_path, {"w": torch.full((3,), number)}, {"n": number}, f"# {number}\n")
+        look()
+
+    write(1.0)
+    for drawn in ("report.html", "training.svg"):
+        (tmp_path / drawn).write_text("of the first")
+    look()
+    old = seen[-1]
+    (tmp_path / ".weights.safetensors-17.tmp").write_bytes(b"of a killed process")
+    watch("replace")
+    watch("unlink")
+    write(2.0)
+    new = seen[-1]
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:3]} == new.keys()
+    assert all(model in (old, new) for model in seen[2:] if "weights.safetensors" in model)
+    (tmp_path / "report.html").write_text("of the second")
+    seen.clear()
+    write(2.0)
+    assert all(model == new | {"report.html": b"of the second"} for model in seen)

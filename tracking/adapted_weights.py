@@ -84,6 +84,9 @@ def _load_base(path: Path, base: Base) -> SAM2Base:
 def _load_adapted(path: Path, base: Base, adaptation: Adaptation) -> SAM2Base:
     network = _load_base(path, base)
     _apply(path / WEIGHTS, network, adaptation)
+    described = read_adapted(path)
+    if described is None or (described[0].sha256, described[1]) != (base.sha256, adaptation):
+        raise ModelError(f"{path} was replaced while it was read; run the command again")
     return network.eval()
 
 

@@ -117,13 +117,14 @@ def described_first_mask(name: str) -> tuple[Path, Base, Adaptation] | None:
         ModelError: as of `find_first_mask`.
     """
     tracker = find_tracker(name)
-    for path in (tracker, tracker / FIRST_MASK):
+    is_unfinished = _is_unfinished(tracker / FIRST_MASK)
+    for path in (tracker,) if is_unfinished else (tracker, tracker / FIRST_MASK):
         described = read_adapted(path)
         if described is not None and described[1].method == FIRST_MASK:
             base, adaptation = described
             # What lies in a tracker's folder was made from it, wherever that has been moved to.
             return path, base if path == tracker else replace(base, name=name), adaptation
-    if (tracker / FIRST_MASK).exists() and not _is_unfinished(tracker / FIRST_MASK):
+    if (tracker / FIRST_MASK).exists() and not is_unfinished:
         raise ModelError(
             f"{tracker / FIRST_MASK} does not say what it was made from in a model.json; copy the "
             "folder again, or remove it, and the tracker answers boxes and points by itself"
