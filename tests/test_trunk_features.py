@@ -44,3 +44,18 @@ def test_features_that_are_kept_are_those_of_the_pictures_as_they_are(trained, c
     assert distances_from_the_first(first) == [0, 0]
     kept = FeatureCache(trained, [clip], tmp_path).features(0, [0, 3])
     assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+
+
+@torch.no_grad()
+def test_a_stop_while_room_is_made_for_features_is_no_hindrance(
+    trained, clip, tmp_path, monkeypatch
+):
+    def stopped(path, *_, **__):
+        path.write_bytes(b"\x93NUMPY cut off")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("numpy.lib.format.open_memmap", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            FeatureCache(trained, [clip], tmp_path)
+    assert FeatureCache(trained, [clip], tmp_path).features(0, [0])

@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from pipeline.labelled_clip import LabelledClip
+from pipeline.output import replaced_file
 from tracking.regions import Region
 from tracking.sam2_model import normalize_images
 
@@ -41,6 +42,9 @@ class FeatureCache:
         network: its trunk must not be trained.
         clips: clips of equal length.
         folder: receives one memory-mapped array for each stride.
+
+    Raises:
+        OutputError: they cannot be made.
     """
 
     def __init__(self, network: SAM2Base, clips: Sequence[LabelledClip], folder: Path) -> None:
@@ -88,7 +92,8 @@ def _memory_map(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any
         stored = np.load(path, mmap_mode="r+")
         if stored.shape == shape:
             return stored
-    return np.lib.format.open_memmap(path, "w+", dtype=dtype, shape=shape)
+    with replaced_file(path) as draft:
+        return np.lib.format.open_memmap(draft, "w+", dtype=dtype, shape=shape)
 
 
 class VariedFeatures:
