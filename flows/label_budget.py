@@ -22,10 +22,17 @@ from flows.training import (
     side_to_vary,
 )
 from flows.training_checks import check_overseer_job
-from flows.training_job import THEATRE, TrainingJob, claim_run_folder
+from flows.training_job import (
+    THEATRE,
+    TrainingJob,
+    claim_material,
+    claim_run_folder,
+    content_of_start,
+)
 from flows.training_material import Material, labelled_material
 from flows.video_job import VideoJob, annotate_job
 from overseer.config import OverseerConfig
+from overseer.model_folders import find_overseer
 from pipeline.class_regions import merge_by_class, without_regions
 from pipeline.errors import OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
@@ -191,10 +198,22 @@ def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size:
         "batch_size": batch_size,
         "learning": job.learning,
         "labels": len(part.clips),
+        **content_of_start(job, find_overseer),
     }
     claim_run_folder(job, "overseer", options)
+    _claim_part(job, part)
     with counting_progress() as progress:
         learn_overseer(job, part, config, batch_size, progress)
+
+
+def _claim_part(job: TrainingJob, part: Material) -> None:
+    """Note a budget's frames with its own run, which goes on where only the whole's was removed."""
+    claim_material(
+        job,
+        part.label_set,
+        [*part.names, *part.validation_names],
+        [*part.clips, *part.validation_clips],
+    )
 
 
 def _fine_tune(
@@ -218,6 +237,7 @@ def _fine_tune(
     origin = describe_base(settings.tracker)
     options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
     claim_run_folder(own, "tracker", options)
+    _claim_part(own, part)
     with counting_progress() as progress:
         network = load_to_adapt(settings.tracker, adaptation)
         material = moving_material(own, part, adaptation)

@@ -25,6 +25,7 @@ from flows.training_job import (
     TrainingJob,
     claim_pseudo_labels,
     claim_run_folder,
+    content_of_start,
     refuse_other_run,
     run_folder,
 )
@@ -70,7 +71,12 @@ def train_overseer_job(job: TrainingJob, *, config: OverseerConfig, batch_size: 
         UsageError: the folder holds another training, or training and validation share a video.
     """
     check_overseer_job(job, config, batch_size)
-    options = {"network": asdict(config), "batch_size": batch_size, "learning": job.learning}
+    options = {
+        "network": asdict(config),
+        "batch_size": batch_size,
+        "learning": job.learning,
+        **content_of_start(job, find_overseer),
+    }
     refuse_other_run(job, "overseer", options)
     with counting_progress() as progress:
         material = _overseer_material(job, config, progress)
@@ -207,7 +213,7 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
         )
     if trunk == "varied" and job.start_from is None:
         raise UsageError("--trunk varied is for weights that track already; give --start-from")
-    claim_run_folder(job, "tracker", {"trunk": trunk})
+    claim_run_folder(job, "tracker", {"trunk": trunk, **content_of_start(job, find_tracker)})
     with counting_progress() as progress:
         material = theatre_material(job, progress)
         baselines = {

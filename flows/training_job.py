@@ -2,17 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
-from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.errors import InputError, ModelError, OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
-from pipeline.model_folder import TRAINING
+from pipeline.model_folder import TRAINING, WEIGHTS, sha256_of
 from pipeline.output import replaced_file
 from pipeline.training import TrainingPlan
 from samples.theatre.clips import EDITION
@@ -120,6 +120,27 @@ def refuse_other_run(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         UsageError: as `claim_run_folder`.
     """
     _refuse_other(job, _IDENTITY, _identity(job, kind, options))
+
+
+def content_of_start(job: TrainingJob, find: Callable[[str], Path]) -> dict[str, str]:
+    """Return the hash of the weights that a training starts from, for its options.
+
+    Where what is trained takes the place of what it starts from, these are others in the end.
+
+    Args:
+        job: what to train on.
+        find: returns the folder of a model, or the file of a checkpoint, by name or path.
+
+    Raises:
+        ModelError: it has no weights.
+    """
+    start = None if job.start_from is None else find(job.start_from)
+    if start is None or start.resolve() == job.out.resolve():
+        return {}
+    weights = start / WEIGHTS if start.is_dir() else start
+    if not weights.is_file():
+        raise ModelError(f"{weights} does not exist; check --start-from")
+    return {"content of --start-from": sha256_of(weights)}
 
 
 def _identity(job: TrainingJob, kind: str, options: dict[str, Any]) -> dict[str, Any]:

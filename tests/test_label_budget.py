@@ -3,12 +3,20 @@
 import csv
 import json
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from flows.label_budget import _fine_tune, _measured_videos, parse_budgets
+from flows.label_budget import (
+    _fine_tune,
+    _measured_videos,
+    measure_label_budgets,
+    parse_budgets,
+)
 from flows.model_card import model_card
 from flows.settings import AnnotateSettings
 from flows.training_material import Material
@@ -16,7 +24,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import INSTRUMENTS
-from tests.small_training import data_job, drawn_clips, job
+from tests.small_training import TINY, data_job, drawn_clips, job, write_data_set
 from tests.test_training import assert_is_a_drawing
 from tracking.adapters import default_adaptation
 
@@ -127,6 +135,21 @@ def test_of_the_tracker_no_share_is_kept(data_job, monkeypatch):
     out = data_job.out / "tracker"
     _fine_tune(job, out, material, AnnotateSettings(), default_adaptation("lora"))
     assert "--keep-start" not in model_card("tracker", learned[0], "")
+
+
+def test_a_budget_does_not_go_on_with_other_frames(data_job, monkeypatch):
+    """Where the whole's folder is removed, as is said, each budget has its own still."""
+    monkeypatch.setattr("flows.label_budget.learn_overseer", lambda *_: None)
+    monkeypatch.setattr("flows.label_budget._score", lambda *_: 0.5)
+    measure = partial(measure_label_budgets, config=TINY, batch_size=1, settings=AnnotateSettings())
+    measure(data_job, [2])
+    measure(data_job, [2])
+    write_data_set(Path(data_job.data), 3, brightness=50)
+    with pytest.raises(UsageError, match=r"remove .*model/\.training to begin anew"):
+        measure(data_job, [2])
+    rmtree(data_job.out / ".training")
+    with pytest.raises(UsageError, match=r"remove .*model/labels-0002/\.training to begin anew"):
+        measure(data_job, [2])
 
 
 @pytest.mark.parametrize(

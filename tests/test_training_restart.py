@@ -1,6 +1,7 @@
 """Trainings that are run again, or twice at once: what they need must not be gone or mixed."""
 
 import errno
+import json
 import os
 from dataclasses import replace
 
@@ -9,15 +10,17 @@ import pytest
 
 from flows.training import adapt_tracker_job, train_overseer_job, train_tracker_job
 from flows.training_checks import check_overseer_job
-from flows.training_job import claim_run_folder
+from flows.training_job import claim_run_folder, content_of_start
+from overseer.model_folders import find_overseer
 from overseer.pseudo_labels import PseudoLabels
-from pipeline.errors import OutputError, SetTakenError, UsageError
+from pipeline.errors import ModelError, OutputError, SetTakenError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.set_folders import take_for_writing
 from tests.small_training import TINY, data_job, drawn_clips, job
 from tests.test_adapted_weights import write_random_tracker
 from tests.test_training import fit_a_line
 from tracking.adapters import default_adaptation
+from tracking.model_folders import find_tracker
 
 __all__ = ["data_job", "drawn_clips", "job"]
 
@@ -86,6 +89,34 @@ def test_a_training_is_not_measured_on_more_scenes_than_it_began_with(job):
     with pytest.raises(UsageError, match="another validation_clips"):
         claim_run_folder(replace(job, validation_clips=2), "overseer", {})
     claim_run_folder(job, "overseer", {})
+
+
+def test_a_training_does_not_go_on_from_other_weights(data_job, tmp_path, monkeypatch):
+    """A share of them is kept in the end, or boxes are pooled by them, beside what was learned."""
+    for find in (find_overseer, find_tracker):
+        weights = tmp_path / find.__module__ / "weights.safetensors"
+        weights.parent.mkdir()
+        weights.write_bytes(b"first")
+        job = replace(data_job, start_from=str(weights.parent))
+        first = content_of_start(job, find)
+        assert content_of_start(replace(job, out=weights.parent), find) == {}
+        weights.write_bytes(b"second")
+        assert content_of_start(job, find) != first
+        weights.unlink()
+        with pytest.raises(ModelError, match=r"weights.safetensors does not exist"):
+            content_of_start(job, find)
+    shipped = replace(data_job, start_from="scopeline")
+    monkeypatch.setattr("flows.training.learn_overseer", lambda *_: None)
+    train_overseer_job(shipped, config=TINY, batch_size=1)
+    train_overseer_job(shipped, config=TINY, batch_size=1)
+    noted = json.loads((shipped.out / ".training/job.json").read_text())
+    other = noted | {"content of --start-from": "another"}
+    (shipped.out / ".training/job.json").write_text(json.dumps(other))
+    with pytest.raises(UsageError, match="a training with another content of --start-from; choose"):
+        train_overseer_job(shipped, config=TINY, batch_size=1)
+    (shipped.out / ".training/job.json").write_text(json.dumps(other | {"kind": "tracker"}))
+    with pytest.raises(UsageError, match="another data, .*, content of --start-from; choose"):
+        train_tracker_job(replace(shipped, data="theatre"), trunk="varied")
 
 
 def test_a_full_disk_before_a_training_is_said(job, monkeypatch):
