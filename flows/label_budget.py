@@ -1,7 +1,6 @@
 """How few labels? Overseers trained on parts of a data set, and how well each annotates."""
 
 import csv
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from flows.training import (
     side_to_vary,
 )
 from flows.training_checks import check_overseer_job
+from flows.training_clock import seconds_of_training
 from flows.training_job import (
     THEATRE,
     TrainingJob,
@@ -38,6 +38,7 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
+from pipeline.model_folder import TRAINING
 from pipeline.output import replaced_file
 from pipeline.records import FrameAnnotation
 from tracking.adapted_weights import load_to_adapt
@@ -57,7 +58,7 @@ class BudgetPoint:
         labels: frames that the overseer learned from.
         annotated: mean IoU over the classes of what `annotate` makes of the measured frames.
         overseer_alone: likewise of the overseer, frame by frame.
-        training_seconds: what the training took.
+        training_seconds: what the training took, in all runs of the command up to its end.
     """
 
     labels: int
@@ -147,13 +148,14 @@ def measure_label_budgets(
     points = []
     for budget in budgets:
         model = job.out / f"labels-{budget:04}"
-        started = time.monotonic()
         part = _part(material, sorted(chosen[budget]))
         _train(replace(job, out=model), part, config, batch_size)
+        seconds = seconds_of_training(model / TRAINING)
         own = settings.model_dump() | {"overseer": str(model)}
         if adaptation is not None:
-            own["tracker"] = str(_fine_tune(job, model / "tracker", part, settings, adaptation))
-        seconds = time.monotonic() - started
+            tracker = _fine_tune(job, model / "tracker", part, settings, adaptation)
+            seconds += seconds_of_training(tracker / TRAINING)
+            own["tracker"] = str(tracker)
         scores = {
             policy: _score(
                 videos, model, AnnotateSettings(**own | {"policy": policy}), material.label_set

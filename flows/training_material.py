@@ -9,11 +9,13 @@ from natsort import natsorted
 from rich.progress import Progress
 
 from flows.command_options import screen
+from flows.training_clock import TrainingClock
 from flows.training_job import (
     FIRST_VALIDATION_SEED,
     THEATRE_CLIP_FRAMES,
     TrainingJob,
     claim_material,
+    run_folder,
 )
 from overseer.datasets import LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import Division, Parts, divide, refuse_shared_videos
@@ -161,10 +163,12 @@ def _theatre_clips(
 
 
 def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[str, float]], None]:
-    """Return what shows each step of a training in its progress bar."""
+    """Return what shows each step of a training in its progress bar, and notes the time."""
     bar = progress.add_task("training", total=job.plan.steps)
+    clock = TrainingClock(run_folder(job))
 
     def report(step: int, losses: dict[str, float]) -> None:
+        clock.note()
         done, loss = step + 1, sum(losses.values())
         progress.update(bar, completed=done, description=f"training, loss {loss:.3f}")
         if progress.disable and (done % _SAID_EVERY_STEPS == 0 or done == job.plan.steps):

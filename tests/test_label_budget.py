@@ -10,6 +10,7 @@ from shutil import rmtree
 import numpy as np
 import pytest
 from PIL import Image
+from rich.progress import Progress
 
 from flows.label_budget import (
     _fine_tune,
@@ -19,9 +20,10 @@ from flows.label_budget import (
 )
 from flows.model_card import model_card
 from flows.settings import AnnotateSettings
-from flows.training_material import Material
+from flows.training_clock import seconds_of_training
+from flows.training_material import Material, step_reporter
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import INSTRUMENTS
 from tests.small_training import TINY, data_job, drawn_clips, job, write_data_set
@@ -135,6 +137,33 @@ def test_of_the_tracker_no_share_is_kept(data_job, monkeypatch):
     out = data_job.out / "tracker"
     _fine_tune(job, out, material, AnnotateSettings(), default_adaptation("lora"))
     assert "--keep-start" not in model_card("tracker", learned[0], "")
+
+
+def learned(job, *_):
+    """Stand for a training of one step."""
+    step_reporter(job, Progress(disable=True))(0, {"loss": 1.0})
+
+
+def test_the_seconds_of_a_budget_are_those_of_all_its_runs(data_job, monkeypatch):
+    monkeypatch.setattr("flows.label_budget.learn_overseer", learned)
+    monkeypatch.setattr("flows.label_budget._score", lambda *_: 0.5)
+    moments = iter([0.0, 40.0, 100.0, 105.0])
+    monkeypatch.setattr("flows.training_clock.monotonic", lambda: next(moments))
+    seconds = []
+    for _ in range(2):
+        (point,) = measure_label_budgets(
+            data_job, [2], config=TINY, batch_size=1, settings=AnnotateSettings()
+        )
+        seconds.append(point.training_seconds)
+    assert seconds == [40, 45]
+    monkeypatch.setattr("flows.label_budget.learn_overseer", lambda *_: None)
+    (point,) = measure_label_budgets(
+        data_job, [2], config=TINY, batch_size=1, settings=AnnotateSettings()
+    )
+    assert point.training_seconds == 45
+    (data_job.out / "labels-0002/.training/seconds.txt").write_text("much")
+    with pytest.raises(InputError, match=r"seconds.txt is damaged .*; remove it to count anew"):
+        seconds_of_training(data_job.out / "labels-0002/.training")
 
 
 def test_a_budget_does_not_go_on_with_other_frames(data_job, monkeypatch):
