@@ -15,7 +15,7 @@ def jpeg_url(image: NDArray[np.uint8], width: int, quality: int) -> str:
         width: that it is brought to, in pixels; its height goes with it.
         quality: of the JPEG, 0 to 100.
     """
-    size = (width, round(image.shape[0] * width / image.shape[1]))
+    size = (width, max(round(image.shape[0] * width / image.shape[1]), 1))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     _, content = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), options)
