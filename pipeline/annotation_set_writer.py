@@ -15,10 +15,17 @@ import pyarrow.parquet as pq
 
 from pipeline.annotation_rows import SCHEMAS, part_name, rows_of_frames
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import AnnotationAbandonedError, OutputError
+from pipeline.errors import AnnotationAbandonedError, OutputError, SetTakenError
 from pipeline.frames import VideoInfo
 from pipeline.labels import LabelSet
-from pipeline.loop_state import LoopState, SavedState, latest_state, remove_states, save_state
+from pipeline.loop_state import (
+    LoopState,
+    SavedState,
+    is_saved,
+    latest_state,
+    remove_states,
+    save_state,
+)
 from pipeline.manifest import Counts, Manifest, VideoEntry
 from pipeline.records import FrameAnnotation
 from pipeline.set_folders import MANIFEST_DRAFT, RESUME, make_room, take_for_writing, unwritable
@@ -90,6 +97,7 @@ class AnnotationSetWriter:
 
     Raises:
         OutputError: the folder cannot be written, or holds a finished set.
+        SetTakenError: another process writes the set, or has done so since the state was read.
     """
 
     def __init__(
@@ -133,6 +141,12 @@ class AnnotationSetWriter:
     def _go_on(self, saved: SavedState) -> None:
         """Cut the set back to what was committed together with a state."""
         self._hold(self.path)
+        # Since the state was read, networks were loaded; what came to be meanwhile must stay.
+        if not is_saved(self.path / RESUME, saved.part_count):
+            raise SetTakenError(
+                f"{self.path} was finished or gone on with by another process; run the command "
+                "again"
+            )
         self._manifest = self._manifest.model_copy(update={"parts": saved.part_count})
         _write_manifest(self.path, self._manifest)
         for table in SCHEMAS:

@@ -110,6 +110,11 @@ def latest_state(folder: Path, part_count: int) -> SavedState | None:
     return None
 
 
+def is_saved(folder: Path, part_count: int) -> bool:
+    """Return whether the state that goes on from so many parts is there, damaged or not."""
+    return (folder / f"state-{part_count:06d}{_VALUES}").is_file()
+
+
 def _load(path: Path, part_count: int) -> SavedState | None:
     try:
         contents = json.loads(path.read_text())

@@ -1,6 +1,7 @@
 """The writer of a set: what it leaves to whoever goes on, and what it says of a full disk."""
 
 import errno
+from contextlib import suppress
 
 import pytest
 
@@ -8,11 +9,12 @@ from pipeline import annotation_set_writer
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import (
     AnnotationSetWriter,
+    AnnotationStoppedError,
     new_manifest,
     resumable_state,
     tidy,
 )
-from pipeline.errors import OutputError
+from pipeline.errors import OutputError, SetTakenError
 from pipeline.loop_state import LoopState, save_state
 from tests.conftest import annotated_frame, rectangle
 
@@ -62,6 +64,23 @@ def test_who_goes_on_ends_with_what_was_never_interrupted(killed, manifest, coun
     files = {path for path in killed.path.rglob("*") if path.is_file()}
     names = {path.relative_to(killed.path).as_posix() for path in files}
     assert names == {"manifest.json", *written}
+
+
+@pytest.mark.parametrize("state", ["complete", "running"])
+def test_what_another_process_has_done_meanwhile_stays(killed, manifest, state):
+    saved = resumable_state(killed, manifest)
+    other = AnnotationSetWriter(killed.path, manifest, resumable_state(killed, manifest))
+    with suppress(AnnotationStoppedError), other:
+        other.add_batch(FRAMES[100:], lambda: LoopState(next_frame=130))
+        other.checkpoint(lambda: LoopState(next_frame=130))
+        if state == "running":
+            raise AnnotationStoppedError
+    with pytest.raises(SetTakenError, match="run the command again"):
+        AnnotationSetWriter(killed.path, manifest, saved)
+    found = AnnotationSet(killed.path)
+    assert found.manifest.state == state
+    assert list(found.frames()) == FRAMES
+    assert (resumable_state(found, manifest) is None) == (state == "complete")
 
 
 def test_what_a_finished_set_still_holds_of_its_annotation_can_be_removed(tmp_path, manifest):
