@@ -48,7 +48,7 @@ def remove_set(path: Path) -> None:
         OutputError: it cannot be removed, or something else is there.
     """
     require_replaceable(path)
-    removed = path.with_name(f".{path.name}.removed")
+    removed = _on_its_way_out(path)
     try:
         if removed.exists():
             shutil.rmtree(removed)
@@ -58,6 +58,11 @@ def remove_set(path: Path) -> None:
             shutil.rmtree(removed)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def _on_its_way_out(path: Path) -> Path:
+    """Return where a set is while its files are removed."""
+    return path.with_name(f".{path.name}.removed")
 
 
 def move_aside(path: Path) -> Path:
@@ -124,6 +129,8 @@ def make_room(path: Path) -> None:
         OutputError: a finished set, or something else, is there.
     """
     if not path.exists():
+        # Of a process that was killed while it removed a set.
+        shutil.rmtree(_on_its_way_out(path), ignore_errors=True)
         return
     try:
         existing = AnnotationSet(path)

@@ -83,6 +83,13 @@ def test_what_another_process_has_done_meanwhile_stays(killed, manifest, state):
     assert (resumable_state(found, manifest) is None) == (state == "complete")
 
 
+def test_what_a_process_that_was_killed_has_left_of_a_removed_set_goes(tmp_path, manifest):
+    (tmp_path / ".clip.annset.removed" / "masks").mkdir(parents=True)
+    with AnnotationSetWriter(tmp_path / "clip.annset", manifest):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.annset"]
+
+
 def test_what_a_finished_set_still_holds_of_its_annotation_can_be_removed(tmp_path, manifest):
     with AnnotationSetWriter(tmp_path / "clip.annset", manifest) as writer:
         writer.add(FRAMES[0])
