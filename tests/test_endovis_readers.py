@@ -97,6 +97,8 @@ def test_endovis18s_own_label_file_comes_first(tmp_path):
     assert {label.id: label.kind for label in frames.label_set.classes}[0] == "background"
     (tmp_path / "seq_1/labels.json").write_text("not the first one")
     assert names_of(read_labelled_frames(tmp_path, "endovis18", None, 400)) == names_of(frames)
+    (tmp_path / "labels.json").rename(tmp_path / "seq_1/labels.json")
+    assert names_of(read_labelled_frames(tmp_path, "endovis18", None, 400)) == names_of(frames)
     (tmp_path / "labels.json").write_text(json.dumps([{"name": "tool"}]))
     with pytest.raises(InputError, match=r"labels.json is not a list of classes"):
         read_labelled_frames(tmp_path, "endovis18", None, 400)
