@@ -142,7 +142,7 @@ def test_of_the_masks_that_are_offered_the_one_that_fits_the_points_counts(other
 
 
 def test_a_correction_leaves_what_is_tracked_and_fits():
-    """The views see half of the object, memory all of it, or as much elsewhere."""
+    """The views see half of the object; memory all of it, or as much elsewhere, or it is gone."""
 
     def half_blind(image, hint):
         del hint
@@ -151,9 +151,9 @@ def test_a_correction_leaves_what_is_tracked_and_fits():
     image = IMAGE.copy()
     image[:, 55:, 1] = 0
     given = place_prompt(box=[40, 30, 70, 50])
-    for shift, is_left in ((0, True), (80, False)):
+    for shift, presence, is_left in ((0, 1.0, True), (80, 1.0, False), (0, 0.2, False)):
         logits = torch.from_numpy(np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0))
-        tracked = {1: TrackOutput(logits=logits, quality=0.8, presence=1.0)}
+        tracked = {1: TrackOutput(logits=logits, quality=0.8, presence=presence)}
         (seen,) = as_masks(half_blind, image, [given], tracked)
         assert np.array_equal(seen.mask, OBJECT) == is_left
         assert not (seen.mask & ~OBJECT).any()
@@ -177,3 +177,25 @@ def test_a_prompt_by_a_mask_is_not_asked():
     given = replace(place_prompt(box=[0, 0, 9, 9]), box=None, mask=OBJECT)
     assert as_masks(eyes, IMAGE, [given], {}) == [given]
     assert not eyes.asked
+
+
+def test_points_are_asked_from_near_around_what_the_first_look_found():
+    """Around all of the object, though they lie in its corner; what it is not lies farther off."""
+    looks = []
+    for prompt in (
+        place_prompt(box=[40, 30, 70, 50]),
+        place_prompt(points=[[42, 32, 1], [150, 100, 0]]),
+    ):
+        eyes = BrightThings()
+        as_masks(eyes, IMAGE, [prompt], {})
+        looks.append([image for image, _ in eyes.asked])
+    for of_box, of_points in zip(*looks, strict=True):
+        assert np.array_equal(of_box, of_points)
+
+
+def test_of_several_prompts_for_a_track_the_last_is_asked():
+    first, last = place_prompt(points=[[150, 100, 1]]), place_prompt(box=[40, 30, 70, 50])
+    kept, seen = as_masks(BrightThings(), IMAGE, [first, last], {})
+    assert kept is first
+    assert np.array_equal(seen.mask, OBJECT)
+    assert (seen.box, seen.points) == (None, None)

@@ -73,3 +73,23 @@ def test_a_view_from_near_says_nothing_of_what_is_beyond_it():
     nothing = view(DUCT_BOX, np.zeros(SIZE, np.bool_), quality=[0.1], logit=0.1)
     (logits,) = agreed_logits([DUCT_BOX], [[nothing, near]], SIZE)
     assert np.array_equal(logits > 0, DUCT & rectangle(30, 30, 80, 80, SIZE))
+
+
+def test_one_very_sure_view_does_not_outvote_two_others():
+    views = [view(DUCT_POINTS, DUCT | ORGAN, quality=[0.8], logit=100.0)]
+    views += [view(DUCT_POINTS, DUCT, quality=[0.8]) for _ in range(2)]
+    (logits,) = agreed_logits([DUCT_POINTS], [views], SIZE)
+    assert np.array_equal(logits > 0, DUCT)
+
+
+def test_a_box_that_cuts_off_a_little_of_its_object_does_not_cut_its_mask():
+    tight = place_prompt(box=[43, 40, 103, 55])
+    (logits,) = agreed_logits([tight], [[view(tight, DUCT, quality=[0.9])]], SIZE)
+    assert np.array_equal(logits > 0, DUCT)
+
+
+def test_views_that_are_little_trusted_are_as_sure_of_a_pixel_as_before():
+    """The mean of what they say is weighed, not made smaller, or another prompt would have it."""
+    views = [view(DUCT_POINTS, DUCT, quality=[quality]) for quality in (0.3, 0.5)]
+    (logits,) = agreed_logits([DUCT_POINTS], [views], SIZE)
+    assert logits[DUCT].max() == pytest.approx(6)
