@@ -41,7 +41,7 @@ def model_card(
         f"{_scores(job)}"
         f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
         f"computed in {plan.precision}\n"
-        f"- made by: `scopeline train {kind} --data {job.data} {options}{_choices(job)} "
+        f"- made by: `scopeline train {kind} --data {_word(job.data)} {options}{_choices(job)} "
         f"--steps {plan.steps} --learning-rate {plan.learning_rate} --seed {plan.seed} "
         f"--precision {plan.precision}{_stopping(job)}`\n"
         f"{_licence(job)}"
@@ -94,33 +94,28 @@ def _choices(job: TrainingJob) -> str:
     if job.data == THEATRE:
         choices = [f"--look {look.name}" for look in job.scenery.looks]
         choices += [f"--family {family}" for family in job.scenery.families]
-        choices += [f"--photographs {job.photographs}"] if job.photographs else []
-        choices += [f"--clips {job.clips}"]
+        given: dict[str, object] = {"--photographs": job.photographs, "--clips": job.clips}
     else:
         choices = [f"--layout {job.layout}"]
-        choices += [f"--labels {job.labels}"] if job.labels else []
-        choices += [f"--validation-data {job.validation_data}"] if job.validation_data else []
-        choices += [f"--validation-split {job.validation_split}"] if job.validation_split else []
-        choices += [
-            f"{option} {shlex.quote(names)}"
-            for option, names in (
-                ("--validation-videos", job.validation_videos),
-                ("--leave-out-videos", job.left_out_videos),
-            )
-            if names is not None
-        ]
-    choices += [f"--start-from {job.start_from}"] if job.start_from else []
-    choices += [f"--keep-start {job.kept_share}"] if job.kept_share else []
+        given = {"--labels": job.labels, **job.validation}
+        given |= {"--leave-out-videos": job.left_out_videos}
+    given |= {"--start-from": job.start_from, "--keep-start": job.kept_share or None}
+    choices += [f"{option} {_word(value)}" for option, value in given.items() if value is not None]
     return " ".join(choices)
+
+
+def _word(value: object) -> str:
+    """Return a value as one word of a command, whatever spaces it has."""
+    return shlex.quote(str(value))
 
 
 def _stopping(job: TrainingJob) -> str:
     plan = job.plan
-    return (
-        f" --measure-every {plan.validate_every} --patience {plan.patience}"
-        if plan.patience
-        else ""
-    )
+    if not plan.patience:
+        return ""
+    # Which weights were the best is seen on these.
+    clips = f" --validation-clips {job.validation_clips}" if job.data == THEATRE else ""
+    return f"{clips} --measure-every {plan.validate_every} --patience {plan.patience}"
 
 
 def _licence(job: TrainingJob) -> str:

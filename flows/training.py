@@ -1,5 +1,6 @@
 """Train the two models on the simulated theatre or on a data set."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import cache, partial
@@ -140,7 +141,7 @@ def _overseer_card(
     options += f"--batch-size {batch_size} "
     options += f"--augmentation {job.augmentation} "
     options += "" if job.learning == "everything" else f"--learn {job.learning} "
-    options += "".join(f"--pseudo-labels {path} " for path in job.pseudo_labels)
+    options += "".join(f"--pseudo-labels {shlex.quote(str(path))} " for path in job.pseudo_labels)
     return model_card("overseer", job, details, options, backbone)
 
 
