@@ -18,6 +18,7 @@ import torch
 from PIL import Image
 
 from flows import cli
+from flows.archive_entry import EntryState
 from flows.compare import LEFT_OUT
 from overseer.networks import build_network
 from overseer.published import PUBLISHED
@@ -147,3 +148,15 @@ def test_the_rules_are_explained_with_their_thresholds():
 def test_linked_files_exist():
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (REPOSITORY / target).exists(), target
+
+
+def test_explanations_name_modules_and_states_that_exist():
+    for explained in (REPOSITORY / "docs").glob("*.md"):
+        for name in re.findall(r"`(?:[a-z]+/)*([a-z_0-9]+\.py)`", explained.read_text()):
+            assert list(REPOSITORY.glob(f"*/**/{name}")), f"{explained.name}: {name}"
+    changes = re.findall(
+        r"^\| ([a-z ]+) \| ([a-z ]+) \| ",
+        (REPOSITORY / "docs/archive.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {state.value for state in EntryState} <= {state for pair in changes for state in pair}
