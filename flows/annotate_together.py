@@ -72,7 +72,16 @@ def annotate_together(
                 else:
                     running.remove(one)
                     yield Ended(job=one.job, counters=one.counters, outcome=outcome)
-            _encode([pair for pair in upcoming if pair[1].tracker is not None])
+            encoded = [pair for pair in upcoming if pair[1].tracker is not None]
+            try:
+                _encode(encoded)
+            # Such as a GPU without room: whose frames these are ends, the others get their turn.
+            except Exception as error:
+                for one, _ in encoded:
+                    _end([one], error)
+                    running.remove(one)
+                    outcome = unforeseen(one.job.video, error)
+                    yield Ended(job=one.job, counters=one.counters, outcome=outcome)
     except GeneratorExit:
         _end(running, AnnotationStoppedError("the caller reads on no more"))
         raise

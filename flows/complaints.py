@@ -33,8 +33,8 @@ def unusable(error: OSError, place: Path) -> str:
         error: what it says.
         place: what was to be done, if it does not say with which file.
     """
-    reason = error.strerror or error
-    return f"{error.filename or place} cannot be used ({reason}); check its rights"
+    remedy = "check its rights" if isinstance(error, PermissionError) else "check its disk"
+    return f"{error.filename or place} cannot be used ({error.strerror or error}); {remedy}"
 
 
 def debugging() -> bool:

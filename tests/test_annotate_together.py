@@ -114,6 +114,29 @@ def test_whatever_ends_one_video_is_noted_in_the_sets_of_all(videos, tmp_path):
         assert ended.outcome.is_complete
 
 
+def test_what_cannot_be_encoded_together_ends_those_videos_and_no_other(
+    videos, tmp_path, monkeypatch
+):
+    encode = PictureEncoder.encode
+    calls = []
+
+    def without_room_at_first(self, *images):
+        calls.append(images)
+        if len(calls) == 1:
+            raise RuntimeError("CUDA out of memory")
+        return encode(self, *images)
+
+    monkeypatch.setattr(PictureEncoder, "encode", without_room_at_first)
+    ended = list(annotate_together(jobs_of(videos, tmp_path), 2, lambda job: lambda *_: None))
+    assert [each.job.video for each in ended] == videos
+    for each in ended[:2]:
+        assert "CUDA out of memory" in str(each.outcome)
+        manifest = AnnotationSet(each.job.set_path).manifest
+        assert manifest.state == "failed"
+        assert "CUDA out of memory" in manifest.failure
+    assert ended[2].outcome.is_complete
+
+
 def test_a_caller_that_reads_on_no_more_leaves_the_other_sets_to_go_on_with(videos, tmp_path):
     jobs = jobs_of(videos[:2], tmp_path)
     sets = annotate_together(jobs, 2, lambda job: lambda *_: None)
