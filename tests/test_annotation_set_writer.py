@@ -9,12 +9,11 @@ from pipeline import annotation_set_writer
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set_writer import (
     AnnotationSetWriter,
-    AnnotationStoppedError,
     new_manifest,
     resumable_state,
     tidy,
 )
-from pipeline.errors import OutputError, SetTakenError
+from pipeline.errors import AnnotationStoppedError, OutputError, SetTakenError
 from pipeline.loop_state import LoopState, save_state
 from tests.conftest import annotated_frame, rectangle
 

@@ -4,9 +4,9 @@ import pytest
 from prefect.states import Failed
 
 from flows.retrying import RETRYING
-from pipeline.annotation_set_writer import AnnotationStoppedError
 from pipeline.errors import (
     AnnotationAbandonedError,
+    AnnotationStoppedError,
     InputError,
     ModelError,
     OutputError,
