@@ -73,21 +73,24 @@ def annotate_together(
                     running.remove(one)
                     yield Ended(job=one.job, counters=one.counters, outcome=outcome)
             encoded = [pair for pair in upcoming if pair[1].tracker is not None]
-            try:
-                _encode(encoded)
-            # Such as a GPU without room: whose frames these are ends, the others get their turn.
-            except Exception as error:
+            problem = _encode(encoded)
+            if problem is not None:
                 for one, _ in encoded:
-                    _end([one], error)
                     running.remove(one)
-                    outcome = unforeseen(one.job.video, error)
-                    yield Ended(job=one.job, counters=one.counters, outcome=outcome)
+                    yield _failed(one, problem)
     except GeneratorExit:
         _end(running, AnnotationStoppedError("the caller reads on no more"))
         raise
     except BaseException as error:
         _end(running, error)
         raise
+
+
+def _failed(one: _Running, error: Exception) -> Ended:
+    """End a video by an error that is not its own."""
+    _end([one], error)
+    outcome = unforeseen(one.job.video, error)
+    return Ended(job=one.job, counters=one.counters, outcome=outcome)
 
 
 def _end(running: Sequence[_Running], error: BaseException) -> None:
@@ -127,13 +130,22 @@ def _advance(one: _Running) -> Upcoming | AnnotationSet | ScopelineError:
         return unforeseen(one.job.video, error)
 
 
-def _encode(upcoming: Sequence[tuple[_Running, Upcoming]]) -> None:
-    """Encode the next frames of videos together; each counts its frames' share of the time."""
+def _encode(upcoming: Sequence[tuple[_Running, Upcoming]]) -> Exception | None:
+    """Encode the next frames of videos together; each counts its frames' share of the time.
+
+    Returns:
+        Why that is not possible, such as a GPU without room; None if it was.
+    """
     if not upcoming:
-        return
+        return None
     started = time.perf_counter()
-    encode_together([(each.tracker, each.batch) for _, each in upcoming])
+    try:
+        encode_together([(each.tracker, each.batch) for _, each in upcoming])
+    # Whatever it is, it does not stop the videos whose turn has not come.
+    except Exception as error:
+        return error
     seconds = time.perf_counter() - started
     frames = sum(len(each.batch) for _, each in upcoming)
     for one, each in upcoming:
         one.counters.annotating.seconds += seconds * len(each.batch) / frames
+    return None

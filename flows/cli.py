@@ -151,6 +151,16 @@ def _size(text: str) -> tuple[int, int]:
     return numbers
 
 
+def _sentence_of(error: Exception) -> str:
+    """Return what a user is told of an error, whoever thought of it."""
+    if isinstance(error, ScopelineError):
+        return str(error)
+    if isinstance(error, PermissionError):
+        return unusable(error, Path.cwd())
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text}; run again with --debug to see where"
+
+
 def main() -> None:
     """Run the command line: exit code 0 done, 1 failed, 2 wrong use."""
     if "--debug" in sys.argv:
@@ -173,18 +183,11 @@ def main() -> None:
             raise
         complain(error)
         sys.exit(2)
-    except PermissionError as error:
-        if debugging():
-            raise
-        complain(unusable(error, Path.cwd()))
-        sys.exit(1)
     # The last resort: a user gets one sentence, a developer asks for --debug.
     except Exception as error:
         if debugging():
             raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        known = isinstance(error, ScopelineError)
-        complain(error if known else f"{text}; run again with --debug to see where")
+        complain(_sentence_of(error))
         sys.exit(1)
 
 
