@@ -17,7 +17,7 @@ from flows import (
     set_commands,
 )
 from flows.command_options import screen
-from flows.complaints import complain, debugging, unusable
+from flows.complaints import complain, debugging, unexplained, unusable
 from flows.data_commands import data_app
 from flows.frame_progress import frame_progress
 from flows.train_commands import train_app
@@ -157,8 +157,7 @@ def _sentence_of(error: Exception) -> str:
         return str(error)
     if isinstance(error, PermissionError):
         return unusable(error, Path.cwd())
-    text = " ".join(str(error).split()) or type(error).__name__
-    return f"{text}; run again with --debug to see where"
+    return unexplained(error)
 
 
 def main() -> None:

@@ -18,12 +18,18 @@ class UnforeseenError(ScopelineError):
 
 def unforeseen(video: Path, error: Exception) -> UnforeseenError:
     """Return the sentence of an error of a video that nobody has thought of."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    failure = UnforeseenError(f"{video}: {text}; run again with --debug to see where")
     if isinstance(error, OSError):
         failure = UnforeseenError(unusable(error, video))
+    else:
+        failure = UnforeseenError(f"{video}: {unexplained(error)}")
     failure.__cause__ = error
     return failure
+
+
+def unexplained(error: Exception) -> str:
+    """Return the sentence of an error of which no more is known than what it says."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text}; run again with --debug to see where"
 
 
 def unusable(error: OSError, place: Path) -> str:

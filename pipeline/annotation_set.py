@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,15 @@ class AnnotationSet:
         if class_id not in self.label_set:
             raise ValueError(f"frame {frame_index} has an unknown class {class_id}")
 
+    def _require_known_classes(self, part: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Refuse a part with a class that nobody knows; each class is looked up once."""
+        first_frames = {row["class_id"]: row["frame_index"] for row in reversed(rows)}
+        try:
+            for class_id, frame_index in first_frames.items():
+                self._check_class(class_id, frame_index)
+        except ValueError as error:
+            raise self._unreadable(part, error) from error
+
     def _unreadable(self, part: int, error: Exception) -> InputError:
         return InputError(
             f"{self.path} has rows in {part_name(part)} that cannot be read ({error}); copy the "
@@ -145,12 +154,10 @@ class AnnotationSet:
             InputError: a part is missing or damaged.
         """
         for part in range(self.manifest.parts):
+            rows = self.rows("prompts", part)
+            self._require_known_classes(part, rows)
             try:
-                prompts = [
-                    (row["frame_index"], prompt_of_row(row)) for row in self.rows("prompts", part)
-                ]
-                for frame_index, prompt in prompts:
-                    self._check_class(prompt.class_id, frame_index)
+                prompts = [(row["frame_index"], prompt_of_row(row)) for row in rows]
             except (ValueError, TypeError) as error:
                 raise self._unreadable(part, error) from error
             yield from prompts
@@ -163,11 +170,9 @@ class AnnotationSet:
         """
         spans: dict[int, TrackSpan] = {}
         for part in range(self.manifest.parts):
-            for row in self.rows("masks", part, _SPAN_COLUMNS):
-                try:
-                    self._check_class(row["class_id"], row["frame_index"])
-                except ValueError as error:
-                    raise self._unreadable(part, error) from error
+            rows = self.rows("masks", part, _SPAN_COLUMNS)
+            self._require_known_classes(part, rows)
+            for row in rows:
                 if row["area"]:
                     before = spans.get(row["track_id"])
                     spans[row["track_id"]] = TrackSpan(

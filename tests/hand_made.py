@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.labels import CHOLECSEG8K
 from pipeline.records import Detections, TrackedMasks
 from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle
@@ -26,6 +27,18 @@ def seen(*objects):
         if objects
         else np.zeros((0, 32, 48), bool),
     )
+
+
+class SeesTheSame:
+    """An overseer without a network, that sees a mask of class 1 in each frame."""
+
+    label_set = CHOLECSEG8K
+
+    def __init__(self, mask):
+        self._seen = seen((1, mask, 0.9))
+
+    def detect(self, images):
+        return [self._seen] * len(images)
 
 
 def followed(*tracks):

@@ -4,26 +4,20 @@ import pytest
 
 from flows import annotation_loops
 from pipeline.annotation_set import AnnotationSet
-from pipeline.labels import CHOLECSEG8K
 from tests.conftest import rectangle
-from tests.hand_made import seen
+from tests.hand_made import SeesTheSame
 from tests.small_data import close_to_this_user
 
 TOGETHER = ("--together", 2)
 
 
-class SeesTheSame:
-    """An overseer without a network."""
-
-    label_set = CHOLECSEG8K
-
-    def detect(self, images):
-        return [seen((1, rectangle(4, 4, 30, 30, size=(64, 96)), 0.9))] * len(images)
-
-
 @pytest.fixture
 def closed(tmp_path, monkeypatch):
-    monkeypatch.setattr(annotation_loops, "open_models", lambda settings: (SeesTheSame(), None))
+    monkeypatch.setattr(
+        annotation_loops,
+        "open_models",
+        lambda settings: (SeesTheSame(rectangle(4, 4, 30, 30, size=(64, 96))), None),
+    )
     folder = tmp_path / "closed"
     folder.mkdir()
     close_to_this_user(monkeypatch, folder)

@@ -10,21 +10,11 @@ from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
-from pipeline.labels import CHOLECSEG8K
-from tests.hand_made import LEFT, seen
+from tests.hand_made import LEFT, SeesTheSame
 from tests.small_data import damage
 
 SETTINGS = AnnotateSettings(policy="framewise", device="cpu")
 FRAMES = 140
-
-
-class SeesTheSame:
-    """An overseer without a network."""
-
-    label_set = CHOLECSEG8K
-
-    def detect(self, images):
-        return [seen((1, LEFT, 0.9))] * len(images)
 
 
 class OneAfterTheOther:
@@ -37,7 +27,7 @@ class OneAfterTheOther:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(annotation_loops, "open_models", lambda settings: (SeesTheSame(), None))
+    monkeypatch.setattr(annotation_loops, "open_models", lambda settings: (SeesTheSame(LEFT), None))
     monkeypatch.setattr(annotate_segments, "annotate_segments", OneAfterTheOther())
 
 
