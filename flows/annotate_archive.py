@@ -11,13 +11,13 @@ from pathlib import Path
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.archive_copies import remove_left_copies
-from flows.archive_entry import Entry, EntryState, this_process
-from flows.archive_job import ArchiveJob, job_key, set_path, settings_key
-from flows.archive_ledger import Ledger
-from flows.archive_source import find_videos, source_place
-from flows.archive_video import annotate_entry
-from flows.event_log import EventLog
+from flows.archive.copies import remove_left_copies
+from flows.archive.entry import Entry, EntryState, this_process
+from flows.archive.event_log import EventLog
+from flows.archive.job import ArchiveJob, job_key, set_path, settings_key
+from flows.archive.ledger import Ledger
+from flows.archive.source import find_videos, source_place
+from flows.archive.video import annotate_entry
 from flows.runners import RunnerName, task_runner
 from flows.settings import AnnotateSettings
 from flows.stopping import passing_signals_on, stop_asked

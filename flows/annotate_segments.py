@@ -15,13 +15,13 @@ from flows.standing_sets import set_to_keep
 from flows.stopping import busy, passing_signals_on
 from flows.video_job import VideoJob, annotate_job, manifest_of
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter
+from pipeline.annotation_set.folders import remove_set
+from pipeline.annotation_set.writer import AnnotationSetWriter
 from pipeline.errors import InputError, UsageError
 from pipeline.frames import VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.scene_changes import SceneWatch
 from pipeline.segments import Segment, SegmentJoiner, plan_segments, search_windows
-from pipeline.set_folders import remove_set
 from pipeline.single_frames import numbered_frames
 
 # These look at the video everywhere, so a segment need not know those before it.

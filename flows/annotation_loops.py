@@ -14,17 +14,17 @@ from flows.memory_pools import share_memory_pools
 from flows.models import numbers_of, open_overseer, open_tracker
 from flows.settings import BATCH_FRAMES, AnnotateSettings, Runtime
 from pipeline.annotate import AnnotationLoop, PromptedTracking
-from pipeline.constellation import Constellation
-from pipeline.constellation_settings import ConstellationSettings, Rule
-from pipeline.devices import Precision
 from pipeline.frames import VideoInfo
-from pipeline.framewise import Framewise
-from pipeline.given_policy import WithGivenPrompts
 from pipeline.labels import LabelSet
-from pipeline.looks import Adaptive, EveryNth
+from pipeline.networks.devices import Precision
 from pipeline.optical_flow import shrunk_size
+from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation_settings import ConstellationSettings, Rule
+from pipeline.policies.framewise import Framewise
+from pipeline.policies.given import WithGivenPrompts
+from pipeline.policies.looks import Adaptive, EveryNth
+from pipeline.policies.sasvi import Sasvi
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy
-from pipeline.sasvi import Sasvi
 from pipeline.steadied import LONGER_SIDE_PX, Steadied
 from tracking.mask_choice import MaskChoice, surest_masks
 

@@ -7,28 +7,26 @@ from typing import Annotated
 
 import typer
 
-from flows import (
-    annotate_commands,
-    archive_commands,
-    bench_commands,
-    correction_commands,
-    info_command,
-    measure_commands,
-    set_commands,
-)
-from flows.command_options import screen
-from flows.complaints import complain, debugging, unexplained, unusable
-from flows.data_commands import data_app
-from flows.frame_progress import frame_progress
-from flows.train_commands import train_app
-from flows.training_options import (
+from flows.commands.annotate import annotate
+from flows.commands.archive import archive, serve, status
+from flows.commands.bench import bench
+from flows.commands.corrections import import_corrections
+from flows.commands.data import data_app
+from flows.commands.info import info
+from flows.commands.measure import compare, evaluate
+from flows.commands.sets import export_set, report
+from flows.commands.train import train_app
+from flows.commands.training_options import (
     FamilyChoice,
     FamilyOption,
     LookChoice,
     LookOption,
     PhotographsOption,
 )
-from flows.weights_commands import weights_app
+from flows.commands.weights import weights_app
+from flows.complaints import complain, debugging, unexplained, unusable
+from flows.consoles import screen
+from flows.frame_progress import frame_progress
 from pipeline.errors import ScopelineError, UsageError
 
 _INTERRUPTED = 130
@@ -50,56 +48,54 @@ app.command(
     "Example: `scopeline annotate frames/ --out out --policy given --prompts masks/ "
     "--prompt-frames 0,30`  \n"
     "Example: `scopeline annotate op1.mp4 --corrections corrections.annset --out corrected`",
-)(annotate_commands.annotate)
+)(annotate)
 app.command(
     rich_help_panel=_ANNOTATE,
     epilog="Example: `scopeline archive recordings --out annotations --workers 2`  \n"
     "Example: `scopeline archive 's3://theatre/2026' --out annotations`",
-)(archive_commands.archive)
+)(archive)
 app.command(
     rich_help_panel=_ANNOTATE,
     epilog="Example: `scopeline serve inbox --out annotations --every 15m`  \n"
     "Example: `scopeline serve inbox --out annotations --cron '0 2 * * *'`",
-)(archive_commands.serve)
-app.command(rich_help_panel=_ANNOTATE, epilog="Example: `scopeline status annotations`")(
-    archive_commands.status
-)
+)(serve)
+app.command(rich_help_panel=_ANNOTATE, epilog="Example: `scopeline status annotations`")(status)
 app.command(
     rich_help_panel=_USE,
     epilog="Example: `scopeline info op.mp4`  \nExample: `scopeline info op.annset --json`",
-)(info_command.info)
+)(info)
 app.command(rich_help_panel=_USE, epilog="Example: `scopeline report op.annset --out op.html`")(
-    set_commands.report
+    report
 )
 app.command(
     name="export",
     rich_help_panel=_USE,
     epilog="Example: `scopeline export op.annset --format mp4 --out overlay.mp4`  \n"
     "Example: `scopeline export op.annset --format coco --every 25 --out op-coco`",
-)(set_commands.export_set)
+)(export_set)
 app.command(
     name="import",
     rich_help_panel=_USE,
     epilog="Example: `scopeline import corrected.zip --format cvat --set op.annset "
     "--out corrections.annset`",
-)(correction_commands.import_corrections)
+)(import_corrections)
 app.add_typer(train_app, name="train", rich_help_panel=_TRAIN)
 app.add_typer(data_app, name="data", rich_help_panel=_TRAIN)
 app.add_typer(weights_app, name="weights", rich_help_panel=_TRAIN)
 app.command(
     rich_help_panel=_MEASURE,
     epilog="Example: `scopeline evaluate out/video.annset --truth scene/truth.annset --json`",
-)(measure_commands.evaluate)
+)(evaluate)
 app.command(
     rich_help_panel=_MEASURE,
     epilog="Example: `scopeline compare scene/video.mp4 --truth scene/truth.annset "
     "--policies constellation,sasvi`",
-)(measure_commands.compare)
+)(compare)
 app.command(
     rich_help_panel=_MEASURE,
     epilog="Example: `scopeline bench --json`  \n"
     "Example: `scopeline bench --only objects,decoders --size 480x270 --frames 24`",
-)(bench_commands.bench)
+)(bench)
 
 
 @app.callback()

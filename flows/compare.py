@@ -15,12 +15,12 @@ from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import comparable_frames, require_objects, true_frames
-from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
 from pipeline.mask_folder import MaskFolder, masks_of_video
 from pipeline.metrics import evaluate
+from pipeline.policies.constellation_settings import Rule
 from pipeline.records import FrameAnnotation
 from pipeline.single_frames import numbered_frames
 from pipeline.temporal import temporal_consistency

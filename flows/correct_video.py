@@ -14,16 +14,16 @@ from flows.standing_sets import set_to_keep
 from flows.video_job import set_path_of
 from pipeline.annotate import Tracker
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.correct import Plans, correct
-from pipeline.correction_plan import deletions_after, plan_corrections
-from pipeline.corrections import deletions_of, open_corrections, settings_after
-from pipeline.devices import Precision
+from pipeline.annotation_set.folders import remove_set
+from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
+from pipeline.corrections.correct import Plans, correct
+from pipeline.corrections.corrected_set import deletions_of, open_corrections, settings_after
+from pipeline.corrections.plan import deletions_after, plan_corrections
 from pipeline.errors import InputError, UsageError
 from pipeline.frames import VideoInfo, VideoSource, open_video
 from pipeline.manifest import Manifest
+from pipeline.networks.devices import Precision
 from pipeline.records import FrameAnnotation
-from pipeline.set_folders import remove_set
 from pipeline.single_frames import numbered_frames
 from tracking.mask_choice import surest_masks
 

@@ -30,9 +30,9 @@ def remove_outdated(video: Path, out: Path) -> None:
     from flows.settings import AnnotateSettings
     from flows.standing_sets import set_to_keep
     from flows.video_job import VideoJob, manifest_of
+    from pipeline.annotation_set.folders import remove_set
     from pipeline.errors import OutputError
     from pipeline.frames import open_video
-    from pipeline.set_folders import remove_set
 
     job = VideoJob(video=video, out=out, settings=AnnotateSettings())
     try:

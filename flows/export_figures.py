@@ -20,7 +20,7 @@ import typer
 from numpy.typing import NDArray
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
 from pipeline.exports import EXPORTERS, Selection, export_several
 from pipeline.frames import open_video
 from pipeline.labels import CHOLECSEG8K

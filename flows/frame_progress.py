@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from flows.command_options import screen
+from flows.consoles import screen
 
 
 class _FrameRate(ProgressColumn):

@@ -8,7 +8,6 @@ from typing import Literal
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
 from pipeline.frames import VideoInfo
-from pipeline.given_policy import Given, GivenParts
 from pipeline.labels import LabelSet, joined, load_label_set
 from pipeline.mask_folder import MaskFolder, masks_of_video, open_masks
 from pipeline.masks import (
@@ -18,6 +17,7 @@ from pipeline.masks import (
     decode_mask,
     rle_area,
 )
+from pipeline.policies.given import Given, GivenParts
 from pipeline.records import FrameAnnotation, Prompt, PromptReason, TrackAnnotation
 
 PromptKind = Literal["mask", "box", "points"]

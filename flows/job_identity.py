@@ -12,7 +12,7 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet, joined
 from pipeline.mask_folder import MaskFolder, open_masks
-from pipeline.model_folder import DESCRIPTION, WEIGHTS, sha256_of
+from pipeline.networks.model_folder import DESCRIPTION, WEIGHTS, sha256_of
 from pipeline.picture_files import list_images
 from tracking.model_folders import describe_base, find_first_mask, find_tracker
 

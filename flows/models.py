@@ -9,11 +9,11 @@ from flows.settings import AnnotateSettings, PrecisionName, Runtime
 from overseer.mask_rcnn import MaskRCNNOverseer, load_overseer, load_published
 from overseer.model_folders import find_overseer, published_checkpoint
 from overseer.networks import backbone_of
-from pipeline.backbones import prepare_for_inference
-from pipeline.compiled_networks import use_compiled
-from pipeline.devices import Precision
 from pipeline.errors import UsageError
-from pipeline.openvino_networks import use_openvino
+from pipeline.networks.backbones import prepare_for_inference
+from pipeline.networks.compiled_networks import use_compiled
+from pipeline.networks.devices import Precision
+from pipeline.networks.openvino_networks import use_openvino
 from tracking.adapted_weights import load_first_mask_network, load_tracker
 from tracking.mask_choice import MaskChoice
 from tracking.openvino_encoder import encode_with_openvino

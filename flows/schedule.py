@@ -30,8 +30,8 @@ from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
 from flows.annotate_archive import annotate_archive
-from flows.archive_job import ArchiveJob, flow_parameters
-from flows.archive_ledger import FOLDER
+from flows.archive.job import ArchiveJob, flow_parameters
+from flows.archive.ledger import FOLDER
 from flows.complaints import complain
 from flows.prefect_server import ServerRole, prefect_api
 from flows.stopping import on_stop_signals

@@ -8,10 +8,10 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from flows.given_prompts import PromptFrames, PromptKind
-from pipeline.constellation_settings import Rule
 from pipeline.errors import UsageError
 from pipeline.frames import OnBadFrame
 from pipeline.manifest import unread_settings
+from pipeline.policies.constellation_settings import Rule
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)

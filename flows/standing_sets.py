@@ -5,9 +5,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.annotation_set.folders import move_aside, remove_set, require_replaceable, unwritable
 from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.manifest import Manifest
-from pipeline.set_folders import move_aside, remove_set, require_replaceable, unwritable
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230

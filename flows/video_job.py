@@ -14,7 +14,8 @@ from flows.stage_counters import StageCounters
 from flows.standing_sets import Outdated, make_way, set_to_keep, set_to_keep_or_replace
 from pipeline.annotate import AnnotationLoop
 from pipeline.annotation_set import SUFFIX, AnnotationSet
-from pipeline.annotation_set_writer import (
+from pipeline.annotation_set.folders import remove_set
+from pipeline.annotation_set.writer import (
     AnnotationSetWriter,
     new_manifest,
     resumable_state,
@@ -26,7 +27,6 @@ from pipeline.loop_state import first_needed
 from pipeline.manifest import Manifest
 from pipeline.records import FrameBatch
 from pipeline.segments import Segment
-from pipeline.set_folders import remove_set
 
 _SOFTWARE = ("scopeline", "torch", "torchvision", "RF-SAM-2", "av")
 

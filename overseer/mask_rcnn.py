@@ -22,11 +22,11 @@ from overseer.networks import (
     own_names,
 )
 from overseer.published import PUBLISHED
-from pipeline.checkpoints import check_fits, read_checkpoint, write_model
-from pipeline.devices import Precision, computing, moved
 from pipeline.errors import ModelError
 from pipeline.labels import LabelSet
-from pipeline.model_folder import WEIGHTS
+from pipeline.networks.checkpoints import check_fits, read_checkpoint, write_model
+from pipeline.networks.devices import Precision, computing, moved
+from pipeline.networks.model_folder import WEIGHTS
 from pipeline.records import Detections
 
 

@@ -8,7 +8,7 @@ from overseer.config import OverseerConfig
 from overseer.published import PUBLISHED
 from pipeline.errors import InputError, ModelError, UsageError
 from pipeline.labels import LabelSet
-from pipeline.model_folder import DESCRIPTION
+from pipeline.networks.model_folder import DESCRIPTION
 
 SHIPPED = "scopeline"
 

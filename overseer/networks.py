@@ -22,8 +22,8 @@ from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from overseer.model_folders import find_overseer, read_description
 from overseer.precise_boxes import PreciseBoxPredictor, PreciseRPNHead
-from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 from pipeline.errors import ModelError
+from pipeline.networks.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 
 TORCHVISION_BACKBONES = ("efficientnet_lite0", "resnet18", "resnet34", "resnet50", "resnet50_v2")
 DETECTRON2_BACKBONES = ("detectron2_resnet50", "detectron2_resnet101")

@@ -21,7 +21,7 @@ from overseer.validation import mask_precision
 from pipeline.errors import InputError, ModelError
 from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
 from pipeline.labels import LabelSet
-from pipeline.training import TrainingPlan, freeze, keep_share, train
+from pipeline.training.loop import TrainingPlan, freeze, keep_share, train
 
 _MIN_AREA_SHARE = 0.0004
 # Frames that are drawn for one place in a batch before that is given up.

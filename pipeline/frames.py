@@ -18,12 +18,10 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pipeline.content_hash import hash_files
-from pipeline.damaged_video import decode_with_gaps
-from pipeline.decode_ahead import DecodedCount, decode_ahead
-from pipeline.errors import InputError
-from pipeline.file_names import require_printable
-from pipeline.matroska import declared_bytes
-from pipeline.packet_times import (
+from pipeline.decoding.damaged_video import decode_with_gaps
+from pipeline.decoding.decode_ahead import DecodedCount, decode_ahead
+from pipeline.decoding.matroska import declared_bytes
+from pipeline.decoding.packet_times import (
     has_decoding_times,
     is_before,
     mean_rate,
@@ -31,9 +29,11 @@ from pipeline.packet_times import (
     tell_frames_apart,
     video_stream,
 )
+from pipeline.decoding.upright_pictures import quarter_turns, rgb_picture
+from pipeline.errors import InputError
+from pipeline.file_names import require_printable
 from pipeline.picture_files import list_images, read_image
 from pipeline.records import FrameBatch
-from pipeline.upright_pictures import quarter_turns, rgb_picture
 
 # Also what recorders in operating theatres, camcorders and DVD recorders write.
 VIDEO_SUFFIXES = (

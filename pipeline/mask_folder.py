@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.corrections import refuse_corrections
+from pipeline.corrections.corrected_set import refuse_corrections
 from pipeline.errors import InputError
 from pipeline.labels import GREY_AS_COLOUR, LabelClass, LabelSet, unnamed_label_set
 from pipeline.masks import encode_mask

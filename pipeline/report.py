@@ -10,15 +10,15 @@ import jinja2
 import numpy as np
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set.moments import Moments, moments_of
+from pipeline.annotation_set.summary import SetSummary, TrackSummary, summarize
 from pipeline.doubts import Doubt, worth_labelling
 from pipeline.errors import InputError
 from pipeline.exports.selection import OutOfBody, Selection
 from pipeline.manifest import settings_in_effect
-from pipeline.moments import Moments, moments_of
 from pipeline.output import whole_file
 from pipeline.overlay import OverlayPainter
 from pipeline.page_pictures import jpeg_url
-from pipeline.set_summary import SetSummary, TrackSummary, summarize
 
 # Evenly spaced pictures with their overlays; with those of special moments they stay far below
 # 10 MB, however long the video is.

@@ -16,13 +16,13 @@ from overseer.config import OverseerConfig
 from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.networks import build_network
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
-from pipeline.constellation import Constellation
-from pipeline.constellation_settings import ConstellationSettings
+from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo, open_video
 from pipeline.labels import CHOLECSEG8K, LabelClass, LabelSet
-from pipeline.looks import EveryNth
 from pipeline.masks import encode_mask
+from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation_settings import ConstellationSettings
+from pipeline.policies.looks import EveryNth
 from pipeline.records import FrameAnnotation, Origin, Prompt, PromptReason, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 from samples.theatre import Theatre

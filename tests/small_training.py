@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows.training_job import TrainingJob
+from flows.training.job import TrainingJob
 from overseer.config import OverseerConfig
-from pipeline.training import TrainingPlan
+from pipeline.training.loop import TrainingPlan
 from samples.theatre.looks import PLAIN_SCENERY
 
 

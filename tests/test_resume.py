@@ -15,19 +15,19 @@ from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotate import PromptedTracking
 from pipeline.annotation_set import AnnotationSet
-from pipeline.constellation import Constellation
 from pipeline.errors import AnnotationStoppedError, OutputError
-from pipeline.framewise import Framewise
-from pipeline.given_policy import Given, WithGivenPrompts
 from pipeline.labels import CHOLECSEG8K
-from pipeline.looks import Adaptive, EveryNth
 from pipeline.loop_state import LoopState, first_needed, latest_state, save_state
+from pipeline.policies.constellation import Constellation
+from pipeline.policies.framewise import Framewise
+from pipeline.policies.given import Given, WithGivenPrompts
+from pipeline.policies.looks import Adaptive, EveryNth
+from pipeline.policies.sasvi import Sasvi, SasviSettings
 from pipeline.policy import FirstFrame
 from pipeline.records import FrameBatch, Prompt, PromptReason
-from pipeline.sasvi import Sasvi, SasviSettings
 from samples.theatre import Theatre
+from tests.pipeline.test_annotate import SeesTheTruth
 from tests.small_data import draw_video
-from tests.test_annotate import SeesTheTruth
 from tracking.baselines import FlowMasks
 from tracking.mask_choice import likely_masks
 from tracking.tracker import Sam2Tracker

@@ -7,13 +7,13 @@ import torch
 from sam2.modeling.sam2_base import SAM2Base
 
 from pipeline.labelled_clip import LabelledClip
-from pipeline.training import TrainingPlan
+from pipeline.training.loop import TrainingPlan
 from tracking.adapters import prepare_to_adapt
 from tracking.model_folders import Adaptation, Method
 from tracking.train import ClipTrainer, train_through_clips
-from tracking.training_batches import Stage
-from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
-from tracking.validation import first_mask_similarity, region_similarity
+from tracking.training.batches import Stage
+from tracking.training.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
+from tracking.training.validation import first_mask_similarity, region_similarity
 
 # The network tracks already; long clips at once, and single frames so that it keeps prompts.
 STAGES = (

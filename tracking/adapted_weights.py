@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sam2.modeling.sam2_base import SAM2Base
 
-from pipeline.checkpoints import read_checkpoint, write_model
 from pipeline.errors import ModelError
-from pipeline.model_folder import WEIGHTS
+from pipeline.networks.checkpoints import read_checkpoint, write_model
+from pipeline.networks.model_folder import WEIGHTS
 from tracking.adapters import adapted_weights, merge_low_rank, prepare_to_adapt
 from tracking.model_folders import (
     ADAPTED_KIND,

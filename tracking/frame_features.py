@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
 
-from pipeline.devices import Precision, computing, moved
+from pipeline.networks.devices import Precision, computing, moved
 from tracking.sam2_model import normalize_images
 
 _VISIBLE_PRESENCE = 0.5

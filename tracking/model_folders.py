@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import ModelError
-from pipeline.model_folder import DESCRIPTION, TRAINING, WEIGHTS, sha256_of
+from pipeline.networks.model_folder import DESCRIPTION, TRAINING, WEIGHTS, sha256_of
 from tracking.official_checkpoints import CHECKPOINTS, pulled_path
 
 SHIPPED = "scopeline"

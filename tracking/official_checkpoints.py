@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from pipeline.errors import ModelError, OutputError
-from pipeline.model_folder import sha256_of
+from pipeline.networks.model_folder import sha256_of
 
 _OFFICIAL_FOLDER = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
 

@@ -3,7 +3,7 @@
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
-from pipeline.openvino_networks import use_openvino
+from pipeline.networks.openvino_networks import use_openvino
 
 
 def encode_with_openvino(network: SAM2Base) -> None:

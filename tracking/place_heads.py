@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.devices import Precision
+from pipeline.networks.devices import Precision
 from pipeline.records import Prompt
 from tracking.frame_features import FrameFeatures, OfferedMasks, PictureEncoder
 from tracking.prompt_inputs import point_inputs

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.devices import Precision, computing
+from pipeline.networks.devices import Precision, computing
 from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PictureEncoder, TrackOutput

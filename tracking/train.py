@@ -16,17 +16,17 @@ import torch.nn.functional as F
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.checkpoints import misfits
 from pipeline.errors import ModelError
 from pipeline.labelled_clip import LabelledClip
-from pipeline.training import TrainingPlan, freeze, keep_share, train
-from tracking.losses import mask_losses
+from pipeline.networks.checkpoints import misfits
+from pipeline.training.loop import TrainingPlan, freeze, keep_share, train
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
-from tracking.training_batches import MASKS_ALONE, Stage, TrackBatch, sample_batch
-from tracking.training_prompts import make_prompts
-from tracking.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
-from tracking.validation import region_similarity
+from tracking.training.batches import MASKS_ALONE, Stage, TrackBatch, sample_batch
+from tracking.training.losses import mask_losses
+from tracking.training.prompts import make_prompts
+from tracking.training.trunk_features import FeatureCache, TrunkFeatures, VariedFeatures
+from tracking.training.validation import region_similarity
 from tracking.weights import load_network
 
 # Prompts first, then short motion, then long memory: training on long clips from the

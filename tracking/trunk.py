@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from pipeline.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
+from pipeline.networks.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
 
 
 class EfficientNetLite0Trunk(nn.Module):

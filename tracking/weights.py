@@ -6,9 +6,9 @@ from pathlib import Path
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.checkpoints import misfits, read_checkpoint, write_model
 from pipeline.errors import ModelError
-from pipeline.model_folder import DESCRIPTION, WEIGHTS
+from pipeline.networks.checkpoints import misfits, read_checkpoint, write_model
+from pipeline.networks.model_folder import DESCRIPTION, WEIGHTS
 from tracking.official_checkpoints import CHECKPOINTS, pulled_path
 from tracking.sam2_model import OFFICIAL_CONFIGS, build_network, config_names
 

@@ -13,7 +13,7 @@ from overseer.datasets.labelled_frames import (
     clip_of_instances,
 )
 from pipeline.annotation_set import SUFFIX, AnnotationSet
-from pipeline.corrections import refuse_corrections
+from pipeline.corrections.corrected_set import refuse_corrections
 from pipeline.drafts import BLANK_FLAGS
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection

@@ -3,10 +3,10 @@
 from fractions import Fraction
 from pathlib import Path
 
+from pipeline.decoding.packet_times import LONGEST_STEP_S
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.overlay import OverlayPainter
-from pipeline.packet_times import LONGEST_STEP_S
 from pipeline.video_writer import VideoWriter
 
 # The clock of MPEG, by which frames of all usual rates have whole times.

@@ -8,7 +8,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.corrections import deletions_of
+from pipeline.corrections.corrected_set import deletions_of
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.annotation_set import SUFFIX
-from pipeline.annotation_set_writer import AnnotationSetWriter, new_manifest
+from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation

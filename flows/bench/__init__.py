@@ -1,0 +1,1 @@
+"""What `scopeline bench` measures; `flows.bench.benchmark` runs it all."""

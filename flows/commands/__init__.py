@@ -1,0 +1,1 @@
+"""The commands of `scopeline`, one module for each topic; `flows.cli` puts them together."""

@@ -1,0 +1,375 @@
+"""The command line's part about archives: `scopeline archive`, `serve` and `status`."""
+
+import json
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from flows.commands.options import (
+    AT_ONCE,
+    PROMPTING,
+    BadFrameOption,
+    DeviceOption,
+    EveryOption,
+    JsonOption,
+    OverseerOption,
+    PicturesOption,
+    PrecisionOption,
+    RuntimeOption,
+    SteadyOption,
+    TrackerOption,
+    ViewsOption,
+    WeightsOption,
+)
+from flows.consoles import output, screen
+from flows.frame_progress import counting_progress
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from flows.archive.entry import Entry
+    from flows.archive.job import ArchiveJob
+
+_LOOK_EVERY_S = 0.5
+
+
+class RunnerChoice(StrEnum):
+    """Where the videos of an archive are annotated."""
+
+    local = "local"
+    dask = "dask"
+    ray = "ray"
+
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Folder, pattern in quotes, CSV or Parquet file with a column `video`, or an "
+        "address such as s3://bucket/folder.",
+    ),
+]
+DestOption = Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
+WorkersOption = Annotated[
+    int, typer.Option(min=1, help="Videos annotated at the same time.", rich_help_panel=AT_ONCE)
+]
+ThreadsOption = Annotated[
+    int, typer.Option(min=1, help="Processor threads of each worker.", rich_help_panel=AT_ONCE)
+]
+RunnerOption = Annotated[
+    RunnerChoice,
+    typer.Option(help="local: processes of this machine; or a cluster.", rich_help_panel=AT_ONCE),
+]
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="constellation, sasvi, first-frame or framewise.  [default: constellation]",
+        rich_help_panel=PROMPTING,
+    ),
+]
+MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
+
+
+def archive(
+    source: SourceArgument,
+    out: DestOption,
+    workers: WorkersOption = 1,
+    threads: ThreadsOption = 1,
+    runner: RunnerOption = RunnerChoice.local,
+    policy: PolicyOption = None,
+    overseer_every: EveryOption = None,
+    overseer_views: ViewsOption = None,
+    steady: SteadyOption = None,
+    overseer: OverseerOption = None,
+    weights: WeightsOption = None,
+    tracker: TrackerOption = None,
+    device: DeviceOption = None,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
+    pictures: PicturesOption = None,
+    max_frames: MaxFramesOption = None,
+    on_bad_frame: BadFrameOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Annotate a whole archive: what is not done yet, whatever fails on the way."""
+    quiet_prefect()
+    from flows.annotate_archive import annotate_archive
+    from flows.archive.job import ArchiveJob, flow_parameters
+    from flows.prefect_server import prefect_api
+    from flows.settings import settings_from_options
+
+    job = ArchiveJob(
+        source=source,
+        out=out,
+        settings=settings_from_options(
+            policy=policy,
+            overseer_every=overseer_every,
+            overseer_views=overseer_views,
+            steady=steady,
+            overseer=overseer,
+            overseer_weights=weights,
+            tracker=tracker,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            pictures=pictures,
+            max_frames=max_frames,
+            on_bad_frame=on_bad_frame,
+        ),
+        workers=workers,
+        threads=threads,
+        runner=runner.value,
+    )
+    # Looked at before Prefect is started, so that a wrong word is said at once.
+    _say_what_is_not_taken(source)
+    with _announced(job), prefect_api(), _progress(out):
+        summary = annotate_archive(**flow_parameters(job))
+    if as_json:
+        typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
+    for name, reason in summary.failed.items():
+        screen.print(f"failed: {name}: {reason}", soft_wrap=True)
+    screen.print(
+        f"{out}: {len(summary.done)} done, {len(summary.skipped)} were done before, "
+        f"{len(summary.failed)} failed, {len(summary.waiting)} waiting",
+        soft_wrap=True,
+    )
+    if summary.failed or summary.waiting:
+        raise typer.Exit(1)
+
+
+def serve(
+    source: SourceArgument,
+    out: DestOption,
+    every: Annotated[
+        str | None, typer.Option(help="Time between two looks, such as 15m, 2h or 1d.")
+    ] = None,
+    cron: Annotated[str | None, typer.Option(help="Cron line in UTC, such as '0 2 * * *'.")] = None,
+    tries: Annotated[
+        int, typer.Option(min=1, help="A video that failed so often is put aside.")
+    ] = 3,
+    settle: Annotated[
+        float,
+        typer.Option(min=0, help="A video is taken when it has not grown for so many seconds."),
+    ] = 60.0,
+    workers: WorkersOption = 1,
+    threads: ThreadsOption = 1,
+    runner: RunnerOption = RunnerChoice.local,
+    policy: PolicyOption = None,
+    overseer_every: EveryOption = None,
+    overseer_views: ViewsOption = None,
+    steady: SteadyOption = None,
+    overseer: OverseerOption = None,
+    weights: WeightsOption = None,
+    tracker: TrackerOption = None,
+    device: DeviceOption = None,
+    runtime: RuntimeOption = None,
+    precision: PrecisionOption = None,
+    pictures: PicturesOption = None,
+    max_frames: MaxFramesOption = None,
+    on_bad_frame: BadFrameOption = None,
+) -> None:
+    """Annotate what is new in an archive on a schedule, until it is stopped."""
+    from flows.archive.job import ArchiveJob, job_key
+    from flows.schedule import parse_schedule, serve_archive
+    from flows.settings import settings_from_options
+
+    schedule = parse_schedule(every, cron)
+    job = ArchiveJob(
+        source=source,
+        out=out,
+        settings=settings_from_options(
+            policy=policy,
+            overseer_every=overseer_every,
+            overseer_views=overseer_views,
+            steady=steady,
+            overseer=overseer,
+            overseer_weights=weights,
+            tracker=tracker,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+            pictures=pictures,
+            max_frames=max_frames,
+            on_bad_frame=on_bad_frame,
+        ),
+        workers=workers,
+        threads=threads,
+        runner=runner.value,
+        tries=tries,
+        settle_s=settle,
+    )
+    # A wrong word is said now, and not by the first look.
+    job_key(job.settings)
+    _say_what_is_not_taken(source)
+    with _announced(job):
+        serve_archive(
+            job,
+            schedule,
+            lambda: screen.print(
+                f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True
+            ),
+        )
+    _leave()
+
+
+def _announced(job: "ArchiveJob") -> AbstractContextManager[None]:
+    """Refuse a source that another command annotates with other settings, now and later."""
+    from flows.archive.entry import this_process
+    from flows.archive.job import settings_key
+    from flows.archive.ledger import Ledger
+    from flows.archive.source import source_place
+
+    place, settings = source_place(job.source), settings_key(job.settings)
+    return Ledger(job.out).announced(place, settings, this_process())
+
+
+def _say_what_is_not_taken(source: str) -> None:
+    """Say so if there is no video, since a word of the pattern may be wrong, and what is none."""
+    from flows.archive.source import find_videos, folders_of_pictures
+    from pipeline.frames import VIDEO_SUFFIXES
+
+    if not find_videos(source):
+        screen.print(
+            f"{source} holds no video; what ends in {', '.join(VIDEO_SUFFIXES)} is one",
+            soft_wrap=True,
+        )
+    folders = folders_of_pictures(source)
+    if folders:
+        others = f" and {len(folders) - 1} other folders" if len(folders) > 1 else ""
+        screen.print(
+            f"{folders[0]}{others} hold pictures alone; those that are frames of a video must be "
+            "listed in a CSV file with a column video",
+            soft_wrap=True,
+        )
+
+
+def _leave() -> None:
+    """End the process, with exit code 0, without the ways of a Python that ends.
+
+    These kill the thread that serves wherever it is, and in compiled code of Prefect's
+    libraries that aborts the process.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def status(
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="The --out of an archive.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what of an archive is running, done, waiting or failed."""
+    from flows.archive.ledger import Ledger
+
+    if not Ledger.exists(dest):
+        raise InputError(f"{dest} is not the --out of an archive; give that of `scopeline archive`")
+    known = Ledger(dest).entries()
+    entries = [entry for entry in known if entry.gone_since is None]
+    gone = [entry.name for entry in known if entry.gone_since is not None]
+    if as_json:
+        described = [_described(entry) for entry in entries]
+        typer.echo(json.dumps({"videos": described, "gone": gone}, indent=2))
+        return
+    counts = Counter(_state_now(entry) for entry in entries)
+    output.print(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if gone:
+        output.print(
+            f"{len(gone)} not annotated and no longer in the source; --json names them",
+            soft_wrap=True,
+        )
+    table = Table("video", "state", "frames", "frames/s", "time left")
+    shown = [each for each in map(_described, entries) if each["state"] not in ("done", "waiting")]
+    for each in shown:
+        table.add_row(
+            each["name"],
+            each["state"],
+            f"{each['frames_done']} of {each['frames_total'] or '?'}",
+            f"{each['frames_per_s']:.1f}" if each["frames_per_s"] else "",
+            f"{each['seconds_left']:.0f} s" if each["seconds_left"] is not None else "",
+        )
+    if table.row_count:
+        output.print(table)
+    for each in shown:
+        if each["reason"]:
+            output.print(f"{each['name']}: {each['reason']}", soft_wrap=True)
+
+
+def _state_now(entry: "Entry") -> str:
+    """Return the state of an entry; one whose process has died waits for the next."""
+    from flows.archive.entry import EntryState
+
+    dead = entry.state is EntryState.RUNNING and not entry.is_held
+    return str(EntryState.WAITING if dead else entry.state)
+
+
+def _described(entry: "Entry") -> dict[str, Any]:
+    state = _state_now(entry)
+    speed = None
+    if state == "running" and entry.updated_at and entry.started_at:
+        frames = entry.frames_done - max(entry.started_frames, 0)
+        seconds = entry.updated_at - entry.started_at
+        speed = frames / seconds if frames > 0 and seconds > 0 else None
+    left = (entry.frames_total - entry.frames_done) / speed if speed else None
+    return {
+        "name": entry.name,
+        "address": entry.address,
+        "state": state,
+        "frames_done": entry.frames_done,
+        "frames_total": entry.frames_total,
+        "frames_per_s": speed,
+        "seconds_left": left,
+        "tries": entry.tries,
+        "reason": entry.reason,
+    }
+
+
+def quiet_prefect() -> None:
+    """Let Prefect log nothing unless the user wants it to: what counts is said here."""
+    if not os.environ.get("SCOPELINE_DEBUG"):
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+
+
+@contextmanager
+def _progress(out: Path) -> Iterator[None]:
+    """Show on a terminal how far the archive is, for the time of the block."""
+    from flows.archive.entry import EntryState
+    from flows.archive.ledger import Ledger
+
+    if not screen.is_terminal:
+        yield
+        return
+    ledger, ended = Ledger(out), threading.Event()
+    with counting_progress() as progress:
+        bar = progress.add_task("videos")
+
+        def show() -> None:
+            while not ended.wait(_LOOK_EVERY_S):
+                entries = [entry for entry in ledger.entries() if entry.gone_since is None]
+                open_states = (EntryState.WAITING, EntryState.RUNNING)
+                done = sum(entry.state not in open_states for entry in entries)
+                running = [entry for entry in entries if entry.is_held]
+                text = ", ".join(
+                    f"{entry.name} {entry.frames_done}/{entry.frames_total or '?'}"
+                    for entry in running
+                )
+                progress.update(
+                    bar, completed=done, total=len(entries), description=f"videos  {text}"
+                )
+
+        watcher = threading.Thread(target=show, daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()

@@ -1,0 +1,187 @@
+"""What a training learns from and is measured on: theatre scenes, or the frames of a data set."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from natsort import natsorted
+from rich.progress import Progress
+
+from flows.consoles import screen
+from flows.training.clock import TrainingClock
+from flows.training.job import (
+    FIRST_VALIDATION_SEED,
+    THEATRE_CLIP_FRAMES,
+    TrainingJob,
+    claim_material,
+    run_folder,
+)
+from overseer.datasets import LabelledFrames, read_labelled_frames
+from overseer.datasets.splits import Division, Parts, divide, refuse_shared_videos
+from pipeline.labelled_clip import LabelledClip
+from pipeline.labels import LabelSet, load_label_set
+from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
+
+_CLIP_SIZE = (384, 216)
+# Where no progress bar can be shown.
+_SAID_EVERY_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is learned from, and what is measured on.
+
+    Attributes:
+        label_set: what the class ids mean.
+        clips: what is learned from.
+        videos: the video of each of these clips.
+        names: what each of these clips is called.
+        validation_clips: what is measured on now and then; may be none.
+        validation_videos: the video of each of these clips.
+        validation_names: what each of these clips is called.
+        withheld_videos: all videos that must not be learned from, those of a later test too.
+    """
+
+    label_set: LabelSet
+    clips: Sequence[LabelledClip]
+    videos: Sequence[str]
+    names: Sequence[str]
+    validation_clips: Sequence[LabelledClip]
+    validation_videos: Sequence[str]
+    validation_names: Sequence[str]
+    withheld_videos: frozenset[str] = frozenset()
+
+
+def theatre_material(job: TrainingJob, progress: Progress) -> Material:
+    """Draw the theatre's clips, or read them where they have been drawn before."""
+    clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
+    others = _theatre_clips(job, FIRST_VALIDATION_SEED, job.validation_clips, progress)
+    scenes = [f"scene {FIRST_TRAINING_SEED + number}" for number in range(len(clips))]
+    other_scenes = [f"scene {FIRST_VALIDATION_SEED + number}" for number in range(len(others))]
+    return Material(
+        label_set=job.scenery.looks[0].label_set,
+        clips=clips,
+        videos=scenes,
+        names=scenes,
+        validation_clips=others,
+        validation_videos=other_scenes,
+        validation_names=other_scenes,
+    )
+
+
+def labelled_material(job: TrainingJob, side: int) -> Material:
+    """Read a data set, and what is to be measured on; says what was left out.
+
+    Args:
+        job: names the data set.
+        side: larger pictures are shrunk to this many pixels.
+
+    Raises:
+        InputError: the data set holds nothing to learn from.
+        UsageError: both parts hold frames of one video, a video is not known, or the run has
+            begun with other frames.
+    """
+    label_set = None if job.labels is None else load_label_set(job.labels)
+    folder = Path(job.data)
+    read = _read_data(folder, job.layout, label_set, side)
+    parts = divide(folder, read, division_of(job))
+    frames, others = parts.training, parts.validation
+    if job.validation_data is not None:
+        others = _read_data(job.validation_data, job.layout, frames.label_set, side)
+        # Not even a video that is left out may be measured on.
+        refuse_shared_videos(folder, read, job.validation_data, others)
+    _say_division(parts)
+    sides = (frames,) if others is None else (frames, others)
+    claim_material(
+        job,
+        frames.label_set,
+        [str(path) for side in sides for path in side.paths],
+        [clip for side in sides for clip in side.clips],
+    )
+    return Material(
+        label_set=frames.label_set,
+        clips=frames.clips,
+        videos=frames.videos,
+        names=[str(path) for path in frames.paths],
+        validation_clips=others.clips if others else (),
+        validation_videos=others.videos if others else (),
+        validation_names=[str(path) for path in others.paths] if others else (),
+        withheld_videos=frozenset(others.videos if others else ()) | set(parts.left_out.videos),
+    )
+
+
+def division_of(job: TrainingJob) -> Division:
+    """Return how a job divides its data set."""
+    return Division(
+        share=job.validation_split,
+        seed=job.plan.seed,
+        validation_videos=job.validation_videos,
+        left_out_videos=job.left_out_videos,
+    )
+
+
+def _say_division(parts: Parts) -> None:
+    """Say which videos of a data set are not learned from."""
+    if parts.left_out.clips:
+        screen.print(f"left out: {_frames_of(parts.left_out)}", soft_wrap=True)
+    if parts.validation is not None:
+        screen.print(
+            f"measured on {_frames_of(parts.validation)}; {len(parts.training.clips)} frames are "
+            "learned from",
+            soft_wrap=True,
+        )
+
+
+def _frames_of(part: LabelledFrames) -> str:
+    return f"{len(part.clips)} frames, those of {', '.join(natsorted(set(part.videos)))}"
+
+
+def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
+    frames = read_labelled_frames(folder, layout, label_set, side)
+    for problem in frames.problems:
+        screen.print(f"left out: {problem}", soft_wrap=True)
+    screen.print(f"{folder}: {len(frames.clips)} frames")
+    return frames
+
+
+def _theatre_clips(
+    job: TrainingJob, first_seed: int, count: int, progress: Progress
+) -> list[LabelledClip]:
+    bar = progress.add_task("drawing clips", total=count)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    width, height = _CLIP_SIZE
+    return clip_pool(
+        folder=cache / "scopeline" / "theatre",
+        seeds=range(first_seed, first_seed + count),
+        frame_count=THEATRE_CLIP_FRAMES,
+        width=width,
+        height=height,
+        scenery=job.scenery,
+        on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
+    )
+
+
+def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[str, float]], None]:
+    """Return what shows each step of a training in its progress bar, and notes the time."""
+    bar = progress.add_task("training", total=job.plan.steps)
+    clock = TrainingClock(run_folder(job))
+
+    def report(step: int, losses: dict[str, float]) -> None:
+        clock.note()
+        done, loss = step + 1, sum(losses.values())
+        progress.update(bar, completed=done, description=f"training, loss {loss:.3f}")
+        if progress.disable and (done % _SAID_EVERY_STEPS == 0 or done == job.plan.steps):
+            screen.print(f"step {done} of {job.plan.steps}, loss {loss:.3f}")
+
+    return report
+
+
+def look_reporter(progress: Progress) -> Callable[[int, int], None]:
+    """Return what shows the frames that details are pooled from, once there are any."""
+    bar = progress.add_task("looking at frames", total=None, visible=False)
+
+    def report(done: int, total: int) -> None:
+        progress.update(bar, completed=done, total=total, visible=True)
+
+    return report

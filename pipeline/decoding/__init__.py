@@ -1,0 +1,1 @@
+"""What decodes video files; `pipeline.frames` is what others use."""

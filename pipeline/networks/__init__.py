@@ -1,0 +1,1 @@
+"""Networks as files and on devices, whichever model they are of."""

@@ -1,0 +1,1 @@
+"""The loop that both models train in, and what it leaves behind."""

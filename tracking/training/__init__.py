@@ -1,0 +1,1 @@
+"""What the tracker's training is made of; `tracking.train` runs it."""
