@@ -5,6 +5,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from sam2.modeling.memory_attention import MemoryAttentionLayer
+from sam2.modeling.sam.transformer import Attention
+from sam2.modeling.sam2_base import SAM2Base
 
 REPOSITORY = Path(__file__).parents[1]
 FORBIDDEN = {
@@ -29,6 +32,22 @@ def test_imports_only_go_down(package):
     for path in (REPOSITORY / package).rglob("*.py"):
         upward = FORBIDDEN[package] & set(imported_packages(path))
         assert not upward, f"{path} imports {upward}"
+
+
+def test_what_sam2_does_not_promise_is_called_in_one_module():
+    private = {
+        name
+        for part in (SAM2Base, MemoryAttentionLayer, Attention)
+        for name in vars(part)
+        if name.startswith("_") and not name.startswith("__")
+    }
+    callers = {
+        path.name
+        for path in (REPOSITORY / "tracking").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in private
+    }
+    assert callers == {"sam2_internals.py", "drawn_prompts.py"}
 
 
 def test_the_wheel_holds_every_package():

@@ -11,6 +11,7 @@ from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
 
 from pipeline.networks.devices import Precision, computing, moved
+from tracking.sam2_internals import image_levels
 from tracking.sam2_model import normalize_images
 
 _VISIBLE_PRESENCE = 0.5
@@ -108,14 +109,14 @@ class PictureEncoder:
 
     def _features(self, inputs: Tensor) -> Iterator[FrameFeatures]:
         backbone = self._network.forward_image(inputs)
-        _, vision, positions, sizes = self._network._prepare_backbone_features(backbone)
+        levels = image_levels(self._network, backbone)
         if self._positions is None:
-            self._positions = [level[:, :1].float() for level in positions]
+            self._positions = [level[:, :1].float() for level in levels.positions]
         for row in range(len(inputs)):
             yield FrameFeatures(
-                vision=[level[:, row : row + 1].float() for level in vision],
+                vision=[level[:, row : row + 1].float() for level in levels.vision],
                 positions=self._positions,
-                sizes=sizes,
+                sizes=levels.sizes,
             )
 
 

@@ -11,6 +11,7 @@ from pipeline.records import Prompt
 from tracking.frame_features import FrameFeatures, TrackOutput
 from tracking.mask_choice import MaskChoice
 from tracking.prompt_inputs import mask_input
+from tracking.sam2_internals import decode_given_masks, offers_several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ def follow_heads(
         image_pe=network.sam_prompt_encoder.get_dense_pe(),
         sparse_prompt_embeddings=sparse,
         dense_prompt_embeddings=dense,
-        multimask_output=network._use_multimask(False, None),
+        multimask_output=offers_several(network, None, is_new=False),
         repeat_image=False,
         high_res_features=high_resolution,
     )
@@ -113,8 +114,7 @@ def given_masks(
     size, device = network.image_size, network.device
     masks = torch.stack([mask_input(prompt, size, device) for prompt in prompts])
     count = len(prompts)
-    heads = network._use_mask_as_output(
-        features.coarse(count), features.high_resolution(count), masks
+    decoded = decode_given_masks(
+        network, features.coarse(count), features.high_resolution(count), masks
     )
-    _, _, _, low_res, _, pointers, presence = heads
-    return low_res, pointers, presence
+    return decoded.logits, decoded.pointers, decoded.presence

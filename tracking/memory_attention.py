@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tracking.memory import GatheredMemories
 from tracking.memory_keys import CoarseKeys, FineKeys, KeysAndValues, placed, rotated
+from tracking.sam2_internals import attend_to_itself, by_head, of_all_heads
 
 _POINTER_AGE_SCALE = 15
 
@@ -160,7 +161,7 @@ def attend_to_memories(
     Returns:
         float32[B, HW, C].
     """
-    output = layer._forward_sa(current, position)
+    output = attend_to_itself(layer, current, position)
     queries = layer.norm2(output)
     if layer.pos_enc_at_cross_attn_queries:
         queries = queries + position
@@ -174,12 +175,11 @@ def attend_to_memories(
 def _attended(
     cross: RoPEAttention, queries: Tensor, memory: KeysAndValues, mask: Tensor | None
 ) -> Tensor:
-    heads = cross.num_heads
-    q = cross._separate_heads(rotated(cross, cross.q_proj(queries)), heads)
-    k = cross._separate_heads(memory.keys, heads)
-    v = cross._separate_heads(memory.values, heads)
+    q = by_head(cross, rotated(cross, cross.q_proj(queries)))
+    k = by_head(cross, memory.keys)
+    v = by_head(cross, memory.values)
     attended = torch.nn.functional.scaled_dot_product_attention(
         q.expand(len(k), -1, -1, -1), k, v, attn_mask=mask
     )
-    projected: Tensor = cross.out_proj(cross._recombine_heads(attended))
+    projected: Tensor = cross.out_proj(of_all_heads(cross, attended))
     return projected

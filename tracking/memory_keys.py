@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from tracking.memory import FrameMemory
+from tracking.sam2_internals import by_head, of_all_heads
 
 # Places along each side of a memory that are read as one where it is read coarsely.
 COARSE = 2
@@ -165,7 +166,7 @@ def placed(layer: MemoryAttentionLayer, tokens: Tensor, position: Tensor) -> Ten
 def rotated(cross: RoPEAttention, tokens: Tensor) -> Tensor:
     """Turn the tokens [..., HW, C] of a picture's places by where they are."""
     flat = tokens.reshape(-1, *tokens.shape[-2:])
-    split = cross._separate_heads(flat, cross.num_heads)
+    split = by_head(cross, flat)
     places = split.shape[-2]
     # A table that is made while nothing learns could not be learned through afterwards.
     with torch.inference_mode(False):
@@ -174,8 +175,7 @@ def rotated(cross: RoPEAttention, tokens: Tensor) -> Tensor:
             cross.freqs_cis = cross.compute_cis(end_x=side, end_y=side)
         cross.freqs_cis = cross.freqs_cis.to(tokens.device)
     turned, _ = apply_rotary_enc(split, split[:, :, :0], freqs_cis=cross.freqs_cis)
-    joined: Tensor = cross._recombine_heads(turned)
-    return joined.reshape(tokens.shape)
+    return of_all_heads(cross, turned).reshape(tokens.shape)
 
 
 def _spatial_position(network: SAM2Base, device: torch.device) -> Tensor:

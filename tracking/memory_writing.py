@@ -6,6 +6,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from tracking.frame_features import FrameFeatures
+from tracking.sam2_internals import write_memory
 
 # Half the room of what is computed in, and what SAM-2's predictor keeps.
 KEPT_DTYPE = torch.bfloat16
@@ -33,12 +34,6 @@ def encode_memories(
     """
     size = network.image_size
     enlarged = F.interpolate(logits, (size, size), mode="bilinear", align_corners=False)
-    memories, _ = network._encode_new_memory(
-        current_vision_feats=features.rows(len(enlarged)),
-        feat_sizes=features.sizes,
-        pred_masks_high_res=enlarged,
-        object_score_logits=presence,
-        is_mask_from_pts=prompted,
-    )
-    kept: Tensor = memories.to(KEPT_DTYPE)
-    return kept
+    levels = features.rows(len(enlarged))
+    written = write_memory(network, levels, features.sizes, enlarged, presence, prompted=prompted)
+    return written.to(KEPT_DTYPE)

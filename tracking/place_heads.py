@@ -12,6 +12,7 @@ from pipeline.networks.devices import Precision
 from pipeline.records import Prompt
 from tracking.frame_features import FrameFeatures, OfferedMasks, PictureEncoder
 from tracking.prompt_inputs import point_inputs
+from tracking.sam2_internals import decode_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +95,13 @@ def place_heads(
         is_new: whether nothing is remembered of the object yet.
     """
     inputs = point_inputs(prompt, frame_size, network.image_size, conditioned.device)
-    heads = network._forward_sam_heads(
-        backbone_features=conditioned,
-        point_inputs=inputs,
-        high_res_features=features.high_resolution(1),
-        multimask_output=network._use_multimask(is_new, inputs),
+    decoded = decode_prompt(
+        network, conditioned, features.high_resolution(1), inputs, is_new=is_new
     )
-    all_logits, _, all_ious, low_res, _, pointers, presence = heads
     return PlaceAnswer(
-        logits=low_res,
-        pointers=pointers,
-        presence=presence,
-        all_logits=all_logits,
-        all_ious=all_ious,
+        logits=decoded.logits,
+        pointers=decoded.pointers,
+        presence=decoded.presence,
+        all_logits=decoded.offered,
+        all_ious=decoded.ious,
     )

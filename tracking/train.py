@@ -6,7 +6,6 @@ already learns to follow through other light and faster motion (`FOLLOWING`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from pipeline.errors import ModelError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.networks.checkpoints import misfits
 from pipeline.training.loop import TrainingPlan, freeze, keep_share, train
+from tracking.sam2_internals import ImageLevels, image_levels, learn_to_follow
 from tracking.sam2_model import SMALL_CONFIG, build_network
 from tracking.tracker import Sam2Tracker
 from tracking.training.batches import MASKS_ALONE, Stage, TrackBatch, sample_batch
@@ -72,29 +72,6 @@ _SINGLE_FRAME_PROMPTS = ("box", "box", "points")
 # the mask says, not what looks like one object. A box or points cannot say that.
 _GROUP_SHARES = {"mask": 0.4, "rough-mask": 0.2, "box": 0.0, "points": 0.0}
 _CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedFrames:
-    """What the image encoder makes of N frames, at each stride from the finest to the coarsest.
-
-    Attributes:
-        vision: features, float32[hw, N, C].
-        positions: their position encodings, float32[hw, N, C].
-        sizes: (h, w) of each.
-    """
-
-    vision: list[Tensor]
-    positions: list[Tensor]
-    sizes: list[tuple[int, int]]
-
-    def of(self, rows: Tensor) -> "EncodedFrames":
-        """Return the frames of some rows int64[B], which may repeat."""
-        return EncodedFrames(
-            vision=[level[:, rows] for level in self.vision],
-            positions=[level[:, rows] for level in self.positions],
-            sizes=self.sizes,
-        )
 
 
 class ClipTrainer:
@@ -164,52 +141,25 @@ class ClipTrainer:
             inputs = make_prompts(random, batch.targets[:, frame], asked if prompted else None)
             inputs = {name: _moved(value, device) for name, value in inputs.items()}
             rows = (batch.clip_of_row * frames + frame).to(device)
-            logits, ious, presence = self._step(
-                frame, frames, encoded.of(rows), inputs, memory, is_prompted=prompted
+            decoded = learn_to_follow(
+                self._network,
+                encoded.of(rows),
+                inputs,
+                memory,
+                frame,
+                frames,
+                is_prompted=prompted,
             )
             if inputs["mask_inputs"] is None:
                 of_frame = None if counted is None else counted[:, frame]
-                losses.append(mask_losses(logits, ious, presence, goals[:, frame], of_frame))
+                losses.append(
+                    mask_losses(
+                        decoded.offered, decoded.ious, decoded.presence, goals[:, frame], of_frame
+                    )
+                )
         return losses
 
-    def _step(
-        self,
-        frame: int,
-        frames: int,
-        seen: EncodedFrames,
-        inputs: dict[str, Any],
-        memory: dict[str, dict[int, Any]],
-        *,
-        is_prompted: bool,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Follow tracks into one of so many frames, and remember it; the last one serves nobody.
-
-        Returns:
-            float32[B, M, h, w], masks before the sigmoid; float32[B, M], their predicted IoU; and
-            float32[B, 1], the logit of each being visible.
-        """
-        output, heads, _, _ = self._network._track_step(
-            frame_idx=frame,
-            is_init_cond_frame=is_prompted,
-            current_vision_feats=seen.vision,
-            current_vision_pos_embeds=seen.positions,
-            feat_sizes=seen.sizes,
-            output_dict=memory,
-            num_frames=frames,
-            track_in_reverse=False,
-            prev_sam_mask_logits=None,
-            **inputs,
-        )
-        logits, _, ious, low_res, high_res, pointer, presence = heads
-        output["pred_masks"], output["obj_ptr"] = low_res, pointer
-        if frame + 1 < frames:
-            self._network._encode_memory_in_output(
-                seen.vision, seen.sizes, inputs["point_inputs"], True, high_res, presence, output
-            )
-        memory["cond_frame_outputs" if is_prompted else "non_cond_frame_outputs"][frame] = output
-        return logits, ious, presence
-
-    def _encode(self, batch: TrackBatch) -> EncodedFrames:
+    def _encode(self, batch: TrackBatch) -> ImageLevels:
         network = self._network
         features, positions = network.image_encoder.neck(batch.features)
         scalp = network.image_encoder.scalp
@@ -218,8 +168,7 @@ class ClipTrainer:
         features[0] = decoder.conv_s0(features[0])
         features[1] = decoder.conv_s1(features[1])
         backbone = {"backbone_fpn": features, "vision_pos_enc": positions}
-        _, vision, position_encodings, sizes = network._prepare_backbone_features(backbone)
-        return EncodedFrames(vision=vision, positions=position_encodings, sizes=sizes)
+        return image_levels(network, backbone)
 
 
 def train_tracker(

@@ -1,6 +1,5 @@
 """The annotation set on disk: the writer, which commits part by part and can go on."""
 
-import json
 import os
 import shutil
 import weakref
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.annotation_set.files import write_manifest, write_table
 from pipeline.annotation_set.folders import (
-    MANIFEST_DRAFT,
     RESUME,
     make_room,
     take_for_writing,
@@ -36,8 +34,6 @@ from pipeline.loop_state import (
 from pipeline.manifest import Counts, Manifest, VideoEntry
 from pipeline.records import FrameAnnotation
 
-# Run lengths take 29 % less room than at the default level, for 5 ms a frame at 1080p.
-_COMPRESSION_LEVEL = 19
 _PART_FRAMES = 100
 # Of each track, the first and the last part that hold it under each class.
 WrittenClasses = dict[int, dict[int, tuple[int, int]]]
@@ -137,7 +133,7 @@ class AnnotationSetWriter:
         self._hold(draft)
         for table in SCHEMAS:
             (draft / table).mkdir()
-        _write_manifest(draft, self._manifest)
+        write_manifest(draft, self._manifest)
         draft.rename(self.path)
 
     def _hold(self, folder: Path) -> None:
@@ -154,7 +150,7 @@ class AnnotationSetWriter:
                 "again"
             )
         self._manifest = self._manifest.model_copy(update={"parts": saved.part_count})
-        _write_manifest(self.path, self._manifest)
+        write_manifest(self.path, self._manifest)
         for table in SCHEMAS:
             kept = {part_name(part) for part in range(saved.part_count)}
             for file in (self.path / table).iterdir():
@@ -263,7 +259,7 @@ class AnnotationSetWriter:
         try:
             for table, schema in SCHEMAS.items():
                 path = self.path / table / part_name(self._manifest.parts)
-                _write_table(pa.Table.from_pylist(rows[table], schema), path)
+                write_table(pa.Table.from_pylist(rows[table], schema), path)
             self._note_classes(self._manifest.parts, rows["masks"])
             counts = self._counted(**{name: len(rows[name]) for name in SCHEMAS})
             parts = self._manifest.parts + 1
@@ -333,7 +329,7 @@ class AnnotationSetWriter:
     def _rewrite(self, table: str, part: int, rows: list[dict[str, Any]]) -> None:
         path = self.path / table / part_name(part)
         try:
-            _write_table(pa.Table.from_pylist(rows, SCHEMAS[table]), path)
+            write_table(pa.Table.from_pylist(rows, SCHEMAS[table]), path)
         except OSError as error:
             raise unwritable(self.path, error) from error
 
@@ -370,33 +366,7 @@ class AnnotationSetWriter:
     def _update(self, **changes: Any) -> None:
         changed = self._manifest.model_copy(update=changes)
         try:
-            _write_manifest(self.path, changed)
+            write_manifest(self.path, changed)
         except OSError as error:
             raise unwritable(self.path, error) from error
         self._manifest = changed
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> None:
-    text = json.dumps(manifest.model_dump(), indent=2) + "\n"
-    draft = folder / MANIFEST_DRAFT
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder / "manifest.json")
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    draft = path.with_name(f".{path.name}.tmp")
-    with draft.open("wb") as file:
-        pq.write_table(
-            table,
-            file,
-            write_page_checksum=True,
-            compression="zstd",
-            compression_level=_COMPRESSION_LEVEL,
-            use_dictionary=[name for name in table.column_names if name != "rle"],
-        )
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

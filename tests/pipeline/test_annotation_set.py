@@ -119,14 +119,14 @@ def test_only_committed_parts_count(tmp_path, clip_info, labels):
 def test_a_part_that_cannot_be_written_stops_the_set_and_loses_nothing(
     tmp_path, clip_info, labels, monkeypatch
 ):
-    usual, full = annotation_set_writer._write_table, ["the disk is full"]
+    usual, full = annotation_set_writer.write_table, ["the disk is full"]
 
     def write_table(table, path):
         if full:
             raise OSError(full.pop())
         usual(table, path)
 
-    monkeypatch.setattr(annotation_set_writer, "_write_table", write_table)
+    monkeypatch.setattr(annotation_set_writer, "write_table", write_table)
     path = tmp_path / "clip.annset"
     with (
         pytest.raises(OutputError, match="the disk is full"),
@@ -185,7 +185,7 @@ def test_a_set_is_there_only_once_it_has_a_manifest(tmp_path, clip_info, labels,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(annotation_set_writer, "_write_manifest", killed)
+        patch.setattr(annotation_set_writer, "write_manifest", killed)
         with pytest.raises(KeyboardInterrupt):
             AnnotationSetWriter(path, new_manifest(clip_info, labels))
     assert not path.exists()

@@ -107,7 +107,7 @@ def test_folders_on_the_way_to_a_set_are_made(tmp_path, manifest):
 FULL = "clip.annset cannot be written .No space left on device.; free space"
 
 
-@pytest.mark.parametrize("lost", ["_write_table", "_write_manifest"])
+@pytest.mark.parametrize("lost", ["write_table", "write_manifest"])
 @pytest.mark.parametrize(
     "finish",
     [
