@@ -25,7 +25,8 @@ from pipeline.policies.given import WithGivenPrompts
 from pipeline.policies.looks import Adaptive, EveryNth
 from pipeline.policies.sasvi import Sasvi
 from pipeline.policy import AdoptingPolicy, FirstFrame, Policy
-from pipeline.steadied import LONGER_SIDE_PX, Steadied
+from pipeline.steadying.averaged_frames import LONGER_SIDE_PX
+from pipeline.steadying.steadied import Steadied
 from tracking.mask_choice import MaskChoice, surest_masks
 
 # Pictures that are hardly larger than what is needed are taken as they are.

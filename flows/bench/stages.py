@@ -30,7 +30,7 @@ from pipeline.networks.devices import computing
 from pipeline.optical_flow import FlowEstimator
 from pipeline.policies.constellation import Constellation
 from pipeline.scene_changes import SceneWatch
-from pipeline.steadied import Steadied
+from pipeline.steadying.steadied import Steadied
 from tracking.mask_heads import follow_heads
 from tracking.memory_attention import attend_to_memories
 from tracking.memory_keys import project_memory

@@ -14,7 +14,7 @@ from pipeline.frames import VideoInfo
 from pipeline.loop_state import LoopState
 from pipeline.masks import decode_mask, decode_shrunk, encode_mask
 from pipeline.records import FrameBatch
-from pipeline.steadied import Steadied
+from pipeline.steadying.steadied import Steadied
 from pipeline.temporal import temporal_consistency
 from tests.conftest import annotated_frame, rectangle
 
@@ -183,11 +183,12 @@ def test_a_loop_that_was_stopped_goes_on_to_the_same_frames(stop):
 
 def test_it_remembers_no_more_of_a_longer_video():
     loop = Steadied(Trembles(), 0.6, batch_frames=8, frame_size=SIZE)
+    moved = loop._averager._moved
     held = []
     for batch in batches():
         loop.step(batch)
         pending = loop.state().values["pending"]
-        held.append([len(kept) for kept in (loop._greys, loop._outlines, loop._ways, pending)])
+        held.append([len(kept) for kept in (moved._greys, moved._outlines, moved._ways, pending)])
     assert max(greys for greys, *_ in held) <= 8 + 6 + 5 + 2 * 8
     assert max(outlines for _, outlines, *_ in held) <= 6 + 1
     assert max(ways for *_, ways, _ in held) <= 6
@@ -206,14 +207,15 @@ def test_outlines_are_steadied_while_the_loop_takes_the_next_batch():
             return super().step(batch)
 
     loop = Steadied(Waits(), 0.6, batch_frames=8, frame_size=SIZE)
-    between = loop._flow.between
+    flow = loop._averager._moved._flow
+    between = flow.between
 
     def noted(image, neighbour):
         assert taking.wait(10)
         moved.set()
         return between(image, neighbour)
 
-    loop._flow.between = noted
+    flow.between = noted
     frames = [frame for batch in batches() for frame in loop.step(batch)]
     assert [*frames, *loop.finish()] == steadied()
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.outlines import signed_distance
-from pipeline.steady_outlines import (
+from pipeline.steadying.steady_outlines import (
     FARTHEST_PX,
     mixed,
     moved_along,

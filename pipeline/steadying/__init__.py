@@ -1,0 +1,1 @@
+"""Outlines that hold still: each averaged with those of the frames around it."""
