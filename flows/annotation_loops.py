@@ -18,13 +18,14 @@ from pipeline.frames import VideoInfo
 from pipeline.labels import LabelSet
 from pipeline.networks.devices import Precision
 from pipeline.optical_flow import shrunk_size
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
+from pipeline.policies.constellation.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
+from pipeline.policies.first_frame import FirstFrame
 from pipeline.policies.framewise import Framewise
 from pipeline.policies.given import WithGivenPrompts
-from pipeline.policies.looks import Adaptive, EveryNth
 from pipeline.policies.sasvi import Sasvi
-from pipeline.policy import AdoptingPolicy, FirstFrame, Policy
+from pipeline.policy import AdoptingPolicy, Policy
 from pipeline.steadying.averaged_frames import LONGER_SIDE_PX
 from pipeline.steadying.steadied import Steadied
 from tracking.mask_choice import MaskChoice, surest_masks

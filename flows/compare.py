@@ -20,7 +20,7 @@ from pipeline.frames import open_video
 from pipeline.identity import identity_scores
 from pipeline.mask_folder import MaskFolder, masks_of_video
 from pipeline.metrics import evaluate
-from pipeline.policies.constellation_settings import Rule
+from pipeline.policies.constellation.settings import Rule
 from pipeline.records import FrameAnnotation
 from pipeline.single_frames import numbered_frames
 from pipeline.temporal import temporal_consistency

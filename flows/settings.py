@@ -11,7 +11,7 @@ from flows.given_prompts import PromptFrames, PromptKind
 from pipeline.errors import UsageError
 from pipeline.frames import OnBadFrame
 from pipeline.manifest import unread_settings
-from pipeline.policies.constellation_settings import Rule
+from pipeline.policies.constellation.settings import Rule
 
 PolicyName = Literal["constellation", "sasvi", "first-frame", "framewise", "given"]
 POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)

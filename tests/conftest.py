@@ -20,9 +20,9 @@ from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
 from pipeline.frames import VideoInfo, open_video
 from pipeline.labels import CHOLECSEG8K, LabelClass, LabelSet
 from pipeline.masks import encode_mask
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.looks import EveryNth
+from pipeline.policies.constellation.looks import EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import FrameAnnotation, Origin, Prompt, PromptReason, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 from samples.theatre import Theatre

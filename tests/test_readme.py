@@ -25,7 +25,7 @@ from overseer.published import PUBLISHED
 from pipeline.annotation_set import AnnotationSet
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
-from pipeline.policies.constellation_settings import ConstellationSettings
+from pipeline.policies.constellation.settings import ConstellationSettings
 from samples.theatre.render import render
 from tracking.official_checkpoints import CHECKPOINTS
 

@@ -18,12 +18,12 @@ from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import AnnotationStoppedError, OutputError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.loop_state import LoopState, first_needed, latest_state, save_state
-from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.first_frame import FirstFrame
 from pipeline.policies.framewise import Framewise
 from pipeline.policies.given import Given, WithGivenPrompts
-from pipeline.policies.looks import Adaptive, EveryNth
 from pipeline.policies.sasvi import Sasvi, SasviSettings
-from pipeline.policy import FirstFrame
 from pipeline.records import FrameBatch, Prompt, PromptReason
 from samples.theatre import Theatre
 from tests.pipeline.test_annotate import SeesTheTruth

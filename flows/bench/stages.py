@@ -28,7 +28,7 @@ from pipeline.enlarged_masks import enlarged_masks
 from pipeline.masks import encode_mask
 from pipeline.networks.devices import computing
 from pipeline.optical_flow import FlowEstimator
-from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation.policy import Constellation
 from pipeline.scene_changes import SceneWatch
 from pipeline.steadying.steadied import Steadied
 from tracking.mask_heads import follow_heads

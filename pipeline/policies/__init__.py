@@ -1,5 +1,4 @@
-"""The policies: when the overseer prompts the tracker.
+"""The policies, which decide when the overseer prompts the tracker.
 
-`pipeline.policy` says what a policy is asked and answers, `docs/constellation.md` what the rules of
-the default one are.
+`pipeline.policy` says what a policy is asked, and what it answers.
 """

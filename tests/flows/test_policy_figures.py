@@ -3,7 +3,7 @@
 import pytest
 
 from flows import policy_figures
-from pipeline.policies.constellation_settings import Rule
+from pipeline.policies.constellation.settings import Rule
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from pipeline.annotate import PromptedTracking, run
 from pipeline.errors import InputError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
-from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation.looks import EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.first_frame import FirstFrame
 from pipeline.policies.framewise import Framewise
 from pipeline.policies.given import Given, WithGivenPrompts
-from pipeline.policies.looks import EveryNth
-from pipeline.policy import Decision, FirstFrame
+from pipeline.policy import Decision
 from pipeline.records import Detections, FrameBatch, Origin, Prompt, PromptReason
 from pipeline.scene_changes import NO_SIGNS
 from samples.theatre import Theatre

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import PromptReason
 from tests.hand_made import (
     GONE,

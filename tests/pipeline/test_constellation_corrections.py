@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
-from pipeline.policies.looks import Adaptive, AdaptiveLookSettings, EveryNth
+from pipeline.policies.constellation.looks import Adaptive, AdaptiveLookSettings, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
 from pipeline.records import PromptReason
 from tests.hand_made import GRASPER, HERE, LEFT, LIVER, MIDDLE, RIGHT, followed, seen, start
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.looks import EveryNth
+from pipeline.policies.constellation.looks import EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import PromptReason
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from tests.hand_made import (

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
-from pipeline.policies.looks import EveryNth
+from pipeline.policies.constellation.looks import EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
 from pipeline.records import PromptReason
 from tests.hand_made import (
     FAR,

@@ -2,8 +2,8 @@
 
 import json
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.looks import Adaptive
+from pipeline.policies.constellation.looks import Adaptive
+from pipeline.policies.constellation.policy import Constellation
 from pipeline.records import PromptReason
 from tests.hand_made import (
     CUT,

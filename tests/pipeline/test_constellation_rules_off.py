@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.policies.constellation import Constellation
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
-from pipeline.policies.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
 from pipeline.records import PromptReason
 from tests.hand_made import (
     CUT,

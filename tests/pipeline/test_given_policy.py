@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation import Constellation
+from pipeline.policies.constellation.looks import Adaptive, EveryNth
+from pipeline.policies.constellation.policy import Constellation
+from pipeline.policies.first_frame import FirstFrame
 from pipeline.policies.given import Given, GivenParts, WithGivenPrompts
-from pipeline.policies.looks import Adaptive, EveryNth
-from pipeline.policy import FirstFrame
 from pipeline.records import Prompt, PromptReason
 from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.policies.looks import Adaptive, AdaptiveLookSettings, EveryNth, Finding
+from pipeline.policies.constellation.looks import Adaptive, AdaptiveLookSettings, EveryNth, Finding
 from pipeline.records import TrackedMasks
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
 from tests.conftest import rectangle

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.matching import (
+from pipeline.policies.constellation.matching import (
     explain,
     explain_by_class,
     twin_tracks,
     without_second_classes,
 )
+from pipeline.policies.constellation.settings import ConstellationSettings
 from tests.conftest import rectangle
 from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.outside import shows_nothing_known
+from pipeline.policies.constellation.outside import shows_nothing_known
+from pipeline.policies.constellation.settings import ConstellationSettings
 from tests.hand_made import LEFT, RIGHT, seen
 
 SETTINGS = ConstellationSettings(confirm_score=0.5, outside_likeness=0.8, outside_classes=3)

@@ -1,6 +1,7 @@
 """The policy that prompts once, on hand-made detections and tracks."""
 
-from pipeline.policy import Decision, FirstFrame
+from pipeline.policies.first_frame import FirstFrame
+from pipeline.policy import Decision
 from tests.hand_made import GRASPER, LEFT, LIVER, RIGHT, followed, seen
 
 

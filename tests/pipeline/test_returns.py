@@ -5,8 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.returns import LeftTrack, LeftTracks, Traces, blended, likeness_of, place_of
+from pipeline.policies.constellation.returns import (
+    LeftTrack,
+    LeftTracks,
+    Traces,
+    blended,
+    likeness_of,
+    place_of,
+)
+from pipeline.policies.constellation.settings import ConstellationSettings
 from tests.conftest import rectangle
 
 GRASPER, HOOK = 1, 3

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.sightings import Sighting, are_astray, sightings
+from pipeline.policies.constellation.settings import ConstellationSettings
+from pipeline.policies.constellation.sightings import Sighting, are_astray, sightings
 from pipeline.records import Detections, PromptReason, TrackedMasks
 from tests.conftest import rectangle
 

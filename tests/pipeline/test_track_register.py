@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.track_register import TrackRegister
+from pipeline.policies.constellation.settings import ConstellationSettings
+from pipeline.policies.constellation.track_register import TrackRegister
 from tests.conftest import rectangle
 from tests.hand_made import GRASPER, HOOK, LEFT, LIVER, NOTHING, RIGHT, followed, looking, seen
 

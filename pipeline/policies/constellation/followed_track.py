@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.returns import Traces
+from pipeline.policies.constellation.returns import Traces
+from pipeline.policies.constellation.settings import ConstellationSettings
 
 
 @dataclass(slots=True)

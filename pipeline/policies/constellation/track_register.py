@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.labels import LabelSet
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
-from pipeline.policies.followed_track import FOLLOWED, FollowedTrack
-from pipeline.policies.returns import (
+from pipeline.policies.constellation.followed_track import FOLLOWED, FollowedTrack
+from pipeline.policies.constellation.returns import (
     Appearance,
     LeftTrack,
     LeftTracks,
@@ -19,6 +18,7 @@ from pipeline.policies.returns import (
     likeness_of,
     place_of,
 )
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
 from pipeline.records import Detections, TrackedMasks
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.returns import Appearance
+from pipeline.policies.constellation.returns import Appearance
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import Detections
 
 

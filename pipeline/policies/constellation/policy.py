@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.labels import LabelSet
-from pipeline.policies.candidates import Candidates
-from pipeline.policies.constellation_settings import ConstellationSettings, Rule
-from pipeline.policies.looks import Adaptive, Finding, LookSchedule
-from pipeline.policies.matching import (
+from pipeline.policies.constellation.candidates import Candidates
+from pipeline.policies.constellation.looks import Adaptive, Finding, LookSchedule
+from pipeline.policies.constellation.matching import (
     Matches,
     explain,
     explain_by_class,
@@ -17,10 +16,11 @@ from pipeline.policies.matching import (
     twin_tracks,
     without_second_classes,
 )
-from pipeline.policies.outside import shows_nothing_known
-from pipeline.policies.returns import LeftTrack
-from pipeline.policies.sightings import Sighting, are_astray, sightings
-from pipeline.policies.track_register import TrackRegister
+from pipeline.policies.constellation.outside import shows_nothing_known
+from pipeline.policies.constellation.returns import LeftTrack
+from pipeline.policies.constellation.settings import ConstellationSettings, Rule
+from pipeline.policies.constellation.sightings import Sighting, are_astray, sightings
+from pipeline.policies.constellation.track_register import TrackRegister
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.scene_changes import NO_SIGNS, FrameSigns

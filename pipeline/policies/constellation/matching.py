@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.labels import LabelSet
 from pipeline.masks import containment_matrix, iou_matrix
 from pipeline.pairs import cheapest_pairs
-from pipeline.policies.constellation_settings import ConstellationSettings
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import Detections, TrackedMasks
 
 Matches = dict[int, int]

@@ -6,8 +6,8 @@ from functools import cached_property
 
 from pipeline.masks import iou_matrix
 from pipeline.outlines import midway_mask
-from pipeline.policies.constellation_settings import ConstellationSettings
-from pipeline.policies.matching import Matches
+from pipeline.policies.constellation.matching import Matches
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.policy import prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 

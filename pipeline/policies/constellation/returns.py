@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from pipeline.pairs import cheapest_pairs
-from pipeline.policies.constellation_settings import ConstellationSettings
+from pipeline.policies.constellation.settings import ConstellationSettings
 
 # How much of a track's appearance is of the last look at it.
 _NEWEST_SHARE = 0.3

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.masks import RLE, decode_mask, encode_mask, iou_matrix
-from pipeline.policies.constellation_settings import ConstellationSettings
+from pipeline.policies.constellation.settings import ConstellationSettings
 from pipeline.records import Detections
 
 
