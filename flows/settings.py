@@ -114,7 +114,7 @@ def refuse_unread(given: Collection[str], settings: AnnotateSettings) -> None:
     for name in sorted(unread.intersection(given)):
         prompts = " with --prompts" if settings.prompts is not None else ""
         raise UsageError(
-            f"{_option_of(name)} has no effect with --policy {settings.policy}{prompts}; leave it "
+            f"{option_of(name)} has no effect with --policy {settings.policy}{prompts}; leave it "
             "out"
         )
 
@@ -131,11 +131,11 @@ def fixed_settings(**given: Any) -> AnnotateSettings:
         problem = error.errors()[0]
         name = ".".join(str(part) for part in problem["loc"])
         field = name.partition(".")[0]
-        place = _option_of(field) if field in given else f"SCOPELINE_{field.upper()}"
+        place = option_of(field) if field in given else f"SCOPELINE_{field.upper()}"
         raise UsageError(f"{place}: {problem['msg']}, not {problem['input']!r}") from error
 
 
-def _option_of(field: str) -> str:
+def option_of(field: str) -> str:
     """Return the option of the command line that sets a field."""
     return "--weights" if field == "overseer_weights" else f"--{field.replace('_', '-')}"
 

@@ -382,3 +382,10 @@ def test_nothing_to_compare_with_is_said_and_labels_say_what_there_is(scopeline,
     code, out, err = scopeline(*evaluate, "--labels", tmp_path / "labels.json", "--json")
     assert code == 0, err
     assert json.loads(out)["objects"] == 1
+
+
+def test_corrections_are_told_which_option_does_not_go_with_them(scopeline, tmp_path):
+    corrections = ["--corrections", tmp_path / "none.annset", "--out", tmp_path]
+    code, _, error = scopeline("annotate", CLIP, *corrections, "--weights", CLIP)
+    assert code == 2
+    assert "leave out --weights" in error

@@ -12,22 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.archive import RunnerChoice, RunnerOption, quiet_prefect
-from flows.commands.options import (
-    AT_ONCE,
-    PROMPTING,
-    BadFrameOption,
-    DeviceOption,
-    EveryOption,
-    JsonOption,
-    OverseerOption,
-    PicturesOption,
-    PrecisionOption,
-    RuntimeOption,
-    SteadyOption,
-    TrackerOption,
-    ViewsOption,
-    WeightsOption,
-)
+from flows.commands.options import AT_ONCE, PROMPTING, JsonOption
+from flows.commands.setting_options import takes_settings
 from flows.complaints import UnforeseenError, complain, debugging, unforeseen
 from flows.consoles import screen
 from flows.frame_progress import frame_bars, frame_progress
@@ -56,6 +42,7 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
+@takes_settings
 def annotate(
     videos: Annotated[
         list[Path],
@@ -67,6 +54,7 @@ def annotate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset.")],
+    *,
     policy: Annotated[
         PolicyChoice | None,
         typer.Option(
@@ -75,9 +63,6 @@ def annotate(
             rich_help_panel=PROMPTING,
         ),
     ] = None,
-    overseer_every: EveryOption = None,
-    overseer_views: ViewsOption = None,
-    steady: SteadyOption = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -113,15 +98,8 @@ def annotate(
             rich_help_panel=_BY_HAND,
         ),
     ] = None,
-    overseer: OverseerOption = None,
-    weights: WeightsOption = None,
-    tracker: TrackerOption = None,
-    device: DeviceOption = None,
-    runtime: RuntimeOption = None,
-    precision: PrecisionOption = None,
-    pictures: PicturesOption = None,
+    given: dict[str, Any],
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
-    on_bad_frame: BadFrameOption = None,
     segments: Annotated[
         int,
         typer.Option(
@@ -154,24 +132,15 @@ def annotate(
     as_json: JsonOption = False,
 ) -> None:
     """Annotate videos; one that fails does not stop the others."""
-    given = {
-        "overseer": overseer,
-        "overseer_weights": weights,
-        "tracker": tracker,
+    every = given["overseer_every"]
+    given |= {
         "policy": policy,
-        "overseer_every": None if overseer_every is None else _look_schedule(overseer_every),
-        "overseer_views": overseer_views,
-        "steady": steady,
-        "pictures": pictures,
+        "overseer_every": None if every is None else _look_schedule(every),
         "prompts": prompts,
         "prompt_frames": None if prompt_frames is None else _frame_list(prompt_frames),
         "prompt_kind": prompt_kind,
         "labels": labels,
-        "device": device,
-        "runtime": runtime,
-        "precision": precision,
         "max_frames": max_frames,
-        "on_bad_frame": on_bad_frame,
     }
     given = {key: value for key, value in given.items() if value is not None}
     _refuse_equal_names(videos, out)
@@ -272,13 +241,14 @@ def _correct_one(
     videos: list[Path], out: Path, corrections: Path, given: dict[str, Any], *, resume: bool
 ) -> dict[str, Any]:
     from flows.correct_video import CorrectionJob, correct_job
+    from flows.settings import option_of
 
     if len(videos) > 1:
         raise UsageError("--corrections are of one video; give that one alone")
     unused = sorted(set(given) - {"tracker", "device"})
     if unused:
         raise UsageError(
-            f"--corrections keeps to the corrected set; leave out --{unused[0].replace('_', '-')}"
+            f"--corrections keeps to the corrected set; leave out {option_of(unused[0])}"
         )
     job = CorrectionJob(video=videos[0], corrections=corrections, out=out, resume=resume, **given)
     return _run(job, correct_job)

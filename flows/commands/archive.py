@@ -15,22 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.commands.options import (
-    AT_ONCE,
-    PROMPTING,
-    BadFrameOption,
-    DeviceOption,
-    EveryOption,
-    JsonOption,
-    OverseerOption,
-    PicturesOption,
-    PrecisionOption,
-    RuntimeOption,
-    SteadyOption,
-    TrackerOption,
-    ViewsOption,
-    WeightsOption,
-)
+from flows.commands.options import AT_ONCE, PROMPTING, JsonOption
+from flows.commands.setting_options import takes_settings
 from flows.consoles import output, screen
 from flows.frame_progress import counting_progress
 from pipeline.errors import InputError
@@ -80,25 +66,17 @@ PolicyOption = Annotated[
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
 
 
+@takes_settings
 def archive(
     source: SourceArgument,
     out: DestOption,
+    *,
     workers: WorkersOption = 1,
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     policy: PolicyOption = None,
-    overseer_every: EveryOption = None,
-    overseer_views: ViewsOption = None,
-    steady: SteadyOption = None,
-    overseer: OverseerOption = None,
-    weights: WeightsOption = None,
-    tracker: TrackerOption = None,
-    device: DeviceOption = None,
-    runtime: RuntimeOption = None,
-    precision: PrecisionOption = None,
-    pictures: PicturesOption = None,
+    given: dict[str, Any],
     max_frames: MaxFramesOption = None,
-    on_bad_frame: BadFrameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
@@ -111,21 +89,7 @@ def archive(
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_from_options(
-            policy=policy,
-            overseer_every=overseer_every,
-            overseer_views=overseer_views,
-            steady=steady,
-            overseer=overseer,
-            overseer_weights=weights,
-            tracker=tracker,
-            device=device,
-            runtime=runtime,
-            precision=precision,
-            pictures=pictures,
-            max_frames=max_frames,
-            on_bad_frame=on_bad_frame,
-        ),
+        settings=settings_from_options(policy=policy, max_frames=max_frames, **given),
         workers=workers,
         threads=threads,
         runner=runner.value,
@@ -147,9 +111,11 @@ def archive(
         raise typer.Exit(1)
 
 
+@takes_settings
 def serve(
     source: SourceArgument,
     out: DestOption,
+    *,
     every: Annotated[
         str | None, typer.Option(help="Time between two looks, such as 15m, 2h or 1d.")
     ] = None,
@@ -165,18 +131,8 @@ def serve(
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     policy: PolicyOption = None,
-    overseer_every: EveryOption = None,
-    overseer_views: ViewsOption = None,
-    steady: SteadyOption = None,
-    overseer: OverseerOption = None,
-    weights: WeightsOption = None,
-    tracker: TrackerOption = None,
-    device: DeviceOption = None,
-    runtime: RuntimeOption = None,
-    precision: PrecisionOption = None,
-    pictures: PicturesOption = None,
+    given: dict[str, Any],
     max_frames: MaxFramesOption = None,
-    on_bad_frame: BadFrameOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
     from flows.archive.job import ArchiveJob, job_key
@@ -187,21 +143,7 @@ def serve(
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_from_options(
-            policy=policy,
-            overseer_every=overseer_every,
-            overseer_views=overseer_views,
-            steady=steady,
-            overseer=overseer,
-            overseer_weights=weights,
-            tracker=tracker,
-            device=device,
-            runtime=runtime,
-            precision=precision,
-            pictures=pictures,
-            max_frames=max_frames,
-            on_bad_frame=on_bad_frame,
-        ),
+        settings=settings_from_options(policy=policy, max_frames=max_frames, **given),
         workers=workers,
         threads=threads,
         runner=runner.value,

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.commands.options import JsonOption, RuntimeChoice
+from flows.commands.options import JsonOption
+from flows.commands.setting_options import RuntimeChoice
 from flows.consoles import output, screen
 from pipeline.errors import UsageError
 

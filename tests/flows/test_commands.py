@@ -7,14 +7,14 @@ import pytest
 from flows.commands.annotate import PolicyChoice, PromptKindChoice
 from flows.commands.archive import RunnerChoice
 from flows.commands.corrections import ImportFormat
-from flows.commands.options import (
+from flows.commands.sets import ExportFormat
+from flows.commands.setting_options import (
     BadFrameChoice,
     PicturesChoice,
     PrecisionChoice,
     RuntimeChoice,
     ViewsChoice,
 )
-from flows.commands.sets import ExportFormat
 from flows.commands.training_options import (
     AdaptChoice,
     AugmentationChoice,
