@@ -37,3 +37,33 @@ def test_a_name_is_written_on_its_object_also_where_its_middle_lies_beside_it(la
     painted = OverlayPainter(labels, 180).paint(image, frame)
     assert np.array_equal(painted[40:120, 70:250], image[40:120, 70:250])
     assert (painted[140:160, 60:260] == (0, 255, 0)).all(-1).sum() > 50
+
+
+def test_names_of_objects_in_the_corner_stand_below_the_time_and_each_other(labels_with_hook):
+    """A label's background is its class's colour, which nothing else has in full."""
+    image = np.full((180, 320, 3), 128, np.uint8)
+    specks = {f"t{i}_c{i}": rectangle(3 * i, 3, 3 * i + 2, 5, (180, 320)) for i in (1, 2, 3)}
+    painted = OverlayPainter(labels_with_hook, 180).paint(image, annotated_frame(0, **specks))
+    rows = []
+    for class_id in (1, 2, 3):
+        own = (painted == labels_with_hook[class_id].color).all(-1)
+        rows.append(set(np.flatnonzero(own.sum(1) > 5)))
+    stamp = set(np.flatnonzero((painted == 0).all(-1).sum(1) > 20))
+    assert all(len(one) >= 8 for one in (stamp, *rows))
+    assert max(stamp) < min(rows[0]) < max(rows[0]) < min(rows[1]) < max(rows[1]) < min(rows[2])
+
+
+def test_what_is_painted_grows_with_the_picture(labels):
+    """An outline is as thick a part of a large frame as of a small one."""
+    shares = []
+    for scale in (1, 2):
+        size = (540 * scale, 960 * scale)
+        left, right = 400 * scale, 800 * scale
+        mask = rectangle(left, 100 * scale, right, 500 * scale, size)
+        painted = OverlayPainter(labels, size[0]).paint(
+            np.full((*size, 3), 128, np.uint8), annotated_frame(0, t1_c1=mask)
+        )
+        row = painted[200 * scale, left - 10 * scale : left + 10 * scale]
+        shares.append((row == (0, 255, 0)).all(-1).mean())
+    assert shares[0] == pytest.approx(shares[1], abs=0.05)
+    assert shares[0] > 0
