@@ -30,10 +30,12 @@ def sets(tmp_path, labels):
 def test_shares_are_read_and_checked():
     assert Splits.parse("by-video") == Splits((0.8, 0.2, 0.0))
     assert Splits.parse("by-video:0.7,0.2,0.1") == Splits((0.7, 0.2, 0.1))
+    assert Splits.parse("by-video:1") == Splits((1.0, 0.0, 0.0))
     for text in (
         "by-frame",
         "by-video:x",
         "by-video:0.5,0.2",
+        "by-video:0.7,0.2,0.15",
         "by-video:1,1,-1",
         "by-video:1,,",
         "by-video:nan",
