@@ -58,6 +58,15 @@ def remove_left_drafts(path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
+def remove_drafts_below(folder: Path) -> None:
+    """Remove what killed processes have left of drafts of files anywhere in a folder.
+
+    Nobody else may write in it now.
+    """
+    for draft in folder.rglob(".*-*.tmp"):
+        draft.unlink(missing_ok=True)
+
+
 def refuse_existing(path: Path) -> None:
     """Refuse to write where something is.
 

@@ -13,7 +13,7 @@ from pipeline.errors import InputError, ModelError, OutputError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.networks.model_folder import TRAINING, WEIGHTS, sha256_of
-from pipeline.output import replaced_file
+from pipeline.output import remove_left_drafts, replaced_file
 from pipeline.training.loop import TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
@@ -218,6 +218,7 @@ def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
             raise OutputError(
                 f"{job.out} cannot be written ({error.strerror}); choose another --out"
             ) from error
+        remove_left_drafts(path)
         with replaced_file(path) as draft:
             draft.write_text(json.dumps(identity, indent=2) + "\n")
         return

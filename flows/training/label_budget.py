@@ -39,7 +39,7 @@ from pipeline.labelled_clip import IGNORED, LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.metrics import evaluate
 from pipeline.networks.model_folder import TRAINING
-from pipeline.output import replaced_file
+from pipeline.output import remove_left_drafts, replaced_file
 from pipeline.records import FrameAnnotation
 from tracking.adapted_weights import load_to_adapt
 from tracking.model_folders import Adaptation, describe_base
@@ -304,6 +304,7 @@ def _score(
 
 
 def _write_table(points: Sequence[BudgetPoint], path: Path) -> None:
+    remove_left_drafts(path)
     with replaced_file(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(asdict(points[0])))
         writer.writeheader()
@@ -322,5 +323,6 @@ def _draw(points: Sequence[BudgetPoint], path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
+    remove_left_drafts(path)
     with replaced_file(path) as draft:
         figure.savefig(draft, format=path.suffix[1:])

@@ -54,10 +54,11 @@ def write_model(
         DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode(),
     }
     is_there = all(_holds(folder / name, contents[name]) for name in (DESCRIPTION, WEIGHTS))
+    for name in (*contents, CURVES, REPORT):
+        remove_left_drafts(folder / name)
     # What was there stays until all of the new is on the disk.
     with ExitStack() as drafts:
         for name, content in contents.items():
-            remove_left_drafts(folder / name)
             drafts.enter_context(replaced_file(folder / name)).write_bytes(content)
         for name in () if is_there else (WEIGHTS, CURVES, REPORT):
             (folder / name).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pipeline.annotation_set.folders import taken_for_writing
 from pipeline.errors import InputError
 from pipeline.networks.checkpoints import save_tensors
 from pipeline.networks.devices import Precision, computing
-from pipeline.output import remove_left_drafts
+from pipeline.output import remove_drafts_below
 from pipeline.training.early_stopping import BestWeights
 from pipeline.training.record import LOSSES, VALIDATION, Records
 
@@ -120,8 +120,7 @@ def _train_alone(
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
     checkpoint = folder / "checkpoint.pt"
     best = BestWeights(folder / "best.pt", plan.patience)
-    for path in (checkpoint, best.path):
-        remove_left_drafts(path)
+    remove_drafts_below(folder)
     first = _load_checkpoint(checkpoint, model, optimizer, best)
     descent = _Descent(trained, optimizer, plan.clip_norm)
     saved = time.monotonic()

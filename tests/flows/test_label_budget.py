@@ -183,6 +183,21 @@ def test_a_budget_does_not_go_on_with_other_frames(data_job, monkeypatch):
         measure(data_job, [2])
 
 
+def test_half_written_files_of_killed_processes_go_with_the_next_run(data_job, monkeypatch):
+    monkeypatch.setattr("flows.training.label_budget.learn_overseer", lambda *_: None)
+    monkeypatch.setattr("flows.training.label_budget._score", lambda *_: 0.5)
+    (data_job.out / ".training").mkdir(parents=True)
+    drafts = (
+        ".label-budget.csv-17.tmp",
+        ".label-budget.svg-17.tmp",
+        ".training/.material.json-18.tmp",
+    )
+    for name in drafts:
+        (data_job.out / name).write_bytes(b"half")
+    measure_label_budgets(data_job, [2], config=TINY, batch_size=1, settings=AnnotateSettings())
+    assert not list(data_job.out.rglob("*.tmp"))
+
+
 @pytest.mark.parametrize(
     ("budgets", "said"),
     [

@@ -78,11 +78,18 @@ def test_a_stopped_run_goes_on_and_ends_the_same(tmp_path):
     assert resumed.weight.item() == pytest.approx(whole.weight.item(), abs=1e-6)
 
 
-def test_half_checkpoints_of_killed_processes_do_not_pile_up(tmp_path):
-    for name in (".checkpoint.pt-17.tmp", ".best.pt-18.tmp"):
+def test_half_written_files_of_killed_processes_do_not_pile_up(tmp_path):
+    (tmp_path / "features").mkdir()
+    drafts = (
+        ".checkpoint.pt-17.tmp",
+        ".best.pt-18.tmp",
+        ".losses.csv-18.tmp",
+        ".seconds.txt-17.tmp",
+    )
+    for name in (*drafts, "features/.known.npy-17.tmp"):
         (tmp_path / name).write_bytes(b"half")
     fit_a_line(tmp_path, 3)
-    assert not list(tmp_path.glob(".*"))
+    assert not list(tmp_path.rglob(".*"))
 
 
 def test_slow_steps_are_saved_before_so_many_are_done(tmp_path, monkeypatch):

@@ -145,7 +145,8 @@ def test_a_model_that_takes_anothers_place_is_never_seen_in_parts(tmp_path, monk
         (tmp_path / drawn).write_text("of the first")
     look()
     old = seen[-1]
-    (tmp_path / ".weights.safetensors-17.tmp").write_bytes(b"of a killed process")
+    for name in (".weights.safetensors-17.tmp", ".report.html-17.tmp", ".training.svg-18.tmp"):
+        (tmp_path / name).write_bytes(b"of a killed process")
     watch("replace")
     watch("unlink")
     write(2.0)
