@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,8 @@ _SCENE_FRAMES = 250
 # Between two frames of a clip lie this many frames of the scene, so that the models see
 # slow and fast motion, and objects that leave and return.
 _STRIDES = (1, 1, 2, 3, 4, 6)
+# Held while a worker writes a clip, so that it does not end in the midst of that.
+_writing = threading.Lock()
 
 
 def draw_clip(
@@ -70,7 +73,12 @@ def _store_clip(
     clip = draw_clip(
         seed=seed, frame_count=frame_count, width=width, height=height, scenery=scenery
     )
-    draft = folder / f".{path.name}-{os.getpid()}"
+    with _writing:
+        _write_clip(clip, path)
+
+
+def _write_clip(clip: LabelledClip, path: Path) -> None:
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
     draft.mkdir(parents=True, exist_ok=True)
     np.save(draft / "images.npy", clip.images)
     np.save(draft / "track_maps.npy", clip.track_maps)
@@ -81,6 +89,20 @@ def _store_clip(
         if not path.exists():
             raise
         shutil.rmtree(draft)
+
+
+def _begin_worker() -> None:
+    """Let a process that draws end with the one that started it: a pool's workers wait for ever."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is None:
+        return
+    parent.join()
+    with _writing:
+        os._exit(1)
 
 
 def _open_clip(path: Path) -> LabelledClip:
@@ -133,7 +155,9 @@ def clip_pool(
     there = len(paths) - len(missing)
     on_progress(there, len(paths))
     # Forking a process in which torch has threads can leave the child waiting for ever.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_begin_worker
+    ) as executor:
         for done, _ in enumerate(executor.map(store, missing, chunksize=4), start=there + 1):
             on_progress(done, len(paths))
     return [_open_clip(path) for path in paths.values()]

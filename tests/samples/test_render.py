@@ -1,6 +1,10 @@
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
@@ -61,6 +65,27 @@ def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: next(seen))
     _store_clip(FIRST_TRAINING_SEED, tmp_path, **options)
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_what_draws_clips_ends_with_the_process_that_started_it(tmp_path):
+    """A training that is killed meanwhile leaves no process behind, and no half clip."""
+    drawing = (
+        "from pathlib import Path; from samples.theatre.clips import clip_pool; clip_pool("
+        f"folder=Path({str(tmp_path)!r}), seeds=range(999), frame_count=1, width=96, height=64)"
+    )
+    training = subprocess.Popen([sys.executable, "-c", drawing])
+    while not list(tmp_path.glob("*/plain-*")):
+        assert training.poll() is None
+        time.sleep(0.02)
+    workers = psutil.Process(training.pid).children(recursive=True)
+    training.kill()
+    training.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    for worker in alive:
+        worker.kill()
+    assert workers
+    assert not alive
+    assert not list(tmp_path.glob("*/.*"))
 
 
 def test_the_truth_of_a_rich_scene_holds_flags_and_visible_shares(tmp_path):
