@@ -17,8 +17,9 @@ from flows.training.job import (
     claim_material,
     run_folder,
 )
-from overseer.datasets import LabelledFrames, read_labelled_frames
+from overseer.datasets import WITH_OWN_CLASSES, LabelledFrames, read_labelled_frames
 from overseer.datasets.splits import Division, Parts, divide, refuse_shared_videos
+from pipeline.errors import InputError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
@@ -78,7 +79,8 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
         side: larger pictures are shrunk to this many pixels.
 
     Raises:
-        InputError: the data set holds nothing to learn from.
+        InputError: the data set holds nothing to learn from, or what is to be measured on has other
+            classes.
         UsageError: both parts hold frames of one video, a video is not known, or the run has
             begun with other frames.
     """
@@ -88,7 +90,7 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
     parts = divide(folder, read, division_of(job))
     frames, others = parts.training, parts.validation
     if job.validation_data is not None:
-        others = _read_data(job.validation_data, job.layout, frames.label_set, side)
+        others = _read_to_measure_on(job.validation_data, job, frames.label_set, side)
         # Not even a video that is left out may be measured on.
         refuse_shared_videos(folder, read, job.validation_data, others)
     _say_division(parts)
@@ -142,6 +144,19 @@ def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int)
     for problem in frames.problems:
         screen.print(f"left out: {problem}", soft_wrap=True)
     screen.print(f"{folder}: {len(frames.clips)} frames")
+    return frames
+
+
+def _read_to_measure_on(
+    folder: Path, job: TrainingJob, label_set: LabelSet, side: int
+) -> LabelledFrames:
+    """Read another data set, whose classes have to be those that are learned."""
+    given = None if job.layout in WITH_OWN_CLASSES else label_set
+    frames = _read_data(folder, job.layout, given, side)
+    if frames.label_set.uncoloured != label_set.uncoloured:
+        raise InputError(
+            f"{folder} has other classes than {job.data}; give --validation-data with the same ones"
+        )
     return frames
 
 

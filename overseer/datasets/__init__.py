@@ -18,7 +18,7 @@ from overseer.datasets.mask_pictures import read_cholecseg8k, read_mask_pictures
 from pipeline.errors import InputError, UsageError
 from pipeline.labels import LabelSet
 
-__all__ = ["LAYOUTS", "LabelledFrames", "read_labelled_frames"]
+__all__ = ["LAYOUTS", "WITH_OWN_CLASSES", "LabelledFrames", "read_labelled_frames"]
 
 Reader = Callable[[Path, LabelSet | None, int], LabelledFrames]
 LAYOUTS: dict[str, Reader] = {
@@ -39,6 +39,10 @@ LAYOUTS: dict[str, Reader] = {
     "labelme": read_labelme,
     "masks": read_mask_pictures,
 }
+# Layouts that say themselves what their classes are, and refuse labels.
+WITH_OWN_CLASSES = frozenset(
+    {"annset", "cadis", "cadis-1", "cadis-3", "endovis17", "endovis17-parts"}
+)
 
 
 def read_labelled_frames(

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from flows.job_identity import describe_overseer
+from flows.training.material import labelled_material
 from flows.training.train import adapt_tracker_job, train_overseer_job, train_tracker_job
 from overseer.config import OverseerConfig
 from overseer.mask_rcnn import (
@@ -133,6 +134,22 @@ def test_validation_data_gives_the_curve(job, tmp_path):
     job = replace(job, data=str(tmp_path / "data"), validation_data=tmp_path / "other")
     folder = train_overseer_job(job, config=TINY, batch_size=1)
     assert re.search(r"other, curve .*AP50 0\.\d+", (folder / "README.md").read_text())
+
+
+def test_annotation_sets_are_measured_on_where_their_classes_are_those_of_others(job, tmp_path):
+    mask = rectangle(10, 10, 50, 40, size=(64, 96))
+    for number, classes in enumerate((INSTRUMENTS, INSTRUMENTS, CHOLECSEG8K)):
+        place = tmp_path / f"op{number}"
+        write_data_set(place, 1, brightness=40 * number)
+        frames = [annotated_frame(0, t1_c1=mask)]
+        video = (place / "images").rename(place / f"op{number}")
+        write_set(place / f"op{number}.annset", video, classes, frames, models={})
+    job = replace(
+        job, data=str(tmp_path / "op0"), layout="annset", validation_data=tmp_path / "op1"
+    )
+    assert labelled_material(job, 96).validation_videos == ("op1",)
+    with pytest.raises(InputError, match=r"op2 has other classes than .*op0; give --validation-da"):
+        labelled_material(replace(job, validation_data=tmp_path / "op2"), 96)
 
 
 def test_validation_data_of_the_same_videos_is_refused(job, tmp_path):

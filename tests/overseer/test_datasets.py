@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from overseer.datasets import read_labelled_frames
+from overseer.datasets import LAYOUTS, WITH_OWN_CLASSES, read_labelled_frames
 from overseer.datasets.labelled_frames import clip_of_instances
 from pipeline.annotation_set.writer import AnnotationSetWriter
 from pipeline.corrections.corrected_set import write_corrections
@@ -229,6 +229,16 @@ def test_a_folder_without_sets_is_refused(tmp_path, labels):
         read_labelled_frames(tmp_path, "annset", None, 400)
     with pytest.raises(InputError, match="leave out --labels"):
         read_labelled_frames(tmp_path, "annset", labels, 400)
+
+
+def test_layouts_with_classes_of_their_own_are_known(tmp_path, labels):
+    refused = set()
+    for layout in LAYOUTS:
+        with pytest.raises(InputError) as error:
+            read_labelled_frames(tmp_path, layout, labels, 400)
+        if "leave out --labels" in str(error.value):
+            refused.add(layout)
+    assert refused == WITH_OWN_CLASSES
 
 
 def test_autolaparos_values_are_a_setting(tmp_path, labels):
