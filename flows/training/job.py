@@ -14,7 +14,7 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.networks.model_folder import TRAINING, WEIGHTS, sha256_of
 from pipeline.output import remove_left_drafts, replaced_file
-from pipeline.training.loop import TrainingPlan
+from pipeline.training.loop import CHECKPOINT, TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
 
@@ -120,6 +120,26 @@ def refuse_other_run(job: TrainingJob, kind: str, options: dict[str, Any]) -> No
         UsageError: as `claim_run_folder`.
     """
     _refuse_other(job, _IDENTITY, _identity(job, kind, options))
+
+
+def find_start(job: TrainingJob, find: Callable[[str], Path]) -> Path | None:
+    """Return what a training starts from, if it needs anything but its checkpoint.
+
+    One that takes the place of what it starts from has removed that when it is killed while it
+    writes its own weights. All of these are in its checkpoint by then.
+
+    Args:
+        job: what to train on.
+        find: returns the folder of a model, or the file of a checkpoint, by name or path.
+
+    Raises:
+        ModelError: there is none.
+    """
+    if job.start_from is None:
+        return None
+    start = find(job.start_from)
+    is_removed = start.resolve() == job.out.resolve() and not (start / WEIGHTS).exists()
+    return None if is_removed and (run_folder(job) / CHECKPOINT).exists() else start
 
 
 def content_of_start(job: TrainingJob, find: Callable[[str], Path]) -> dict[str, str]:

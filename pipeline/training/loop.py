@@ -18,6 +18,7 @@ from pipeline.output import remove_drafts_below
 from pipeline.training.early_stopping import BestWeights
 from pipeline.training.record import LOSSES, VALIDATION, Records
 
+CHECKPOINT = "checkpoint.pt"
 # A batch may overflow in bfloat16, which says nothing about the next one.
 _MOST_UNUSABLE_STEPS = 3
 # What a stop costs at the most.
@@ -118,7 +119,7 @@ def _train_alone(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = trained[0].device
     optimizer = torch.optim.AdamW(trained, plan.learning_rate, weight_decay=plan.weight_decay)
-    checkpoint = folder / "checkpoint.pt"
+    checkpoint = folder / CHECKPOINT
     best = BestWeights(folder / "best.pt", plan.patience)
     remove_drafts_below(folder)
     first = _load_checkpoint(checkpoint, model, optimizer, best)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -117,6 +118,22 @@ def test_a_training_does_not_go_on_from_other_weights(data_job, tmp_path, monkey
     (shipped.out / ".training/job.json").write_text(json.dumps(other | {"kind": "tracker"}))
     with pytest.raises(UsageError, match="another data, .*, content of --start-from; choose"):
         train_tracker_job(replace(shipped, data="theatre"), trunk="varied")
+
+
+def test_a_training_ends_that_was_killed_while_it_took_the_place_of_its_start(data_job):
+    """The weights that it started from are gone then, and its own are not there yet."""
+    copytree(find_overseer("scopeline"), data_job.out)
+    weights = data_job.out / "weights.safetensors"
+    job = replace(data_job, start_from=str(data_job.out))
+    train_overseer_job(job, config=TINY, batch_size=1)
+    written = weights.read_bytes()
+    weights.unlink()
+    train_overseer_job(job, config=TINY, batch_size=1)
+    assert weights.read_bytes() == written
+    weights.unlink()
+    (data_job.out / ".training/checkpoint.pt").unlink()
+    with pytest.raises(ModelError, match=r"weights.safetensors cannot be read"):
+        train_overseer_job(job, config=TINY, batch_size=1)
 
 
 def test_a_full_disk_before_a_training_is_said(job, monkeypatch):
