@@ -1,10 +1,10 @@
 """Files and folders that are there when they are complete, and not before."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from pipeline.errors import OutputError
 
@@ -80,7 +80,9 @@ def refuse_existing(path: Path) -> None:
 @contextmanager
 def _draft_of(path: Path, option: str) -> Iterator[Path]:
     """Give a hidden path beside another, and leave nothing there."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}.tmp")
+    # Not by the number of the process: in a container, that of the next one is often the same, and
+    # what a killed one has left would be in its way.
+    draft = path.with_name(f".{path.name}-{uuid4().hex[:8]}.tmp")
     try:
         yield draft
     except OSError as error:

@@ -1,6 +1,7 @@
 """Files and folders that are there when they are complete, and not before."""
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def test_a_read_only_file_system_is_one_sentence(read_only, whole):
         whole(read_only / "out") as draft,
     ):
         draft.write_text("content")
+
+
+def test_what_a_killed_process_of_the_same_number_has_left_is_not_in_the_way(tmp_path):
+    left = tmp_path / f".out-{os.getpid()}.tmp"
+    left.mkdir()
+    (left / "half").touch()
+    with whole_folder(tmp_path / "out") as draft:
+        (draft / "whole").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole"]
