@@ -1,6 +1,7 @@
 """The command line: `scopeline`."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -165,10 +166,12 @@ def main() -> None:
         # It would be the current folder.
         complain("an argument is empty; is a variable of the shell unset?")
         sys.exit(2)
+    # Otherwise SIGTERM ends a process on the spot, without a word, and drafts stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except SystemExit as ended:
-        # Typer makes this of Ctrl-C, and says nothing.
+        # Typer makes this of Ctrl-C and SIGTERM, and says nothing.
         if ended.code != _INTERRUPTED:
             raise
         complain("stopped; what was committed stays, the same command goes on from it")
