@@ -1,6 +1,7 @@
 """Annotate one long video in segments beside each other, and join them."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,17 @@ from flows.runners import RunnerName, task_runner
 from flows.segment_folders import remove_left_segments, segments_folder, taken
 from flows.settings import BATCH_FRAMES
 from flows.standing_sets import set_to_keep
-from flows.stopping import busy, passing_signals_on
+from flows.stopping import busy, passing_signals_on, stop_asked
 from flows.video_job import VideoJob, annotate_job, manifest_of
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set.folders import remove_set
 from pipeline.annotation_set.writer import AnnotationSetWriter
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import (
+    AnnotationAbandonedError,
+    AnnotationStoppedError,
+    InputError,
+    UsageError,
+)
 from pipeline.frames import VideoSource, open_video
 from pipeline.manifest import Manifest
 from pipeline.scene_changes import SceneWatch
@@ -82,7 +88,14 @@ def annotate_in_segments(
     Raises:
         ScopelineError: the video, a model or a setting is not usable, or the set cannot be
             written.
+        AnnotationStoppedError: this process was asked to stop, while it annotated this video or
+            one before; the same job goes on from there.
+        AnnotationAbandonedError: a worker was killed; the same job goes on from there.
     """
+    if stop_asked():
+        raise AnnotationStoppedError(
+            f"{job.video} was not begun, since a stop was asked for; the same command annotates it"
+        )
     video = open_video(job.video, job.whole.settings.on_bad_frame)
     # Where they are follows from their count; to look for cuts is left to who needs them.
     manifest = manifest_of(video.info, job.whole.settings, {"segments": job.count})
@@ -114,6 +127,8 @@ def _annotate_and_join(
         failure, paths = error, _as_far_as_they_go(parts)
         if not paths:
             raise
+    except BrokenExecutor as error:
+        raise _left_by_a_worker(job.video) from error
     joiner = SegmentJoiner(segments[: len(paths)], AnnotationSet(paths[0]).label_set)
     total = segments[-1].stop
     if not job.whole.resume:
@@ -130,6 +145,18 @@ def _annotate_and_join(
         if failure is not None:
             # Here, so that the set notes it.
             raise failure
+
+
+def _left_by_a_worker(video: Path) -> AnnotationAbandonedError:
+    """Say why a worker is gone; a stop ends one that is still starting at once."""
+    if stop_asked():
+        return AnnotationStoppedError(
+            f"{video} was left unfinished; the same command goes on from there"
+        )
+    return AnnotationAbandonedError(
+        f"{video} was left unfinished, since a worker process was killed, as a machine without "
+        "memory left does; the same command goes on from there, --workers 1 needs the least memory"
+    )
 
 
 def _as_far_as_they_go(parts: Sequence[VideoJob]) -> list[Path]:
