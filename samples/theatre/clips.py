@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.errors import OutputError
 from pipeline.labelled_clip import LabelledClip
 from samples.theatre.looks import PLAIN_SCENERY, Scenery
 from samples.theatre.scene import Theatre
@@ -79,16 +80,26 @@ def _store_clip(
 
 def _write_clip(clip: LabelledClip, path: Path) -> None:
     draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.mkdir(parents=True, exist_ok=True)
-    np.save(draft / "images.npy", clip.images)
-    np.save(draft / "track_maps.npy", clip.track_maps)
-    (draft / "tracks.json").write_text(json.dumps(clip.class_of_track))
     try:
+        draft.mkdir(parents=True, exist_ok=True)
+        np.save(draft / "images.npy", clip.images)
+        np.save(draft / "track_maps.npy", clip.track_maps)
+        (draft / "tracks.json").write_text(json.dumps(clip.class_of_track))
         draft.rename(path)
-    except OSError:
+    except OSError as error:
         if not path.exists():
-            raise
-        shutil.rmtree(draft)
+            raise _unwritable(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    # NumPy says how much it wrote, and no reason.
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"{path} cannot be written ({reason}); free space there, or set XDG_CACHE_HOME to another "
+        "folder"
+    )
 
 
 def _begin_worker() -> None:
@@ -139,9 +150,15 @@ def clip_pool(
         scenery: what the scenes look like.
         workers: processes that draw.
         on_progress: is called with (clips that are there, clips in all).
+
+    Raises:
+        OutputError: they cannot be written.
     """
     folder = folder / f"{width}x{height}x{frame_count}-edition-{EDITION}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     paths = {seed: _clip_path(seed, folder, scenery) for seed in seeds}
     missing = [seed for seed, path in paths.items() if not path.exists()]
     store = partial(

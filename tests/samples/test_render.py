@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from pipeline.annotation_set import AnnotationSet
+from pipeline.errors import OutputError
 from pipeline.frames import open_video
 from pipeline.labels import CHOLECSEG8K
 from pipeline.masks import decode_mask
@@ -65,6 +66,20 @@ def test_two_runs_may_draw_the_same_clip(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: next(seen))
     _store_clip(FIRST_TRAINING_SEED, tmp_path, **options)
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_full_disk_of_clips_is_one_sentence_and_leaves_no_half_clip(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("5971968 requested and 2051968 written")
+
+    monkeypatch.setattr(np, "save", full)
+    options = {"frame_count": 2, "width": 96, "height": 64, "scenery": PLAIN_SCENERY}
+    with pytest.raises(OutputError, match=r"cannot be written \(5971968 requested .*; free space"):
+        _store_clip(FIRST_TRAINING_SEED, tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="set XDG_CACHE_HOME to another"):
+        clip_pool(folder=tmp_path / "file", seeds=[1], frame_count=2, width=96, height=64)
 
 
 def test_what_draws_clips_ends_with_the_process_that_started_it(tmp_path):
