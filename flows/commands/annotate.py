@@ -4,6 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands.archive import RunnerChoice, RunnerOption, quiet_prefect
-from flows.commands.options import AT_ONCE, PROMPTING, JsonOption
-from flows.commands.setting_options import takes_settings
+from flows.commands.options import AT_ONCE, PROMPTING, JsonOption, takes_groups
+from flows.commands.setting_options import SettingOptions
 from flows.complaints import UnforeseenError, complain, debugging, unforeseen
 from flows.consoles import screen
 from flows.frame_progress import frame_bars, frame_progress
@@ -42,7 +43,7 @@ class PromptKindChoice(StrEnum):
     points = "points"
 
 
-@takes_settings
+@takes_groups
 def annotate(
     videos: Annotated[
         list[Path],
@@ -98,7 +99,7 @@ def annotate(
             rich_help_panel=_BY_HAND,
         ),
     ] = None,
-    given: dict[str, Any],
+    given: SettingOptions,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after N frames.")] = None,
     segments: Annotated[
         int,
@@ -132,8 +133,8 @@ def annotate(
     as_json: JsonOption = False,
 ) -> None:
     """Annotate videos; one that fails does not stop the others."""
-    every = given["overseer_every"]
-    given |= {
+    every = given.overseer_every
+    options = asdict(given) | {
         "policy": policy,
         "overseer_every": None if every is None else _look_schedule(every),
         "prompts": prompts,
@@ -142,7 +143,7 @@ def annotate(
         "labels": labels,
         "max_frames": max_frames,
     }
-    given = {key: value for key, value in given.items() if value is not None}
+    chosen = {name: value for name, value in options.items() if value is not None}
     _refuse_equal_names(videos, out)
     if together > 1 and (segments > 1 or corrections is not None):
         raise UsageError("--together goes with whole videos, without --segments or --corrections")
@@ -153,8 +154,8 @@ def annotate(
     if corrections is None:
         from flows.settings import settings_from_options
 
-        settings = settings_from_options(**given)
-        _refuse_unused(given, settings)
+        settings = settings_from_options(**chosen)
+        _refuse_unused(chosen, settings)
         if together > 1:
             results = _annotate_together(videos, out, settings, together, resume=resume)
         elif segments == 1:
@@ -163,7 +164,7 @@ def annotate(
             whole = [(video, out, settings, resume) for video in videos]
             results = _annotate_in_segments(whole, segments, workers or _WORKERS, runner)
     else:
-        results = [_correct_one(videos, out, corrections, given, resume=resume)]
+        results = [_correct_one(videos, out, corrections, chosen, resume=resume)]
     if as_json:
         typer.echo(json.dumps({"videos": results}, indent=2))
     _say_what_next(results)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from flows.commands.options import AT_ONCE, PROMPTING, JsonOption
-from flows.commands.setting_options import takes_settings
+from flows.commands.options import AT_ONCE, PROMPTING, JsonOption, takes_groups
+from flows.commands.setting_options import SettingOptions
 from flows.consoles import output, screen
 from flows.frame_progress import counting_progress
 from pipeline.errors import InputError
@@ -66,7 +66,7 @@ PolicyOption = Annotated[
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
 
 
-@takes_settings
+@takes_groups
 def archive(
     source: SourceArgument,
     out: DestOption,
@@ -75,7 +75,7 @@ def archive(
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     policy: PolicyOption = None,
-    given: dict[str, Any],
+    given: SettingOptions,
     max_frames: MaxFramesOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,7 +89,7 @@ def archive(
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_from_options(policy=policy, max_frames=max_frames, **given),
+        settings=settings_from_options(policy=policy, max_frames=max_frames, **asdict(given)),
         workers=workers,
         threads=threads,
         runner=runner.value,
@@ -111,7 +111,7 @@ def archive(
         raise typer.Exit(1)
 
 
-@takes_settings
+@takes_groups
 def serve(
     source: SourceArgument,
     out: DestOption,
@@ -131,7 +131,7 @@ def serve(
     threads: ThreadsOption = 1,
     runner: RunnerOption = RunnerChoice.local,
     policy: PolicyOption = None,
-    given: dict[str, Any],
+    given: SettingOptions,
     max_frames: MaxFramesOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
@@ -143,7 +143,7 @@ def serve(
     job = ArchiveJob(
         source=source,
         out=out,
-        settings=settings_from_options(policy=policy, max_frames=max_frames, **given),
+        settings=settings_from_options(policy=policy, max_frames=max_frames, **asdict(given)),
         workers=workers,
         threads=threads,
         runner=runner.value,
