@@ -1,44 +1,52 @@
 """The command line's part about training models: `scopeline train`."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import DeviceOption
+from flows.commands.options import takes_groups
 from flows.commands.training_options import (
     AdaptChoice,
     AugmentationChoice,
     Backbone,
     ClipsOption,
-    DataOption,
-    FamiliesOption,
     FamilyChoice,
-    KeepStartOption,
-    LabelsOption,
-    LayoutOption,
     LearnChoice,
-    LeftOutVideosOption,
     LookChoice,
-    ModelOutOption,
-    PhotographsOption,
     RateOption,
-    SeedOption,
-    SplitOption,
-    StartFromOption,
     StepsOption,
-    TrainingPrecisionChoice,
-    TrainingPrecisionOption,
+    TrainingOptions,
     TrunkChoice,
-    ValidationDataOption,
-    ValidationOption,
-    ValidationVideosOption,
 )
 from flows.consoles import screen
 from pipeline.errors import UsageError
 
+if TYPE_CHECKING:
+    from flows.training.job import TrainingJob
+
 train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OverseerOptions(TrainingOptions):
+    clips: ClipsOption = 1200
+    looks: Annotated[
+        list[LookChoice] | None,
+        typer.Option(
+            "--look", help="Kind of operation; each has its classes.  [default: laparoscopic]"
+        ),
+    ] = None
+    steps: StepsOption = 6000
+    learning_rate: RateOption = 3e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TrackerOptions(TrainingOptions):
+    clips: ClipsOption = 600
+    steps: StepsOption = 5000
+    learning_rate: RateOption = 4e-4
 
 
 @train_app.command(
@@ -46,15 +54,9 @@ train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
     epilog="Example: `scopeline train overseer --data my-frames --labels labels.json "
     "--start-from scopeline --steps 600 --out tool-overseer`",
 )
+@takes_groups
 def train_overseer(
-    data: DataOption,
-    out: ModelOutOption,
-    layout: LayoutOption = "masks",
-    labels: LabelsOption = None,
-    validation_data: ValidationDataOption = None,
-    validation_split: SplitOption = None,
-    validation_videos: ValidationVideosOption = None,
-    leave_out_videos: LeftOutVideosOption = None,
+    given: _OverseerOptions,
     backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
     image_size: Annotated[
         int | None,
@@ -66,19 +68,6 @@ def train_overseer(
             "ResNet's 320]",
         ),
     ] = None,
-    clips: ClipsOption = 1200,
-    validation_clips: ValidationOption = 8,
-    looks: Annotated[
-        list[LookChoice] | None,
-        typer.Option(
-            "--look", help="Kind of operation; each has its classes.  [default: laparoscopic]"
-        ),
-    ] = None,
-    families: FamiliesOption = None,
-    photographs: PhotographsOption = None,
-    start_from: StartFromOption = None,
-    keep_start: KeepStartOption = 0.0,
-    steps: StepsOption = 6000,
     measure_every: Annotated[
         int, typer.Option(min=1, help="Steps between two measurements on other frames.")
     ] = 500,
@@ -129,57 +118,32 @@ def train_overseer(
         AdaptChoice | None,
         typer.Option(help="Fine-tune that tracker on the same frames; see `train tracker`."),
     ] = None,
-    learning_rate: RateOption = 3e-4,
-    seed: SeedOption = 1,
-    precision: TrainingPrecisionOption = TrainingPrecisionChoice.float32,
-    device: DeviceOption = None,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""
     from flows.settings import AnnotateSettings
-    from flows.training.job import TrainingJob
     from flows.training.label_budget import measure_label_budgets, parse_budgets, show_budgets
     from flows.training.train import train_overseer_job
     from overseer.networks import training_config
-    from pipeline.training.loop import TrainingPlan
-    from samples.theatre.looks import find_scenery
     from tracking.adapters import default_adaptation
 
-    job = TrainingJob(
-        data=data,
-        out=out,
-        clips=clips,
-        validation_clips=validation_clips,
-        scenery=find_scenery([_only_look(looks)], families or [FamilyChoice.plain], photographs),
-        photographs=photographs,
-        start_from=start_from,
-        kept_share=keep_start,
-        device=device or "auto",
-        layout=layout,
-        labels=labels,
-        validation_data=validation_data,
-        validation_split=validation_split,
-        validation_videos=validation_videos,
-        left_out_videos=leave_out_videos,
+    if given.looks is not None and len(given.looks) > 1:
+        raise UsageError("an overseer learns the classes of one --look; give one")
+    job = _training_job(given)
+    job = replace(
+        job,
         pseudo_labels=tuple(pseudo_labels or ()),
         augmentation=augmentation.value,
         learning=learn.value,
-        plan=TrainingPlan(
-            steps=steps,
-            learning_rate=learning_rate,
-            seed=seed,
-            precision=precision.value,
-            validate_every=measure_every,
-            patience=patience,
-        ),
+        plan=replace(job.plan, validate_every=measure_every, patience=patience),
     )
-    config = training_config(backbone.value, start_from, learn.value, image_size)
+    config = training_config(backbone.value, given.start_from, learn.value, image_size)
     if label_budget is not None:
         points = measure_label_budgets(
             job,
             parse_budgets(label_budget),
             config=config,
             batch_size=batch_size,
-            settings=AnnotateSettings(tracker=tracker, device=device or "auto"),
+            settings=AnnotateSettings(tracker=tracker, device=job.device),
             adaptation=None if adapt is None else default_adaptation(adapt.value),
         )
         screen.print(show_budgets(points))
@@ -198,9 +162,9 @@ def train_overseer(
     "`scopeline train tracker --data my-frames --labels labels.json --adapt lora --steps 300 "
     "--out tool-tracker`",
 )
+@takes_groups
 def train_tracker(
-    data: DataOption,
-    out: ModelOutOption,
+    given: _TrackerOptions,
     adapt: Annotated[
         AdaptChoice | None,
         typer.Option(
@@ -217,21 +181,6 @@ def train_tracker(
             help="Rank of lora's changes, or channels of an adapter.  [default: 4 and 24]",
         ),
     ] = None,
-    layout: LayoutOption = "masks",
-    labels: LabelsOption = None,
-    validation_data: ValidationDataOption = None,
-    validation_split: SplitOption = None,
-    validation_videos: ValidationVideosOption = None,
-    leave_out_videos: LeftOutVideosOption = None,
-    clips: ClipsOption = 600,
-    validation_clips: ValidationOption = 8,
-    looks: Annotated[
-        list[LookChoice] | None,
-        typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
-    ] = None,
-    families: FamiliesOption = None,
-    photographs: PhotographsOption = None,
-    start_from: StartFromOption = None,
     trunk: Annotated[
         TrunkChoice,
         typer.Option(
@@ -240,48 +189,18 @@ def train_tracker(
             "points on single frames, the image trunk with them; then go on from it, frozen."
         ),
     ] = TrunkChoice.frozen,
-    keep_start: KeepStartOption = 0.0,
-    steps: StepsOption = 5000,
-    learning_rate: RateOption = 4e-4,
-    seed: SeedOption = 1,
-    precision: TrainingPrecisionOption = TrainingPrecisionChoice.float32,
-    device: DeviceOption = None,
 ) -> None:
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
-    from flows.training.job import TrainingJob
     from flows.training.train import adapt_tracker_job, train_tracker_job
-    from pipeline.training.loop import TrainingPlan
-    from samples.theatre.looks import find_scenery
     from tracking.adapters import default_adaptation
 
-    job = TrainingJob(
-        data=data,
-        out=out,
-        clips=clips,
-        validation_clips=validation_clips,
-        scenery=find_scenery(
-            looks or [LookChoice.laparoscopic], families or [FamilyChoice.plain], photographs
-        ),
-        photographs=photographs,
-        start_from=start_from,
-        kept_share=keep_start,
-        device=device or "auto",
-        layout=layout,
-        labels=labels,
-        validation_data=validation_data,
-        validation_split=validation_split,
-        validation_videos=validation_videos,
-        left_out_videos=leave_out_videos,
-        plan=TrainingPlan(
-            steps=steps, learning_rate=learning_rate, seed=seed, precision=precision.value
-        ),
-    )
+    job = _training_job(given)
     if adapt is None:
         if rank is not None:
             raise UsageError("--rank goes with --adapt lora or adapter")
         screen.print(str(train_tracker_job(job, trunk=trunk.value)))
         return
-    if keep_start:
+    if given.kept_share:
         raise UsageError("--keep-start goes with a whole training, not with --adapt")
     if trunk is not TrunkChoice.frozen:
         raise UsageError("--trunk goes with a whole training, not with --adapt")
@@ -290,17 +209,40 @@ def train_tracker(
         raise UsageError(f"--adapt {adapt.value} adds nothing that has a rank; leave out --rank")
     if rank is not None:
         adaptation = replace(adaptation, rank=rank)
-    base = start_from or "scopeline"
+    base = given.start_from or "scopeline"
     screen.print(str(adapt_tracker_job(job, adaptation=adaptation, base=base)))
 
 
-def _only_look(looks: list[LookChoice] | None) -> LookChoice:
-    """Return the one look that an overseer learns.
+def _training_job(given: TrainingOptions) -> "TrainingJob":
+    """Return what both trainings take from their options."""
+    from flows.training.job import TrainingJob
+    from pipeline.training.loop import TrainingPlan
+    from samples.theatre.looks import find_scenery
 
-    Raises:
-        UsageError: there are several, whose classes differ.
-    """
-    chosen = looks or [LookChoice.laparoscopic]
-    if len(chosen) > 1:
-        raise UsageError("an overseer learns the classes of one --look; give one")
-    return chosen[0]
+    return TrainingJob(
+        data=given.data,
+        out=given.out,
+        clips=given.clips,
+        validation_clips=given.validation_clips,
+        scenery=find_scenery(
+            given.looks or [LookChoice.laparoscopic],
+            given.families or [FamilyChoice.plain],
+            given.photographs,
+        ),
+        photographs=given.photographs,
+        start_from=given.start_from,
+        kept_share=given.kept_share,
+        device=given.device or "auto",
+        layout=given.layout,
+        labels=given.labels,
+        validation_data=given.validation_data,
+        validation_split=given.validation_split,
+        validation_videos=given.validation_videos,
+        left_out_videos=given.left_out_videos,
+        plan=TrainingPlan(
+            steps=given.steps,
+            learning_rate=given.learning_rate,
+            seed=given.seed,
+            precision=given.precision.value,
+        ),
+    )

@@ -1,10 +1,13 @@
 """The options of training: of `scopeline train`, and those that `data check` and `render` share."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.commands.options import DeviceOption
 
 _LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
@@ -82,53 +85,18 @@ class FamilyChoice(StrEnum):
     heldout = "heldout"
 
 
-DataOption = Annotated[
-    str,
-    typer.Option(
-        metavar="DIR|theatre", help="A labelled data set; theatre: the simulated operating theatre."
-    ),
-]
 LookOption = Annotated[LookChoice, typer.Option(help="Kind of operation.")]
 _FAMILY_HELP = (
     "plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
     "textures and instruments that the other does not have."
 )
 FamilyOption = Annotated[FamilyChoice, typer.Option(help=_FAMILY_HELP)]
-FamiliesOption = Annotated[
-    list[FamilyChoice] | None,
-    typer.Option("--family", help=f"{_FAMILY_HELP} May be repeated.  [default: plain]"),
-]
 PhotographsOption = Annotated[
     Path | None, typer.Option(help="Folder of pictures for --look photographs.")
 ]
-ModelOutOption = Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
-StartFromOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME|MODEL_DIR|FILE",
-        help="Start from the weights of a trained model; scopeline: the one that ships; FILE: a "
-        "checkpoint, for an overseer of torchvision's or detectron2's, for --adapt of SAM-2's.",
-    ),
-]
-KeepStartOption = Annotated[
-    float,
-    typer.Option(
-        min=0, max=1, help="Share of --start-from's weights in what is saved: forgets less."
-    ),
-]
-ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
-ValidationOption = Annotated[
-    int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
-]
 LayoutOption = Annotated[str, typer.Option(help=_LAYOUT_HELP)]
-LabelsOption = Annotated[
-    Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
-]
-ValidationDataOption = Annotated[
-    Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
-]
 _SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
-SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
+_SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
 CheckedSplitOption = Annotated[
     float | None,
     typer.Option("--validation-split", min=0.01, max=0.9, help=f"{_SPLIT_HELP}  [default: 0.2]"),
@@ -150,9 +118,72 @@ LeftOutVideosOption = Annotated[
         "later test.",
     ),
 ]
+
+ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
-TrainingPrecisionOption = Annotated[
-    TrainingPrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
-]
 RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """What both trainings are told: on which data, from which start and for how long.
+
+    How much each takes, unless it is said, is the command's.
+    """
+
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|theatre",
+            help="A labelled data set; theatre: the simulated operating theatre.",
+        ),
+    ]
+    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="Model folder to write.")]
+    layout: LayoutOption = "masks"
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+    ] = None
+    validation_data: Annotated[
+        Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
+    ] = None
+    validation_split: _SplitOption = None
+    validation_videos: ValidationVideosOption = None
+    left_out_videos: LeftOutVideosOption = None
+    clips: ClipsOption
+    validation_clips: Annotated[
+        int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
+    ] = 8
+    looks: Annotated[
+        list[LookChoice] | None,
+        typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
+    ] = None
+    families: Annotated[
+        list[FamilyChoice] | None,
+        typer.Option("--family", help=f"{_FAMILY_HELP} May be repeated.  [default: plain]"),
+    ] = None
+    photographs: PhotographsOption = None
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|MODEL_DIR|FILE",
+            help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
+            "a checkpoint, for an overseer of torchvision's or detectron2's, for --adapt of "
+            "SAM-2's.",
+        ),
+    ] = None
+    kept_share: Annotated[
+        float,
+        typer.Option(
+            "--keep-start",
+            min=0,
+            max=1,
+            help="Share of --start-from's weights in what is saved: forgets less.",
+        ),
+    ] = 0.0
+    steps: StepsOption
+    learning_rate: RateOption
+    seed: Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")] = 1
+    precision: Annotated[
+        TrainingPrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
+    ] = TrainingPrecisionChoice.float32
+    device: DeviceOption = None
