@@ -21,6 +21,7 @@ from pipeline.policies.constellation.returns import LeftTrack
 from pipeline.policies.constellation.settings import ConstellationSettings, Rule
 from pipeline.policies.constellation.sightings import Sighting, are_astray, sightings
 from pipeline.policies.constellation.track_register import TrackRegister
+from pipeline.policies.constellation.twins import Twins
 from pipeline.policy import Decision, next_track_id, prompt_from
 from pipeline.records import Detections, Prompt, PromptReason, TrackedMasks
 from pipeline.scene_changes import NO_SIGNS, FrameSigns
@@ -45,7 +46,7 @@ class Constellation:
     _tracks: TrackRegister = field(init=False)
     _reserved: frozenset[int] = frozenset()
     _candidates: Candidates = field(init=False)
-    _twins: dict[tuple[int, int], int] = field(default_factory=dict)
+    _twins: Twins = field(init=False)
     _outside: bool = False
     _astray: bool = False
 
@@ -53,6 +54,7 @@ class Constellation:
         """Remember nothing yet."""
         self._tracks = TrackRegister(self.label_set, self.settings)
         self._candidates = Candidates(self.settings)
+        self._twins = Twins(self.settings)
 
     def wants_overseer(self, frame_index: int, signs: FrameSigns = NO_SIGNS) -> bool:
         """Return whether the schedule has a look at a frame."""
@@ -85,7 +87,7 @@ class Constellation:
         return {
             **self._tracks.state(),
             "candidates": self._candidates.state(),
-            "twins": [[*pair, looks] for pair, looks in self._twins.items()],
+            "twins": self._twins.state(),
             "outside": self._outside,
             "schedule": self.schedule.state(),
         }
@@ -94,7 +96,7 @@ class Constellation:
         """Go on from a state."""
         self._tracks.restore(values)
         self._candidates.restore(values["candidates"])
-        self._twins = {(older, younger): looks for older, younger, looks in values["twins"]}
+        self._twins.restore(values["twins"])
         self._outside = values["outside"]
         self.schedule.restore(values["schedule"])
 
@@ -199,7 +201,7 @@ class Constellation:
     def _regroup(self, frame_index: int, detections: Detections, tracked: TrackedMasks) -> Decision:
         """Find the tracks again in another picture of the scene, and start what is new in it."""
         self._candidates.forget()
-        self._twins = {}
+        self._twins.forget()
         explained = self._explain(detections, tracked)
         likeness = self._tracks.likeness(detections, tracked)
         explained |= explain_by_class(
@@ -310,33 +312,13 @@ class Constellation:
         return prompt_from(detections, number, frame_index, track_id, reason)
 
     def _merge(self, tracked: TrackedMasks, explained: Matches) -> set[int]:
-        """Find tracks that share one object; returns the rows that end, the older one goes on.
-
-        What the overseer sees of the object goes to the track that goes on.
-        """
+        """Find tracks that share one object; returns the rows that end."""
         if not self._follows(Rule.MERGED):
             return set()
         pairs = twin_tracks(
             tracked, explained, self._tracks.classes, self.label_set, self.settings.merge_iou
         )
-        # Ids ascend with the tracks' first frames; those of given tracks come before all.
-        twins = {
-            (older, younger): self._twins.get((older, younger), 0) + 1
-            for older, younger in map(sorted, pairs)
-        }
-        self._twins = twins
-        merged: set[int] = set()
-        rows = {track_id: row for row, track_id in enumerate(tracked.track_ids.tolist())}
-        for (older, younger), looks in twins.items():
-            # The older one may just have taken over what the overseer sees of a third.
-            told_apart = {rows[older], rows[younger]} <= set(explained.values())
-            if looks < self.settings.merge_looks or rows[older] in merged or told_apart:
-                continue
-            merged.add(rows[younger])
-            for number, row in explained.items():
-                if row == rows[younger]:
-                    explained[number] = rows[older]
-        return merged
+        return self._twins.merge(pairs, tracked, explained)
 
     def _end(
         self, tracked: TrackedMasks, unseen: list[int]
