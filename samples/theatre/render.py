@@ -14,7 +14,8 @@ from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 from pipeline.video_writer import VideoWriter
 from samples.theatre.looks import PLAIN_SCENERY, Scenery
-from samples.theatre.scene import FRAME_RATE, Theatre, TheatreFrame
+from samples.theatre.scene import Theatre, TheatreFrame
+from samples.theatre.timeline import FRAME_RATE
 
 
 def render(

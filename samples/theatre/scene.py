@@ -11,19 +11,16 @@ from pipeline.labels import LabelSet
 from samples.theatre.atmosphere import Smoke, WetLens, compress, smear
 from samples.theatre.canvas import Canvas
 from samples.theatre.effects import Effects, draw_effects
-from samples.theatre.instruments import Instrument, Kind, draw_part
-from samples.theatre.looks import LAPAROSCOPIC, FamilyName, Look, Scenery, draw_noise, draw_style
-from samples.theatre.motion import Camera, Deformation, Push, Travel, sampling_maps
+from samples.theatre.looks import LAPAROSCOPIC, FamilyName, Look, Scenery, draw_noise
+from samples.theatre.motion import Camera, Deformation, Travel, sampling_maps
 from samples.theatre.optics import Optics
 from samples.theatre.organs import TissueLayer
+from samples.theatre.roster import Roster
 from samples.theatre.swabs import Swab
 from samples.theatre.textures import smooth_noise
-from samples.theatre.timeline import Shot, Timeline, seen_in_shot
+from samples.theatre.timeline import FRAME_RATE, Shot, Timeline, seen_in_shot
 from samples.theatre.wounds import Bleeding, Incision
 
-FRAME_RATE = 25.0
-# Stuff classes have one track each, with small numbers; instruments count on from here.
-FIRST_INSTRUMENT_TRACK = 101
 _CANVAS_FACTOR = 1.7
 # A picture that is smeared over more than this share of its height counts as blurred.
 _BLURRED_SHARE = 0.035
@@ -135,7 +132,15 @@ class Theatre:
             Deformation(random, self._canvas_size, layer.sway) for layer in self._layers
         ]
         self._camera = Camera(random, float(random.uniform(0.15, 1.0)))
-        self._instruments = self._draw_roster(random, extra, family)
+        self._roster = Roster(
+            random,
+            extra,
+            look=self._look,
+            family=family,
+            size=self.size,
+            duration_s=self.frame_count / FRAME_RATE,
+            effects=self.effects,
+        )
         self._optics = Optics(random, self.size, self._canvas_size)
 
     def _build_effects(self, random: np.random.Generator) -> None:
@@ -166,29 +171,6 @@ class Theatre:
         self._lens = WetLens(random, self.size, effects)
         self._outside = _draw_outside(random, self.size)
 
-    def _draw_roster(
-        self, random: np.random.Generator, extra: np.random.Generator, family: FamilyName
-    ) -> list[Instrument]:
-        kinds = list(self._look.class_of_kind)
-        roster: list[Kind] = [kinds[0]] * int(random.choice(4, p=[0.05, 0.35, 0.45, 0.15]))
-        if random.random() < 0.55:
-            roster.append(kinds[1])
-        random.shuffle(roster)
-        tools = [
-            Instrument(
-                random,
-                kind=kind,
-                class_id=self._look.class_of_kind[kind],
-                track_id=FIRST_INSTRUMENT_TRACK + number,
-                duration_s=self.frame_count / FRAME_RATE,
-                style=draw_style(extra, family, self._look.instrument_width),
-            )
-            for number, kind in enumerate(roster)
-        ]
-        for first, second in list(zip(tools[::2], tools[1::2], strict=False))[: self.effects.twins]:
-            second.look_like(first)
-        return tools
-
     def _collect_tracks(self) -> dict[int, int]:
         tracks = {}
         class_of_tissue = self._look.class_of_tissue
@@ -200,7 +182,7 @@ class Theatre:
         blood = self._look.blood_track
         if self._bleeding is not None and blood:
             tracks[blood] = class_of_tissue[blood]
-        tracks.update({tool.track_id: tool.class_id for tool in self._instruments})
+        tracks.update({tool.track_id: tool.class_id for tool in self._roster.tools})
         return tracks
 
     def frame(self, index: int) -> TheatreFrame:
@@ -248,7 +230,7 @@ class Theatre:
         canvas.image = self._optics.add_highlights(canvas.image, canvas.wetness, time_s)
         motion_px = self._camera_motion(time_s)
         canvas.image = smear(canvas.image, motion_px)
-        self._draw_instruments(canvas, time_s)
+        self._roster.draw(canvas, self._optics, time_s)
         for swab in self._swabs:
             swab.cover(canvas.image, canvas.track_map, time_s)
         # Tissue without a class was drawn under the number that its sheet has.
@@ -276,7 +258,7 @@ class Theatre:
 
     def _draw_tissue(self, canvas: Canvas, time_s: float) -> None:
         view = self._view(time_s, self._timeline.shot(time_s))
-        pushes = self._pushes(time_s)
+        pushes = self._roster.pushes(time_s)
         for number, (layer, deformation, travel) in enumerate(
             zip(self._layers, self._deformations, self._travels, strict=True)
         ):
@@ -297,58 +279,6 @@ class Theatre:
             if cut_layer == number:
                 color = incision.open(color, time_s)
         return replace(layer, color=color) if color is not layer.color else layer
-
-    def _pushes(self, time_s: float) -> list[Push]:
-        """Return where instruments' tips push the tissue aside."""
-        pushes = []
-        height = self.size[1]
-        for tool in self._instruments if self.effects.push else ():
-            found = tool.tip(time_s, self.size)
-            if found is not None:
-                tip, along_shaft = found
-                shift_px = -along_shaft * self.effects.push * height
-                pushes.append(Push(center=tip, shift_px=shift_px, radius_px=0.13 * height))
-        return pushes
-
-    def _draw_instruments(self, canvas: Canvas, time_s: float) -> None:
-        for tool in self._instruments:
-            if tool.tip(time_s, self.size) is None:
-                continue
-            coverage, drawn = self._exposed_instrument(tool, canvas.image, time_s)
-            if not coverage.any():
-                continue
-            image = canvas.image
-            self._optics.cast_shadow(image, coverage)
-            blend = coverage[..., None]
-            np.copyto(image, drawn * blend + image * (1 - blend))
-            track = np.full(coverage.shape, tool.track_id, np.uint8)
-            canvas.cover(track, coverage > 0.5)
-
-    def _exposed_instrument(
-        self, tool: Instrument, image: NDArray[np.float32], time_s: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Draw an instrument as it moves while the shutter is open.
-
-        Returns:
-            coverage float32[H, W], 0..1, and picture float32[H, W, 3].
-        """
-        moments = [time_s]
-        if self.effects.shutter:
-            half_s = 0.4 * self.effects.shutter / FRAME_RATE
-            ends = [tool.tip(time_s + offset_s, self.size) for offset_s in (-half_s, half_s)]
-            if all(ends) and np.hypot(*(ends[0][0] - ends[1][0])) > 1.5:  # type: ignore[index]
-                moments = [time_s - half_s, time_s, time_s + half_s]
-        coverages, pictures = [], []
-        for moment_s in moments:
-            coverage = np.zeros(image.shape[:2], np.float32)
-            drawn = image.copy()
-            for part in tool.parts(moment_s, self.size):
-                draw_part(drawn, coverage, part, self.effects.reflection)
-            coverages.append(coverage)
-            pictures.append(drawn)
-        if len(moments) == 1:
-            return coverages[0], pictures[0]
-        return np.mean(coverages, 0, np.float32), np.mean(pictures, 0, np.float32)
 
     def _develop(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if self._look.saturation < 1:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from samples.theatre.effects import Effects
 from samples.theatre.motion import SmoothCurve
 
+FRAME_RATE = 25.0
 _SHORTEST_SHOT_S = 1.5
 _SETTLING_S = 0.5
 

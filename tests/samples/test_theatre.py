@@ -18,7 +18,7 @@ from samples.theatre.looks import (
     draw_style,
     find_scenery,
 )
-from samples.theatre.scene import FIRST_INSTRUMENT_TRACK
+from samples.theatre.roster import FIRST_INSTRUMENT_TRACK
 
 
 def small(seed, frame_count=60):
@@ -190,7 +190,7 @@ def test_what_a_swab_hides_has_a_visible_share_of_less_than_one():
 
 def test_twins_look_alike_and_move_apart():
     for seed in range(20):
-        tools = scene(Effects(twins=1), seed=seed)._instruments
+        tools = scene(Effects(twins=1), seed=seed)._roster.tools
         if len(tools) >= 2:
             first, second = tools[:2]
             assert first._width == second._width
@@ -203,8 +203,8 @@ def test_twins_look_alike_and_move_apart():
 def test_a_twin_has_the_class_that_it_looks_like():
     mixed = 0
     for seed in range(40):
-        built = scene(Effects(), seed=seed)._instruments
-        twins = scene(Effects(twins=1), seed=seed)._instruments
+        built = scene(Effects(), seed=seed)._roster.tools
+        twins = scene(Effects(twins=1), seed=seed)._roster.tools
         if len(built) >= 2 and built[0].kind != built[1].kind:
             mixed += 1
             assert (twins[1].kind, twins[1].class_id) == (built[0].kind, built[0].class_id)
