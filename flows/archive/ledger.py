@@ -2,7 +2,6 @@
 
 import math
 import sqlite3
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flows.archive.entry import LEASE_S, Claim, Entry, EntryState, lives
+from flows.archive.ledger_file import LedgerFile
 from flows.archive.source import FoundVideo
 from pipeline.errors import AnnotationAbandonedError, OutputError, UsageError
 
 FOLDER = ".scopeline"
 _FILE = "ledger.sqlite"
-_BUSY_TIMEOUT_S = 60.0
-_RENEWALS = 5
 
 _VIDEOS = """
 CREATE TABLE IF NOT EXISTS videos (
@@ -67,12 +65,9 @@ class Ledger:
     """
 
     def __init__(self, dest: Path) -> None:
-        self.path = dest / FOLDER / _FILE
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        with self._transaction() as database:
+        self.dest = dest
+        self._file = LedgerFile(dest / FOLDER / _FILE)
+        with self._file.transaction() as database:
             database.execute(_VIDEOS)
             database.execute(_COMMANDS)
             known = {row["name"] for row in database.execute("PRAGMA table_info(videos)")}
@@ -84,39 +79,9 @@ class Ledger:
         """Return whether a folder has a ledger."""
         return (dest / FOLDER / _FILE).is_file()
 
-    def _unwritable(self, error: Exception) -> OutputError:
-        return OutputError(
-            f"{self.path} cannot be written ({error}); free space or choose another --out"
-        )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._opened() as database:
-                yield database
-        except sqlite3.Error as error:
-            if type(error) is sqlite3.DatabaseError:
-                raise OutputError(
-                    f"{self.path} is damaged ({error}); remove it: the sets say what is done"
-                ) from error
-            raise self._unwritable(error) from error
-
-    @contextmanager
-    def _opened(self) -> Iterator[sqlite3.Connection]:
-        database = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-        database.row_factory = sqlite3.Row
-        try:
-            # Taken for writing at once: of two processes that look and then write, one waits.
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-            database.execute("COMMIT")
-        finally:
-            # Without a commit everything is as it was.
-            database.close()
-
     def entries(self) -> list[Entry]:
         """Return all entries, by name."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             rows = database.execute("SELECT * FROM videos ORDER BY name").fetchall()
         return [_entry(row) for row in rows]
 
@@ -130,7 +95,7 @@ class Ledger:
             UsageError: a process annotates one of them with other settings.
         """
         now = time.time()
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             # What is from the future was noted before the clock was set back, and would not settle.
             database.execute(
                 "UPDATE videos SET unchanged_since = :now WHERE unchanged_since > :now",
@@ -180,7 +145,7 @@ class Ledger:
             source: what was looked at.
             names: the videos that it holds.
         """
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.executemany(
                 "UPDATE videos SET source = ?, gone_since = NULL "
                 "WHERE name = ? AND (source IS NOT ? OR gone_since IS NOT NULL)",
@@ -199,7 +164,7 @@ class Ledger:
 
     def _taken(self, what: str) -> UsageError:
         return UsageError(
-            f"another command {what} into {self.path.parent.parent} with other settings or models; "
+            f"another command {what} into {self.dest} with other settings or models; "
             "wait for its end, or choose another --out"
         )
 
@@ -219,7 +184,7 @@ class Ledger:
             UsageError: a process that lives annotates the source with other settings.
         """
         command = {"owner": owner, "source": source, "settings": settings}
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             for row in database.execute("SELECT * FROM commands").fetchall():
                 if not lives(row["owner"], row["lease_until"]):
                     database.execute("DELETE FROM commands WHERE owner = ?", (row["owner"],))
@@ -230,13 +195,13 @@ class Ledger:
                 {**command, "lease": time.time() + LEASE_S},
             )
         try:
-            with self._repeated(
+            with self._file.renewed(
                 "UPDATE commands SET lease_until = :lease WHERE owner = :owner", command
             ):
                 yield
         finally:
             # What cannot be removed now ends with the process.
-            with suppress(OutputError), self._transaction() as database:
+            with suppress(OutputError), self._file.transaction() as database:
                 database.execute(
                     "DELETE FROM commands "
                     "WHERE owner = :owner AND source = :source AND settings = :settings",
@@ -245,7 +210,7 @@ class Ledger:
 
     def reopen(self, entries: Sequence[Entry]) -> None:
         """Let videos wait again that ended; how often they were tried is not forgotten."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.executemany(
                 "UPDATE videos SET state = ?, reason = NULL "
                 "WHERE name = ? AND job = ? AND owner IS NULL",
@@ -259,7 +224,7 @@ class Ledger:
             Its entry as it was before; None if somebody annotates it, it is done, or it is to be
             annotated by another job now.
         """
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             row = database.execute(
                 "SELECT * FROM videos WHERE name = ? AND job = ?", (claim.name, claim.job)
             ).fetchone()
@@ -286,27 +251,8 @@ class Ledger:
             "UPDATE videos SET lease_until = :lease "
             "WHERE name = :name AND job = :job AND owner = :owner"
         )
-        with self._repeated(renewal, asdict(claim)):
+        with self._file.renewed(renewal, asdict(claim)):
             yield
-
-    @contextmanager
-    def _repeated(self, renewal: str, values: dict[str, str]) -> Iterator[None]:
-        """Renew a lease again and again on a thread, for the time of the block."""
-        ended = threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(LEASE_S / _RENEWALS):
-                # What cannot be written now can be the next time; else the lease runs out.
-                with suppress(OutputError), self._transaction() as database:
-                    database.execute(renewal, {"lease": time.time() + LEASE_S, **values})
-
-        renewing = threading.Thread(target=renew, name="lease", daemon=True)
-        renewing.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            renewing.join()
 
     def progress(self, claim: Claim, done: int, total: int) -> None:
         """Renew the lease of a video, and say how far it is.
@@ -316,7 +262,7 @@ class Ledger:
         """
         now = time.time()
         values = {"lease": now + LEASE_S, "now": now, "done": done, "total": total}
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             changed = database.execute(
                 "UPDATE videos SET lease_until = :lease, updated_at = :now, frames_done = :done, "
                 "frames_total = :total, started_frames = CASE WHEN started_frames < 0 THEN :done "
@@ -329,7 +275,7 @@ class Ledger:
     def settle(self, claim: Claim, state: EntryState, reason: str | None = None) -> None:
         """Give a video back, and say how it ended."""
         values = {"state": state.value, "reason": reason, "now": time.time()}
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE videos SET state = :state, reason = :reason, owner = NULL, "
                 "lease_until = NULL, updated_at = :now "
@@ -356,7 +302,7 @@ class Ledger:
             "failed": EntryState.FAILED.value,
             "blocked_by": None if blocked_by is None else str(blocked_by),
         }
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE videos SET failures = failures + 1, reason = :reason, owner = NULL, "
                 "lease_until = NULL, updated_at = :now, blocked_by = :blocked_by, "
@@ -367,7 +313,7 @@ class Ledger:
 
     def refuse(self, name: str, reason: str) -> bool:
         """Say that a video that nobody annotates cannot be; returns whether that is new."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             changed = database.execute(
                 "UPDATE videos SET state = ?, reason = ?, updated_at = ? "
                 "WHERE name = ? AND reason IS NOT ? AND owner IS NULL",
@@ -377,7 +323,7 @@ class Ledger:
 
     def give_up(self, entry: Entry, reason: str) -> None:
         """Say that a video failed whose process is gone."""
-        with self._transaction() as database:
+        with self._file.transaction() as database:
             database.execute(
                 "UPDATE videos SET state = ?, reason = ?, owner = NULL, lease_until = NULL "
                 "WHERE name = ? AND job = ? AND owner IS ?",

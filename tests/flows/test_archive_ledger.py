@@ -11,6 +11,7 @@ import pytest
 
 from flows.annotate_archive import _summary
 from flows.archive import ledger as archive_ledger
+from flows.archive import ledger_file
 from flows.archive.entry import Claim, EntryState, this_process
 from flows.archive.job import ArchiveJob
 from flows.archive.ledger import LeaseLostError, Ledger
@@ -25,6 +26,11 @@ ELSEWHERE = "another-machine/7/1.00"
 
 def video(name="op1", size=5, modified="1"):
     return FoundVideo(name=name, address=f"/in/{name}.mp4", size=size, modified=modified)
+
+
+def shorten_leases(monkeypatch, seconds):
+    for module in (archive_ledger, ledger_file):
+        monkeypatch.setattr(module, "LEASE_S", seconds)
 
 
 def claim(name="op1", owner=ELSEWHERE, job="job"):
@@ -55,7 +61,7 @@ def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(ledger):
         "import sys; from pathlib import Path; "
         "from flows.archive.entry import Claim, this_process; "
         "from flows.archive.ledger import Ledger; "
-        f"Ledger(Path({str(ledger.path.parent.parent)!r})).claim("
+        f"Ledger(Path({str(ledger.dest)!r})).claim("
         "Claim(name='op1', job='job', owner=this_process()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -107,7 +113,7 @@ def test_a_lease_is_renewed_with_the_progress(ledger, monkeypatch):
 
 
 def test_a_lease_lasts_as_long_as_the_work_on_its_video(ledger, monkeypatch):
-    monkeypatch.setattr(archive_ledger, "LEASE_S", 0.5)
+    shorten_leases(monkeypatch, 0.5)
     ledger.look([video(), video("op2")], "job")
     ledger.claim(claim("op1"))
     ledger.claim(claim("op2"))
@@ -120,7 +126,7 @@ def test_a_lease_lasts_as_long_as_the_work_on_its_video(ledger, monkeypatch):
 
 
 def test_a_lost_lease_is_not_renewed(ledger, monkeypatch):
-    monkeypatch.setattr(archive_ledger, "LEASE_S", 0.1)
+    shorten_leases(monkeypatch, 0.1)
     ledger.look([video()], "job")
     ledger.claim(claim("op1"))
     with ledger.kept(claim("op1", this_process())):
@@ -158,7 +164,7 @@ def test_a_video_that_fails_again_and_again_is_put_aside(ledger):
 
 def test_a_process_that_wrote_half_an_entry_changed_nothing(ledger):
     ledger.look([video()], "job")
-    with pytest.raises(RuntimeError), ledger._transaction() as database:
+    with pytest.raises(RuntimeError), ledger._file.transaction() as database:
         database.execute("UPDATE videos SET state = 'done'")
         raise RuntimeError
     assert states(ledger) == {"op1": EntryState.WAITING}
@@ -202,7 +208,7 @@ def test_a_clock_that_is_set_back_keeps_no_video_waiting(ledger, monkeypatch):
 
 
 def test_a_ledger_that_cannot_be_written_is_one_sentence(ledger):
-    for file in ledger.path.parent.glob("ledger.sqlite*"):
+    for file in (ledger.dest / ".scopeline").glob("ledger.sqlite*"):
         file.write_bytes(b"no database" * 100)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged .*remove it"):
         ledger.look([video()], "job")
@@ -268,10 +274,10 @@ def test_what_another_command_has_taken_over_is_named(ledger):
 
 def test_a_ledger_of_an_earlier_version_is_read(ledger):
     ledger.look([video()], "job")
-    with ledger._transaction() as database:
+    with ledger._file.transaction() as database:
         for column in ("blocked_by", "source", "gone_since"):
             database.execute(f"ALTER TABLE videos DROP COLUMN {column}")
-    (entry,) = Ledger(ledger.path.parent.parent).entries()
+    (entry,) = Ledger(ledger.dest).entries()
     assert (entry.name, entry.blocked_by, entry.gone_since) == ("op1", None, None)
 
 
@@ -301,7 +307,7 @@ def test_a_video_that_its_source_holds_no_more_is_gone_until_it_comes_back(ledge
 def test_status_counts_no_video_that_is_gone(ledger, scopeline):
     ledger.look([video(), video("op2")], "job")
     ledger.note_gone("/in", {"op1"})
-    dest = ledger.path.parent.parent
+    dest = ledger.dest
     code, told, _ = scopeline("status", dest)
     assert code == 0
     assert told.split("\n")[:2] == [

@@ -29,7 +29,7 @@ def test_an_archive_of_ten_thousand_videos_fits_into_runs(tmp_path, monkeypatch)
         assert count == len(names)
         assert len(json.dumps(names)) < MOST_PARAMETER_BYTES / 2
         told.extend(names)
-        with ledger._transaction() as database:
+        with ledger._file.transaction() as database:
             database.executemany(
                 "UPDATE videos SET state = 'done', tries = 1 WHERE name = ?", [(n,) for n in names]
             )
