@@ -16,14 +16,23 @@ from tests.small_data import close_to_this_user
 MOST_PARAMETER_BYTES = 524_288
 
 
+def found(names):
+    return [FoundVideo(name=name, address=name, size=1, modified="1") for name in names]
+
+
+def annotate_in_rounds(ledger, names, annotate, monkeypatch):
+    runs = SimpleNamespace(with_options=lambda **_: annotate)
+    monkeypatch.setattr(annotate_archive, "annotate_waiting", runs)
+    job = ArchiveJob(source="in", out=ledger.dest, settings=AnnotateSettings())
+    _annotate_in_rounds(job, ledger, names, "key")
+
+
 def test_an_archive_of_ten_thousand_videos_fits_into_runs(tmp_path, monkeypatch):
     ledger, told = Ledger(tmp_path), []
     names = [
         f"2026/week {k % 52}/{k:05} operation of the day in theatre 3 ä" for k in range(10_000)
     ]
-    ledger.look(
-        [FoundVideo(name=name, address=name, size=1, modified="1") for name in names], "key"
-    )
+    ledger.look(found(names), "key")
 
     def annotate(job, names, key, count):
         assert count == len(names)
@@ -34,19 +43,14 @@ def test_an_archive_of_ten_thousand_videos_fits_into_runs(tmp_path, monkeypatch)
                 "UPDATE videos SET state = 'done', tries = 1 WHERE name = ?", [(n,) for n in names]
             )
 
-    runs = SimpleNamespace(with_options=lambda **_: annotate)
-    monkeypatch.setattr(annotate_archive, "annotate_waiting", runs)
-    job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings())
-    _annotate_in_rounds(job, ledger, names, "key")
+    annotate_in_rounds(ledger, names, annotate, monkeypatch)
     assert sorted(told) == sorted(names)
 
 
 def test_a_video_of_the_longest_name_is_annotated_alone(tmp_path, monkeypatch):
     ledger, told = Ledger(tmp_path), []
     names = ["a" * 300_000, "b"]
-    ledger.look(
-        [FoundVideo(name=name, address=name, size=1, modified="1") for name in names], "key"
-    )
+    ledger.look(found(names), "key")
 
     def annotate(job, names, key, count):
         told.append(names)
@@ -55,19 +59,13 @@ def test_a_video_of_the_longest_name_is_annotated_alone(tmp_path, monkeypatch):
             ledger.claim(claim)
             ledger.settle(claim, EntryState.DONE)
 
-    runs = SimpleNamespace(with_options=lambda **_: annotate)
-    monkeypatch.setattr(annotate_archive, "annotate_waiting", runs)
-    job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings())
-    _annotate_in_rounds(job, ledger, names, "key")
+    annotate_in_rounds(ledger, names, annotate, monkeypatch)
     assert told == [[names[0]], [names[1]]]
 
 
 def test_a_set_that_this_user_must_not_look_at_does_not_end_the_look(tmp_path, monkeypatch):
     ledger, closed = Ledger(tmp_path), tmp_path / "2025"
-    videos = [
-        FoundVideo(name=name, address=name, size=1, modified="1")
-        for name in ("2025/op1", "2025/op2", "2026/op3")
-    ]
+    videos = found(["2025/op1", "2025/op2", "2026/op3"])
     ledger.look(videos, "key")
     for number, video in enumerate(videos):
         claim = Claim(name=video.name, job="key", owner=this_process())
