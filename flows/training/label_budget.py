@@ -3,7 +3,9 @@
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +49,6 @@ from tracking.model_folders import Adaptation, describe_base
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
 # What a tracker needs to learn what the frames' objects look like.
 _TRACKER_STEPS, _TRACKER_RATE, _TRACKER_CLIPS = 300, 5e-4, 300
-_POLICIES: tuple[PolicyName, PolicyName] = ("constellation", "framewise")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,24 +151,19 @@ def measure_label_budgets(
         model = job.out / f"labels-{budget:04}"
         part = _part(material, sorted(chosen[budget]))
         _train(replace(job, out=model), part, config, batch_size)
-        seconds = seconds_of_training(model / TRAINING)
-        own = settings.model_dump() | {"overseer": str(model)}
+        trained = {"overseer": model}
         if adaptation is not None:
-            tracker = _fine_tune(job, model / "tracker", part, settings, adaptation)
-            seconds += seconds_of_training(tracker / TRAINING)
-            own["tracker"] = str(tracker)
-        scores = {
-            policy: _score(
-                videos, model, AnnotateSettings(**own | {"policy": policy}), material.label_set
-            )
-            for policy in _POLICIES
-        }
+            trained["tracker"] = _fine_tune(job, model / "tracker", part, settings, adaptation)
+        own = settings.model_dump() | {name: str(folder) for name, folder in trained.items()}
+        score = partial(_score, videos, model, own, material.label_set)
         points.append(
             BudgetPoint(
                 labels=budget,
-                annotated=scores["constellation"],
-                overseer_alone=scores["framewise"],
-                training_seconds=seconds,
+                annotated=score("constellation"),
+                overseer_alone=score("framewise"),
+                training_seconds=sum(
+                    seconds_of_training(folder / TRAINING) for folder in trained.values()
+                ),
             )
         )
         _write_table(points, job.out / TABLE)
@@ -289,13 +285,17 @@ def _write_pictures(clips: Sequence[LabelledClip], folder: Path) -> None:
 
 
 def _score(
-    videos: Sequence[_MeasuredVideo], model: Path, settings: AnnotateSettings, label_set: LabelSet
+    videos: Sequence[_MeasuredVideo],
+    model: Path,
+    options: dict[str, Any],
+    label_set: LabelSet,
+    policy: PolicyName,
 ) -> float:
     """Return the mean IoU over the classes, averaged over the videos by their frames."""
+    settings = AnnotateSettings(**options | {"policy": policy})
     scores, frames = [], []
     for video in videos:
-        out = model / settings.policy
-        job = VideoJob(video=video.folder, out=out, settings=settings, resume=False)
+        job = VideoJob(video=video.folder, out=model / policy, settings=settings, resume=False)
         found = without_regions(merge_by_class(annotate_job(job).frames()), video.ignored.get)
         true = list(merge_by_class(iter(video.truth)))
         scores.append(evaluate(found, true, label_set).miou)
