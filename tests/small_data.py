@@ -1,7 +1,9 @@
 """Small pictures, masks and outlines, of which tests make data sets."""
 
 import errno
+import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -15,6 +17,14 @@ from pipeline.video_writer import VideoWriter
 def save(path, values):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(values, np.uint8)).save(path)
+
+
+@contextmanager
+def edited_json(path):
+    """Give what a JSON file holds, and write what the block makes of it."""
+    document = json.loads(path.read_text())
+    yield document
+    path.write_text(json.dumps(document))
 
 
 def picture(size=(40, 60)):

@@ -1,6 +1,5 @@
 """Which models an annotation is given, by its settings."""
 
-import json
 import shutil
 
 import numpy as np
@@ -11,7 +10,7 @@ from flows.job_identity import job_identity
 from flows.settings import AnnotateSettings
 from overseer.model_folders import find_overseer
 from pipeline.records import TrackedMasks
-from tests.small_data import save
+from tests.small_data import edited_json, save
 from tracking.mask_choice import likely_masks, surest_masks
 
 
@@ -72,9 +71,8 @@ def test_a_model_that_was_replaced_is_loaded_anew(tmp_path):
     before = job_identity(settings)["models"]
     first, _ = open_models(settings)
     assert open_models(settings)[0] is first
-    description = json.loads((folder / "model.json").read_text())
-    description["network"]["score_threshold"] = 0.9
-    (folder / "model.json").write_text(json.dumps(description))
+    with edited_json(folder / "model.json") as description:
+        description["network"]["score_threshold"] = 0.9
     assert job_identity(settings)["models"] != before
     second, _ = open_models(settings)
     assert (first.config.score_threshold, second.config.score_threshold) == (0.3, 0.9)

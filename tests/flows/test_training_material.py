@@ -1,6 +1,5 @@
 """What a training learns from and is measured on: frames of different videos."""
 
-import json
 import re
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from flows.training.train import train_overseer_job
 from pipeline.errors import InputError, UsageError
 from pipeline.labels import CHOLECSEG8K, INSTRUMENTS
 from tests.conftest import annotated_frame, rectangle, write_set
+from tests.small_data import edited_json
 from tests.small_training import TINY, data_job, drawn_clips, job, write_data_set
 
 __all__ = ["data_job", "drawn_clips", "job"]
@@ -122,9 +122,8 @@ def test_a_left_out_video_is_not_learned_from_by_its_pseudo_labels(job, tmp_path
     frames = [annotated_frame(0, t1_c1=rectangle(10, 10, 50, 40, size=(64, 96)))]
     video = tmp_path / "unlabelled/images"
     annotated = write_set(tmp_path / "op1.annset", video, INSTRUMENTS, frames, models={})
-    manifest = json.loads((annotated / "manifest.json").read_text())
-    manifest["video"]["name"] = "op1"
-    (annotated / "manifest.json").write_text(json.dumps(manifest))
+    with edited_json(annotated / "manifest.json") as manifest:
+        manifest["video"]["name"] = "op1"
     job = replace(
         job,
         data=str(tmp_path / "data"),

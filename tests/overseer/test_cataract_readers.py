@@ -9,7 +9,7 @@ import pytest
 from overseer.datasets import read_labelled_frames
 from pipeline.errors import InputError
 from pipeline.labels import LabelSet, numbered_class
-from tests.small_data import ignored_pixels, picture, polygon, save
+from tests.small_data import edited_json, ignored_pixels, picture, polygon, save
 
 
 def areas_of(frames):
@@ -178,10 +178,9 @@ def test_what_some_cases_of_cataract1k_call_otherwise_is_the_same_class(tmp_path
         ("cornea1", polygon(0, 0, 40, 40), []),
         ("Lens", [[10, 10], [21, 10], [10, 21]], []),
     )
-    document = json.loads((tmp_path / "case_2/ann/f1.png.json").read_text())
-    for entry in document["objects"]:
-        del entry["points"]["interior"]
-    (tmp_path / "case_2/ann/f1.png.json").write_text(json.dumps(document))
+    with edited_json(tmp_path / "case_2/ann/f1.png.json") as document:
+        for entry in document["objects"]:
+            del entry["points"]["interior"]
     frames = read_labelled_frames(tmp_path, "cataract1k", None, 400)
     areas = areas_of(frames)
     assert areas.total() == 1600 and areas["Cornea"] == 1200

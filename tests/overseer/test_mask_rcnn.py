@@ -22,6 +22,7 @@ from pipeline.errors import ModelError
 from pipeline.labels import CHOLECSEG8K
 from pipeline.networks.checkpoints import read_checkpoint
 from tests.conftest import BACKENDS, needs_detectron2, random_overseer
+from tests.small_data import edited_json
 
 CPU = torch.device("cpu")
 
@@ -100,16 +101,14 @@ def test_bad_models_are_named(overseer, tmp_path):
     with pytest.raises(ModelError, match="not an overseer"):
         load_overseer(tmp_path, CPU)
     overseer.save(tmp_path / "model", "card")
-    path = tmp_path / "model" / "model.json"
-    document = json.loads(path.read_text())
-    document["network"]["channels"] = 16
-    path.write_text(json.dumps(document))
+    with edited_json(tmp_path / "model" / "model.json") as document:
+        document["network"]["channels"] = 16
     with pytest.raises(ModelError, match=r"is not what model.json describes: tensor .* has shape"):
         load_overseer(tmp_path / "model", CPU)
     (tmp_path / "model" / "weights.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be read"):
         load_overseer(tmp_path / "model", CPU)
-    path.write_text('{"kind": "tracker"}')
+    (tmp_path / "model" / "model.json").write_text('{"kind": "tracker"}')
     with pytest.raises(ModelError, match="does not describe an overseer"):
         load_overseer(tmp_path / "model", CPU)
 

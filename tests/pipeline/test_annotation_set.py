@@ -22,7 +22,7 @@ from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
 from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle
-from tests.small_data import close_to_this_user
+from tests.small_data import close_to_this_user, edited_json
 
 
 def frames(count):
@@ -213,23 +213,18 @@ def test_damage_is_named(tmp_path, clip_info, labels):
 @pytest.mark.parametrize("name", ["../clip", "/tmp/clip", "..", "", "a/b", "nul\0"])
 def test_a_name_that_leads_out_of_a_folder_is_refused(tmp_path, clip_info, labels, name):
     found = write(tmp_path / "clip.annset", clip_info, labels)
-    change_manifest(found, lambda manifest: manifest["video"].update(name=name))
+    with edited_json(found.path / "manifest.json") as manifest:
+        manifest["video"]["name"] = name
     with pytest.raises(InputError, match=r"manifest\.json is damaged .*not the plain name"):
         AnnotationSet(found.path)
 
 
 def test_a_set_of_a_newer_scopeline_is_said_to_be_one(tmp_path, clip_info, labels):
     found = write(tmp_path / "clip.annset", clip_info, labels)
-    change_manifest(found, lambda manifest: manifest.update(format_version=2, depth="metres"))
+    with edited_json(found.path / "manifest.json") as manifest:
+        manifest |= {"format_version": 2, "depth": "metres"}
     with pytest.raises(InputError, match="has format version 2, this Scopeline reads 1"):
         AnnotationSet(found.path)
-
-
-def change_manifest(annotated, change):
-    path = annotated.path / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
 
 
 def test_a_folder_that_is_no_set_is_named(tmp_path):
@@ -384,7 +379,8 @@ def test_nothing_goes_on_behind_a_part_that_is_gone(tmp_path, clip_info, labels,
 )
 def test_a_video_that_cannot_be_is_no_video_of_a_set(tmp_path, clip_info, labels, change):
     annotated = write(tmp_path / "clip.annset", clip_info, labels, 3)
-    change_manifest(annotated, lambda manifest: manifest["video"].update(change))
+    with edited_json(annotated.path / "manifest.json") as manifest:
+        manifest["video"] |= change
     with pytest.raises(InputError, match="manifest.json is damaged"):
         AnnotationSet(annotated.path)
 

@@ -1,6 +1,5 @@
 """Fine-tuned trackers on disk: small, loaded with what they were made from, or refused."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from flows.models import open_tracker
 from pipeline.errors import ModelError
 from pipeline.records import Prompt, PromptReason
 from tests.conftest import rectangle
+from tests.small_data import edited_json
 from tracking import adapted_weights
 from tracking.adapted_weights import (
     load_first_mask_network,
@@ -224,10 +224,8 @@ def test_weights_of_another_adaptation_are_refused(tmp_path):
 
 def test_a_damaged_description_is_no_tracker(tmp_path):
     write_adaptation(tmp_path / "model", "lora")
-    path = tmp_path / "model/model.json"
-    description = json.loads(path.read_text())
-    del description["base"]["sha256"]
-    path.write_text(json.dumps(description))
+    with edited_json(tmp_path / "model/model.json") as description:
+        del description["base"]["sha256"]
     with pytest.raises(ModelError, match="is not a tracker"):
         load_tracker(str(tmp_path / "model"))
 
