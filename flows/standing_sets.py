@@ -1,10 +1,13 @@
 """The set that stands in a job's place: kept, refused, or out of the way of the next."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from pipeline.annotation_set import SUFFIX, AnnotationSet
+from pipeline.annotation_set.copied_set import copy_set
 from pipeline.annotation_set.folders import move_aside, remove_set, require_replaceable, unwritable
 from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.manifest import Manifest
@@ -84,6 +87,33 @@ def set_to_keep_or_replace(path: Path, manifest: Manifest) -> AnnotationSet | No
             f"{_difference(existing, manifest)}, {known.video.path}; choose another --out, or "
             "rename one of the two"
         )
+    return None
+
+
+def copied_from_elsewhere(
+    path: Path, manifest: Manifest, elsewhere: Iterable[Path]
+) -> AnnotationSet | None:
+    """Copy the finished set of a job to where the job's video has another name.
+
+    Args:
+        path: where the job's set is to be; if anything is there, nothing is copied.
+        manifest: of the job.
+        elsewhere: sets that may be of the same content, or may be gone.
+
+    Returns:
+        The copy; None if there is no finished set of the same content, settings and models.
+
+    Raises:
+        OutputError: the copy cannot be written.
+    """
+    if path.exists():
+        return None
+    for place in elsewhere:
+        # Whatever is wrong with another video's set is not this one's.
+        with suppress(InputError, OSError):
+            known = AnnotationSet(place)
+            if known.is_complete and _is_of_the_job(known.manifest, manifest):
+                return copy_set(known, path, manifest.video)
     return None
 
 

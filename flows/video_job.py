@@ -11,7 +11,13 @@ from flows.job_identity import job_identity, labels_of
 from flows.segment_folders import remove_left_segments
 from flows.settings import BATCH_FRAMES, AnnotateSettings
 from flows.stage_counters import StageCounters
-from flows.standing_sets import Outdated, make_way, set_to_keep, set_to_keep_or_replace
+from flows.standing_sets import (
+    Outdated,
+    copied_from_elsewhere,
+    make_way,
+    set_to_keep,
+    set_to_keep_or_replace,
+)
 from pipeline.annotate import AnnotationLoop
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set.folders import remove_set
@@ -44,6 +50,8 @@ class VideoJob:
         segment: the part of the video that is annotated, if it is not the whole.
         address: where the video is for good, if `video` is a copy that goes again.
         outdated: what becomes of a set of what the video's file held before.
+        elsewhere: sets of videos that may have the same content under another name; a finished
+            one of the same job is copied.
     """
 
     video: Path
@@ -53,6 +61,7 @@ class VideoJob:
     segment: Segment | None = None
     address: str | None = None
     outdated: Outdated = Outdated.REFUSED
+    elsewhere: tuple[Path, ...] = ()
 
     @property
     def set_path(self) -> Path:
@@ -168,7 +177,8 @@ def _manifest_of_job(job: VideoJob, info: VideoInfo) -> Manifest:
 def _existing_set(job: VideoJob, manifest: Manifest) -> AnnotationSet | None:
     """Return the set that the job keeps or goes on with; one of another job is refused."""
     if job.outdated is Outdated.REPLACED:
-        return set_to_keep_or_replace(job.set_path, manifest)
+        kept = set_to_keep_or_replace(job.set_path, manifest)
+        return kept or copied_from_elsewhere(job.set_path, manifest, job.elsewhere)
     return set_to_keep(job.set_path, manifest, resume=job.resume)
 
 

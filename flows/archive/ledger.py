@@ -85,6 +85,19 @@ class Ledger:
             rows = database.execute("SELECT * FROM videos ORDER BY name").fetchall()
         return [_entry(row) for row in rows]
 
+    def done_alike(self, entry: Entry) -> list[str]:
+        """Return the names of annotated videos that may be the entry's under another name.
+
+        They have its size and job; of a video that was moved, copied or renamed nothing else is
+        known before it is read.
+        """
+        with self._file.transaction() as database:
+            rows = database.execute(
+                "SELECT name FROM videos WHERE size = ? AND job = ? AND state = ? AND name != ?",
+                (entry.size, entry.job, EntryState.DONE.value, entry.name),
+            ).fetchall()
+        return [row["name"] for row in rows]
+
     def look(self, videos: Sequence[FoundVideo], job: str) -> list[Entry]:
         """Take note of the videos that an archive holds now; returns their entries.
 

@@ -110,6 +110,7 @@ def _annotate(job: ArchiveJob, entry: Entry, ledger: Ledger, log: EventLog, clai
                 settings=job.settings,
                 address=entry.address,
                 outdated=Outdated.REPLACED,
+                elsewhere=tuple(set_path(job.out, name) for name in ledger.done_alike(entry)),
             ),
             on_frame=tell,
             should_stop=should_stop,

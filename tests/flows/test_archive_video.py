@@ -39,6 +39,32 @@ def test_a_file_that_is_replaced_is_annotated_anew(job, tmp_path):
     assert AnnotationSet(old).manifest.counts.frames == 2
 
 
+@pytest.mark.timeout(600)
+def test_a_video_that_was_renamed_or_is_there_twice_takes_over_its_set(job, tmp_path, monkeypatch):
+    video, out = tmp_path / "in" / "op1.mp4", job.out
+    draw_video(video, 2)
+    look(job)
+    annotate_entry.fn(job, "op1", "job")
+    # Of the same size, but another video.
+    video.with_name("other.mp4").write_bytes(video.read_bytes()[::-1])
+    copied = (video.parent / "2026" / "ward 3.mp4", video.with_name("op2.mp4"))
+    for path in copied:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(video.read_bytes())
+    video.unlink()
+    monkeypatch.setattr("flows.video_job._write", None)
+    look(job)
+    for name in ("2026/ward 3", "op2"):
+        assert annotate_entry.fn(job, name, "job") == EntryState.DONE
+    first, *others = [AnnotationSet(set_path(out, n)) for n in ("op1", "2026/ward 3", "op2")]
+    for path, found in zip(copied, others, strict=True):
+        assert (found.manifest.video.name, found.manifest.video.path) == (path.stem, str(path))
+        assert list(found.frames()) == list(first.frames())
+    with pytest.raises(InputError, match="no video|not a video|damaged"):
+        annotate_entry.fn(job, "other", "job")
+    assert not list(out.rglob(".*.copied"))
+
+
 def test_what_was_put_aside_waits_again_once_its_place_is_free(job, tmp_path):
     draw_video(tmp_path / "in" / "op1.mp4", 2)
     ledger, place = Ledger(job.out), set_path(job.out, "op1")

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.standing_sets import make_way, set_to_keep, set_to_keep_or_replace
+from flows.standing_sets import copied_from_elsewhere, make_way, set_to_keep, set_to_keep_or_replace
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
 from pipeline.errors import InputError, OutputError, SetOfAnotherJobError
+from pipeline.records import FrameAnnotation
 from tests.small_data import close_to_this_user
 
 
@@ -46,6 +47,36 @@ def test_an_outdated_set_makes_way_and_a_finished_one_is_kept(tmp_path, manifest
     names = {f"clip.annset.old-22222222{number}" for number in ("", "-2", "-3")}
     assert {file.name for file in tmp_path.iterdir()} == names
     assert all(AnnotationSet(file).is_complete for file in tmp_path.iterdir())
+
+
+def test_a_finished_set_of_the_same_content_is_copied_from_elsewhere(tmp_path, manifest):
+    path, wanted = tmp_path / "new.annset", manifest(path="/in/new.mp4")
+    (tmp_path / "broken.annset").mkdir()
+    write(tmp_path / "a.annset", manifest("2" * 64))
+    write(tmp_path / "b.annset", manifest(policy="sasvi"))
+    write_half(tmp_path / "c.annset", manifest())
+    places = [tmp_path / f"{name}.annset" for name in ("gone", "broken", "a", "b", "c")]
+    assert copied_from_elsewhere(path, wanted, places) is None
+    write(tmp_path / "d.annset", manifest())
+    # Of a process that was killed while it copied.
+    (tmp_path / ".new.annset.copied" / "frames").mkdir(parents=True)
+    copied = copied_from_elsewhere(path, wanted, [*places, tmp_path / "d.annset"])
+    assert (copied.path, copied.is_complete) == (path, True)
+    assert copied.manifest.video == wanted.video
+    assert not (tmp_path / ".new.annset.copied").exists()
+    assert copied_from_elsewhere(path, wanted, [tmp_path / "d.annset"]) is None
+
+
+def test_a_copy_that_finds_no_room_leaves_nothing(tmp_path, manifest, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with AnnotationSetWriter(tmp_path / "d.annset", manifest()) as writer:
+        writer.add(FrameAnnotation(index=0, time_s=0.0, tracks=()))
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(OutputError, match=r"new\.annset cannot be written \(No space left"):
+        copied_from_elsewhere(tmp_path / "new.annset", manifest(), [tmp_path / "d.annset"])
+    assert [file.name for file in tmp_path.iterdir()] == ["d.annset"]
 
 
 def test_the_set_of_the_job_stays(tmp_path, manifest):
