@@ -49,7 +49,7 @@ class ArchiveSummary:
     waiting: tuple[str, ...]
 
 
-@flow(name="annotate-waiting", flow_run_name="annotate {count} videos")
+@flow(name="annotate-waiting", flow_run_name="annotate {count} of {job.source}")
 def annotate_waiting(job: ArchiveJob, names: list[str], key: str, count: int) -> None:
     """Annotate videos in parallel; the ledger says what became of each.
 
@@ -124,6 +124,8 @@ def _annotate_all(job: ArchiveJob, ledger: Ledger, key: str) -> ArchiveSummary:
 def _look(job: ArchiveJob, ledger: Ledger, key: str) -> tuple[set[str], list[Entry]]:
     """Take note of what the archive holds; what cannot be annotated has failed already.
 
+    A schedule says so once, and not at each look.
+
     Returns:
         The names of all videos, and the entries of those that can be annotated.
     """
@@ -134,6 +136,7 @@ def _look(job: ArchiveJob, ledger: Ledger, key: str) -> tuple[set[str], list[Ent
     for name, problem in problems.items():
         if ledger.refuse(name, problem):
             EventLog(job.out).add("failed", name, reason=problem)
+            get_run_logger().error("%s: %s", name, problem)
     usable = [entry for entry in entries if entry.name not in problems]
     return {video.name for video in found}, usable
 

@@ -4,7 +4,7 @@ import json
 from types import SimpleNamespace
 
 from flows import annotate_archive
-from flows.annotate_archive import _annotate_in_rounds, _pending
+from flows.annotate_archive import _annotate_in_rounds, _look, _pending
 from flows.archive.entry import Claim, EntryState, this_process
 from flows.archive.job import ArchiveJob
 from flows.archive.ledger import Ledger
@@ -77,3 +77,18 @@ def test_a_set_that_this_user_must_not_look_at_does_not_end_the_look(tmp_path, m
     close_to_this_user(monkeypatch, closed)
     job = ArchiveJob(source="in", out=tmp_path, settings=AnnotateSettings(), tries=1)
     assert _pending(job, ledger, ledger.entries()) == ["2025/op1", "2026/op3"]
+
+
+def test_a_look_says_once_what_cannot_be_annotated(tmp_path, monkeypatch):
+    told = []
+    logger = SimpleNamespace(error=lambda words, *values: told.append(words % values))
+    monkeypatch.setattr(annotate_archive, "get_run_logger", lambda: logger)
+    (tmp_path / "in").mkdir()
+    for name in ("op1.MP4", "op1.mkv"):
+        (tmp_path / "in" / name).write_bytes(b"video")
+    job = ArchiveJob(source=str(tmp_path / "in"), out=tmp_path / "out", settings=AnnotateSettings())
+    for _ in range(2):
+        _look(job, Ledger(job.out), "key")
+    (sentence,) = told
+    assert "op1.MP4 would have the same set as" in sentence
+    assert sentence.endswith("rename one of them")
