@@ -214,8 +214,10 @@ def _write(
             done += len(batch)
             # Before anything is written: whoever is told may say that the set is another's now.
             report(done)
+            # Damage cuts a batch short; whoever goes on after it decodes the batches as they were.
+            state = loop.state if len(batch) == BATCH_FRAMES else None
             with counters.writing.clock():
-                writer.add_batch(frames, loop.state)
+                writer.add_batch(frames, state)
             counters.annotating.frames += len(batch)
             counters.writing.frames += len(frames)
             if should_stop():

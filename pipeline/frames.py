@@ -47,6 +47,8 @@ _LISTS = ("concat", "hls", "dash")
 OnBadFrame = Literal["stop", "skip"]
 # A frame's presentation time in seconds, and its picture uint8[H, W, 3] unless it is undecodable.
 _Decoded = tuple[float, NDArray[np.uint8] | None]
+# Likewise, with a picture in any case, and whether it is the frame's own.
+_Filled = tuple[float, NDArray[np.uint8], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,7 +366,7 @@ def _in_batches(
 ) -> Iterator[FrameBatch]:
     """Put frames from `start` on into batches; the first of `frames` has the index `first`."""
     filled = islice(_filled(frames, shape), start - first, None)
-    while decoded := list(islice(filled, size)):
+    for decoded in _groups(filled, size):
         yield FrameBatch(
             indices=np.arange(start, start + len(decoded), dtype=np.int64),
             times=np.array([time_s for time_s, _, _ in decoded], np.float64),
@@ -376,10 +378,24 @@ def _in_batches(
         start += len(decoded)
 
 
-def _filled(
-    frames: Iterator[_Decoded], shape: tuple[int, int]
-) -> Iterator[tuple[float, NDArray[np.uint8], bool]]:
-    """Yield (time, picture, whether it is the frame's own); an undecodable one has the last."""
+def _groups(frames: Iterator[_Filled], size: int) -> Iterator[list[_Filled]]:
+    """Yield frames by so many; before one that is damaged, as many as there are."""
+    while True:
+        group: list[_Filled] = []
+        try:
+            # What came before the damage stays in the list.
+            group.extend(islice(frames, size))
+        except InputError:
+            if group:
+                yield group
+            raise
+        if not group:
+            return
+        yield group
+
+
+def _filled(frames: Iterator[_Decoded], shape: tuple[int, int]) -> Iterator[_Filled]:
+    """Yield frames with pictures; an undecodable one has the last one's."""
     last = np.zeros((*shape, 3), np.uint8)
     for time_s, image in frames:
         if image is not None:

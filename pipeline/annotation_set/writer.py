@@ -208,12 +208,14 @@ class AnnotationSetWriter:
         if len(self._waiting) >= _PART_FRAMES:
             self._commit()
 
-    def add_batch(self, frames: Sequence[FrameAnnotation], state: Callable[[], LoopState]) -> None:
+    def add_batch(
+        self, frames: Sequence[FrameAnnotation], state: Callable[[], LoopState] | None
+    ) -> None:
         """Add the next frames; once there are 100, they are committed together with a state.
 
         Args:
             frames: the next frames.
-            state: tells where the annotation stands after them.
+            state: tells where the annotation stands after them; None if nobody can go on there.
 
         Raises:
             OutputError: the disk is full or cannot be written, or was so at the commit before.

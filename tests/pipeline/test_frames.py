@@ -176,6 +176,19 @@ def test_a_broken_link_among_frames_is_named_and_folders_are_no_frames(tmp_path)
         open_video(tmp_path)
 
 
+def test_the_frames_before_a_damaged_one_are_given(tmp_path):
+    for index in range(8):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((64, 96, 3), index, np.uint8))
+    (tmp_path / "6.png").write_bytes(b"PNG?")
+    batches = open_video(tmp_path).batches(4)
+    assert [batch.indices.tolist() for batch in (next(batches), next(batches))] == [
+        [0, 1, 2, 3],
+        [4, 5],
+    ]
+    with pytest.raises(InputError, match=r"6\.png"):
+        next(batches)
+
+
 @pytest.mark.parametrize("on_bad_frame", ["stop", "skip"])
 def test_an_avi_with_frames_out_of_order_is_read_in_order(tmp_path, on_bad_frame):
     path = tmp_path / "reordered.avi"
