@@ -21,11 +21,10 @@ from flows.training.clock import seconds_of_training
 from flows.training.job import (
     THEATRE,
     TrainingJob,
-    claim_material,
     claim_run_folder,
     content_of_start,
 )
-from flows.training.material import Material, labelled_material
+from flows.training.material import Material, NamedClips, claim_frames, labelled_material
 from flows.training.train import (
     learn_overseer,
     learn_tracker,
@@ -139,7 +138,7 @@ def measure_label_budgets(
         raise UsageError("--label-budget needs labelled frames; give --data a data set")
     check_overseer_job(job, config, batch_size)
     material = labelled_material(job, side_to_vary(config))
-    chosen = {budget: _spread(len(material.clips), budget) for budget in budgets}
+    chosen = {budget: _spread(len(material.training.clips), budget) for budget in budgets}
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))
     if not videos:
         raise UsageError(
@@ -181,12 +180,13 @@ def _spread(count: int, budget: int) -> frozenset[int]:
 
 
 def _part(material: Material, numbers: Sequence[int]) -> Material:
-    return replace(
-        material,
-        clips=[material.clips[number] for number in numbers],
-        videos=[material.videos[number] for number in numbers],
-        names=[material.names[number] for number in numbers],
+    whole = material.training
+    training = NamedClips(
+        clips=[whole.clips[number] for number in numbers],
+        videos=[whole.videos[number] for number in numbers],
+        names=[whole.names[number] for number in numbers],
     )
+    return replace(material, training=training)
 
 
 def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size: int) -> None:
@@ -195,23 +195,14 @@ def _train(job: TrainingJob, part: Material, config: OverseerConfig, batch_size:
         "network": asdict(config),
         "batch_size": batch_size,
         "learning": job.learning,
-        "labels": len(part.clips),
+        "labels": len(part.training.clips),
         **content_of_start(job, find_overseer),
     }
     claim_run_folder(job, "overseer", options)
-    _claim_part(job, part)
+    # With its own run, which goes on where only that of the whole data was removed.
+    claim_frames(job, part)
     with counting_progress() as progress:
         learn_overseer(job, part, config, batch_size, progress)
-
-
-def _claim_part(job: TrainingJob, part: Material) -> None:
-    """Note a budget's frames with its own run, which goes on where only the whole's was removed."""
-    claim_material(
-        job,
-        part.label_set,
-        [*part.names, *part.validation_names],
-        [*part.clips, *part.validation_clips],
-    )
 
 
 def _fine_tune(
@@ -233,9 +224,13 @@ def _fine_tune(
         plan=plan,
     )
     origin = describe_base(settings.tracker)
-    options = {"adaptation": asdict(adaptation), "base": asdict(origin), "labels": len(part.clips)}
+    options = {
+        "adaptation": asdict(adaptation),
+        "base": asdict(origin),
+        "labels": len(part.training.clips),
+    }
     claim_run_folder(own, "tracker", options)
-    _claim_part(own, part)
+    claim_frames(own, part)
     with counting_progress() as progress:
         network = load_to_adapt(settings.tracker, adaptation)
         material = moving_material(own, part, adaptation)
@@ -244,13 +239,13 @@ def _fine_tune(
 
 
 def _measured_videos(material: Material, used: set[int], folder: Path) -> Iterator[_MeasuredVideo]:
-    if material.validation_clips:
-        clips, videos = material.validation_clips, material.validation_videos
-        used = set()
+    if material.validation.clips:
+        measured, used = material.validation, set()
     else:
-        clips, videos = material.clips, material.videos
+        measured = material.training
+    clips = measured.clips
     # Pictures of another size are another video, as every video has one size.
-    kinds = [(video, clip.images.shape) for video, clip in zip(videos, clips, strict=True)]
+    kinds = [(video, clip.images.shape) for video, clip in zip(measured.videos, clips, strict=True)]
     places: set[Path] = set()
     for position, kind in enumerate(dict.fromkeys(kinds)):
         numbers = [number for number, other in enumerate(kinds) if other == kind]

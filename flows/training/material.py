@@ -30,44 +30,43 @@ _SAID_EVERY_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedClips:
+    """Clips, each with what it is of.
+
+    Attributes:
+        clips: the clips.
+        videos: the video of each.
+        names: what each is called.
+    """
+
+    clips: Sequence[LabelledClip] = ()
+    videos: Sequence[str] = ()
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """What is learned from, and what is measured on.
 
     Attributes:
         label_set: what the class ids mean.
-        clips: what is learned from.
-        videos: the video of each of these clips.
-        names: what each of these clips is called.
-        validation_clips: what is measured on now and then; may be none.
-        validation_videos: the video of each of these clips.
-        validation_names: what each of these clips is called.
+        training: what is learned from.
+        validation: what is measured on now and then; may be none.
         withheld_videos: all videos that must not be learned from, those of a later test too.
     """
 
     label_set: LabelSet
-    clips: Sequence[LabelledClip]
-    videos: Sequence[str]
-    names: Sequence[str]
-    validation_clips: Sequence[LabelledClip]
-    validation_videos: Sequence[str]
-    validation_names: Sequence[str]
+    training: NamedClips
+    validation: NamedClips
     withheld_videos: frozenset[str] = frozenset()
 
 
 def theatre_material(job: TrainingJob, progress: Progress) -> Material:
     """Draw the theatre's clips, or read them where they have been drawn before."""
-    clips = _theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress)
-    others = _theatre_clips(job, FIRST_VALIDATION_SEED, job.validation_clips, progress)
-    scenes = [f"scene {FIRST_TRAINING_SEED + number}" for number in range(len(clips))]
-    other_scenes = [f"scene {FIRST_VALIDATION_SEED + number}" for number in range(len(others))]
     return Material(
         label_set=job.scenery.looks[0].label_set,
-        clips=clips,
-        videos=scenes,
-        names=scenes,
-        validation_clips=others,
-        validation_videos=other_scenes,
-        validation_names=other_scenes,
+        training=_theatre_clips(job, FIRST_TRAINING_SEED, job.clips, progress),
+        validation=_theatre_clips(job, FIRST_VALIDATION_SEED, job.validation_clips, progress),
     )
 
 
@@ -94,23 +93,31 @@ def labelled_material(job: TrainingJob, side: int) -> Material:
         # Not even a video that is left out may be measured on.
         refuse_shared_videos(folder, read, job.validation_data, others)
     _say_division(parts)
-    sides = (frames,) if others is None else (frames, others)
+    measured = NamedClips() if others is None else _named(others)
+    material = Material(
+        label_set=frames.label_set,
+        training=_named(frames),
+        validation=measured,
+        withheld_videos=frozenset(measured.videos) | set(parts.left_out.videos),
+    )
+    claim_frames(job, material)
+    return material
+
+
+def claim_frames(job: TrainingJob, material: Material) -> None:
+    """Note what the unfinished run learns from, as `claim_material` does."""
+    training, validation = material.training, material.validation
     claim_material(
         job,
-        frames.label_set,
-        [str(path) for side in sides for path in side.paths],
-        [clip for side in sides for clip in side.clips],
+        material.label_set,
+        [*training.names, *validation.names],
+        [*training.clips, *validation.clips],
     )
-    return Material(
-        label_set=frames.label_set,
-        clips=frames.clips,
-        videos=frames.videos,
-        names=[str(path) for path in frames.paths],
-        validation_clips=others.clips if others else (),
-        validation_videos=others.videos if others else (),
-        validation_names=[str(path) for path in others.paths] if others else (),
-        withheld_videos=frozenset(others.videos if others else ()) | set(parts.left_out.videos),
-    )
+
+
+def _named(frames: LabelledFrames) -> NamedClips:
+    names = [str(path) for path in frames.paths]
+    return NamedClips(clips=frames.clips, videos=frames.videos, names=names)
 
 
 def division_of(job: TrainingJob) -> Division:
@@ -160,13 +167,11 @@ def _read_to_measure_on(
     return frames
 
 
-def _theatre_clips(
-    job: TrainingJob, first_seed: int, count: int, progress: Progress
-) -> list[LabelledClip]:
+def _theatre_clips(job: TrainingJob, first_seed: int, count: int, progress: Progress) -> NamedClips:
     bar = progress.add_task("drawing clips", total=count)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     width, height = _CLIP_SIZE
-    return clip_pool(
+    clips = clip_pool(
         folder=cache / "scopeline" / "theatre",
         seeds=range(first_seed, first_seed + count),
         frame_count=THEATRE_CLIP_FRAMES,
@@ -175,6 +180,8 @@ def _theatre_clips(
         scenery=job.scenery,
         on_progress=lambda done, total: progress.update(bar, completed=done, total=total),
     )
+    scenes = [f"scene {first_seed + number}" for number in range(len(clips))]
+    return NamedClips(clips=clips, videos=scenes, names=scenes)
 
 
 def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[str, float]], None]:

@@ -32,6 +32,7 @@ from flows.training.job import (
 )
 from flows.training.material import (
     Material,
+    NamedClips,
     labelled_material,
     look_reporter,
     step_reporter,
@@ -96,8 +97,8 @@ def learn_overseer(
 ) -> None:
     """Train an overseer on material that has been read, and write its model folder."""
     overseer = train_overseer(
-        clips=material.clips,
-        validation_clips=material.validation_clips,
+        clips=material.training.clips,
+        validation_clips=material.validation.clips,
         label_set=material.label_set,
         config=config,
         plan=job.plan,
@@ -114,11 +115,12 @@ def learn_overseer(
     )
     overseer.save(job.out, _overseer_card(job, material, overseer, batch_size))
     draw_training(run_folder(job), job.out / CURVES, {})
-    is_measured = bool(material.validation_clips)
+    is_measured = bool(material.validation.clips)
+    shown = material.validation if is_measured else material.training
     write_training_report(
         overseer,
-        material.validation_clips if is_measured else material.clips,
-        material.validation_names if is_measured else material.names,
+        shown.clips,
+        shown.names,
         job.out / REPORT,
         title=job.out.name,
         learned_from=not is_measured,
@@ -131,12 +133,12 @@ def _overseer_card(
     details = f"- network: Mask R-CNN, {overseer.config}\n- frames in each step: {batch_size}\n"
     if job.kept_share:
         scores: dict[str, float] = {}
-        if material.validation_clips:
-            scores = mask_precision(overseer, material.validation_clips, VALIDATION_FRAMES)
+        if material.validation.clips:
+            scores = mask_precision(overseer, material.validation.clips, VALIDATION_FRAMES)
         details += _kept_share(job, scores)
     details += f"- labels: {overseer.label_set.name}'s classes\n"
     if job.data != THEATRE:
-        details += f"- learned from {len(material.clips)} frames of the data\n"
+        details += f"- learned from {len(material.training.clips)} frames of the data\n"
     backbone = overseer.config.backbone
     options = f"--backbone {backbone} --image-size {overseer.config.image_size} "
     options += f"--batch-size {batch_size} "
@@ -219,12 +221,12 @@ def train_tracker_job(job: TrainingJob, *, trunk: Trunk = "frozen") -> Path:
     with counting_progress() as progress:
         material = theatre_material(job, progress)
         baselines = {
-            name: region_similarity(baseline(), material.validation_clips)
+            name: region_similarity(baseline(), material.validation.clips)
             for name, baseline in _BASELINES.items()
         }
         network = train_tracker(
-            clips=material.clips,
-            validation_clips=material.validation_clips,
+            clips=material.training.clips,
+            validation_clips=material.validation.clips,
             plan=job.plan,
             folder=run_folder(job),
             start_from=find_start(job, find_tracker),
@@ -252,7 +254,7 @@ def _tracker_card(
     )
     if job.kept_share:
         tracker = Sam2Tracker(network, network.device)
-        score = region_similarity(tracker, material.validation_clips)
+        score = region_similarity(tracker, material.validation.clips)
         details += _kept_share(job, {"j": score})
     return model_card("tracker", job, details, f"--trunk {trunk} ")
 
@@ -304,8 +306,8 @@ def learn_tracker(
     adapt_tracker(
         network=network,
         adaptation=adaptation,
-        clips=material.clips,
-        validation_clips=material.validation_clips,
+        clips=material.training.clips,
+        validation_clips=material.validation.clips,
         plan=job.plan,
         folder=run_folder(job),
         device=choose_device(job.device),
@@ -339,15 +341,15 @@ def moving_material(job: TrainingJob, material: Material, adaptation: Adaptation
     # What answers boxes is measured on the first frame of each, the others on those after it.
     shortest = 1 if adaptation.method == FIRST_MASK else 2
     clips = PictureClips(
-        material.clips,
-        material.videos,
+        material.training.clips,
+        material.training.videos,
         length=CLIP_FRAMES,
         count=job.clips,
         seed=job.plan.seed,
     )
-    runs = runs_of_videos(material.validation_clips, material.validation_videos)
+    runs = runs_of_videos(material.validation.clips, material.validation.videos)
     return replace(
         material,
-        clips=clips,
-        validation_clips=[run for run in runs if len(run) >= shortest],
+        training=NamedClips(clips=clips),
+        validation=NamedClips(clips=[run for run in runs if len(run) >= shortest]),
     )

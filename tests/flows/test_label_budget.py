@@ -20,7 +20,7 @@ from flows.training.label_budget import (
     measure_label_budgets,
     parse_budgets,
 )
-from flows.training.material import Material, step_reporter
+from flows.training.material import Material, NamedClips, step_reporter
 from flows.training.model_card import model_card
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError, UsageError
@@ -104,12 +104,10 @@ def test_a_video_without_any_object_does_not_count_as_one_in_which_all_were_miss
         )
         for mask in masks
     ]
-    material = Material(
-        label_set=INSTRUMENTS, clips=[], videos=[], names=[], validation_clips=clips,
-        validation_videos=["empty", "op"], validation_names=["a", "b"],
-    )  # fmt: skip
-    (measured,) = _measured_videos(material, set(), tmp_path)
-    assert measured.folder == tmp_path / "op"
+    measured = NamedClips(clips=clips, videos=["empty", "op"], names=["a", "b"])
+    material = Material(label_set=INSTRUMENTS, training=NamedClips(), validation=measured)
+    (video,) = _measured_videos(material, set(), tmp_path)
+    assert video.folder == tmp_path / "op"
 
 
 @pytest.mark.timeout(300)
@@ -131,10 +129,7 @@ def test_of_the_tracker_no_share_is_kept(data_job, monkeypatch):
     monkeypatch.setattr(
         "flows.training.label_budget.learn_tracker", lambda job, *_: learned.append(job)
     )
-    material = Material(
-        label_set=INSTRUMENTS, clips=[], videos=[], names=[], validation_clips=[],
-        validation_videos=[], validation_names=[],
-    )  # fmt: skip
+    material = Material(label_set=INSTRUMENTS, training=NamedClips(), validation=NamedClips())
     job = replace(data_job, start_from="scopeline", kept_share=0.5)
     out = data_job.out / "tracker"
     _fine_tune(job, out, material, AnnotateSettings(), default_adaptation("lora"))

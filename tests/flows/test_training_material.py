@@ -35,7 +35,7 @@ def test_annotation_sets_are_measured_on_where_their_classes_are_those_of_others
     job = replace(
         job, data=str(tmp_path / "op0"), layout="annset", validation_data=tmp_path / "op1"
     )
-    assert labelled_material(job, 96).validation_videos == ("op1",)
+    assert labelled_material(job, 96).validation.videos == ("op1",)
     with pytest.raises(InputError, match=r"op2 has other classes than .*op0; give --validation-da"):
         labelled_material(replace(job, validation_data=tmp_path / "op2"), 96)
 
