@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,45 +36,44 @@ class RunnerChoice(StrEnum):
     ray = "ray"
 
 
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="Folder, pattern in quotes, CSV or Parquet file with a column `video`, or an "
-        "address such as s3://bucket/folder.",
-    ),
-]
-DestOption = Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
-WorkersOption = Annotated[
-    int, typer.Option(min=1, help="Videos annotated at the same time.", rich_help_panel=AT_ONCE)
-]
-ThreadsOption = Annotated[
-    int, typer.Option(min=1, help="Processor threads of each worker.", rich_help_panel=AT_ONCE)
-]
 RunnerOption = Annotated[
     RunnerChoice,
     typer.Option(help="local: processes of this machine; or a cluster.", rich_help_panel=AT_ONCE),
 ]
-PolicyOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="constellation, sasvi, first-frame or framewise.  [default: constellation]",
-        rich_help_panel=PROMPTING,
-    ),
-]
 MaxFramesOption = Annotated[int | None, typer.Option(min=1, help="Stop each after N frames.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ArchiveOptions:
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Folder, pattern in quotes, CSV or Parquet file with a column `video`, or an "
+            "address such as s3://bucket/folder.",
+        ),
+    ]
+    out: Annotated[Path, typer.Option(help="Folder that receives NAME.annset of each video.")]
+    workers: Annotated[
+        int, typer.Option(min=1, help="Videos annotated at the same time.", rich_help_panel=AT_ONCE)
+    ] = 1
+    threads: Annotated[
+        int, typer.Option(min=1, help="Processor threads of each worker.", rich_help_panel=AT_ONCE)
+    ] = 1
+    runner: RunnerOption = RunnerChoice.local
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="constellation, sasvi, first-frame or framewise.  [default: constellation]",
+            rich_help_panel=PROMPTING,
+        ),
+    ] = None
 
 
 @takes_groups
 def archive(
-    source: SourceArgument,
-    out: DestOption,
-    *,
-    workers: WorkersOption = 1,
-    threads: ThreadsOption = 1,
-    runner: RunnerOption = RunnerChoice.local,
-    policy: PolicyOption = None,
+    where: _ArchiveOptions,
     given: SettingOptions,
     max_frames: MaxFramesOption = None,
     as_json: JsonOption = False,
@@ -82,28 +81,20 @@ def archive(
     """Annotate a whole archive: what is not done yet, whatever fails on the way."""
     quiet_prefect()
     from flows.annotate_archive import annotate_archive
-    from flows.archive.job import ArchiveJob, flow_parameters
+    from flows.archive.job import flow_parameters
     from flows.prefect_server import prefect_api
-    from flows.settings import settings_from_options
 
-    job = ArchiveJob(
-        source=source,
-        out=out,
-        settings=settings_from_options(policy=policy, max_frames=max_frames, **asdict(given)),
-        workers=workers,
-        threads=threads,
-        runner=runner.value,
-    )
+    job = _archive_job(where, given, max_frames)
     # Looked at before Prefect is started, so that a wrong word is said at once.
-    _say_what_is_not_taken(source)
-    with _announced(job), prefect_api(), _progress(out):
+    _say_what_is_not_taken(job.source)
+    with _announced(job), prefect_api(), _progress(job.out):
         summary = annotate_archive(**flow_parameters(job))
     if as_json:
-        typer.echo(json.dumps({**asdict(summary), "out": str(out)}, indent=2))
+        typer.echo(json.dumps({**asdict(summary), "out": str(job.out)}, indent=2))
     for name, reason in summary.failed.items():
         screen.print(f"failed: {name}: {reason}", soft_wrap=True)
     screen.print(
-        f"{out}: {len(summary.done)} done, {len(summary.skipped)} were done before, "
+        f"{job.out}: {len(summary.done)} done, {len(summary.skipped)} were done before, "
         f"{len(summary.failed)} failed, {len(summary.waiting)} waiting",
         soft_wrap=True,
     )
@@ -113,8 +104,7 @@ def archive(
 
 @takes_groups
 def serve(
-    source: SourceArgument,
-    out: DestOption,
+    where: _ArchiveOptions,
     *,
     every: Annotated[
         str | None, typer.Option(help="Time between two looks, such as 15m, 2h or 1d.")
@@ -127,41 +117,43 @@ def serve(
         float,
         typer.Option(min=0, help="A video is taken when it has not grown for so many seconds."),
     ] = 60.0,
-    workers: WorkersOption = 1,
-    threads: ThreadsOption = 1,
-    runner: RunnerOption = RunnerChoice.local,
-    policy: PolicyOption = None,
     given: SettingOptions,
     max_frames: MaxFramesOption = None,
 ) -> None:
     """Annotate what is new in an archive on a schedule, until it is stopped."""
-    from flows.archive.job import ArchiveJob, job_key
+    from flows.archive.job import job_key
     from flows.schedule import parse_schedule, serve_archive
-    from flows.settings import settings_from_options
 
     schedule = parse_schedule(every, cron)
-    job = ArchiveJob(
-        source=source,
-        out=out,
-        settings=settings_from_options(policy=policy, max_frames=max_frames, **asdict(given)),
-        workers=workers,
-        threads=threads,
-        runner=runner.value,
-        tries=tries,
-        settle_s=settle,
-    )
+    job = replace(_archive_job(where, given, max_frames), tries=tries, settle_s=settle)
     # A wrong word is said now, and not by the first look.
     job_key(job.settings)
-    _say_what_is_not_taken(source)
+    _say_what_is_not_taken(job.source)
     with _announced(job):
         serve_archive(
             job,
             schedule,
             lambda: screen.print(
-                f"looking at {source}; stop with Ctrl-C or SIGTERM", soft_wrap=True
+                f"looking at {job.source}; stop with Ctrl-C or SIGTERM", soft_wrap=True
             ),
         )
     _leave()
+
+
+def _archive_job(
+    where: _ArchiveOptions, given: SettingOptions, max_frames: int | None
+) -> "ArchiveJob":
+    from flows.archive.job import ArchiveJob
+    from flows.settings import settings_from_options
+
+    return ArchiveJob(
+        source=where.source,
+        out=where.out,
+        settings=settings_from_options(policy=where.policy, max_frames=max_frames, **asdict(given)),
+        workers=where.workers,
+        threads=where.threads,
+        runner=where.runner.value,
+    )
 
 
 def _announced(job: "ArchiveJob") -> AbstractContextManager[None]:
