@@ -117,13 +117,16 @@ def not_of_video(path: Path, selection: Selection) -> InputError:
 
 
 def given_track(value: object) -> int | None:
-    """Return a track id that a file gives; what is empty or below 1 gives none.
+    """Return a track id that a file gives, also as 7.0; what is empty or below 1 gives none.
 
     Raises:
         ValueError: it is not a whole number, or a very large one.
     """
     text = "" if value is None else str(value).strip()
-    number = int(text) if text else 0
+    # CVAT writes the attributes of a COCO export that are numbers as 7.0.
+    number = float(text or 0)
+    if not number.is_integer():
+        raise ValueError(f"track id {text} is not a whole number")
     if number > _LARGEST_ID:
-        raise ValueError(f"track id {number} is too large")
-    return number if number > 0 else None
+        raise ValueError(f"track id {text} is too large")
+    return int(number) if number > 0 else None

@@ -155,6 +155,8 @@ def test_bad_coco_files_are_refused(coco, tmp_path, annotated, change, problem):
     "change",
     [
         {"track_id": 2**63},
+        {"track_id": 7.5},
+        {"track_id": float("nan")},
         {"segmentation": {"size": list(SIZE), "counts": "1"}},
         {"segmentation": {"size": [float("inf"), 3], "counts": "1"}},
         {"segmentation": [[float("inf"), 1, 5, 1, 3, 3]]},
@@ -222,7 +224,7 @@ def test_cvat_keeps_the_track_among_its_attributes(coco):
     document, read_again = coco
     mask = rectangle(20, 40, 30, 60, SIZE)
     document["annotations"].remove(entry_of(document, 1, 7))
-    drawn(document, 1, mask, attributes={"occluded": False, "track_id": 7})
+    drawn(document, 1, mask, attributes={"occluded": False, "track_id": 7.0})
     drawn(document, 5, mask, attributes=None)
     assert_changes(read_again(), {(1, 7): (1, mask), (5, 9): (1, mask)})
 
