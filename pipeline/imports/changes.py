@@ -71,6 +71,12 @@ def find_changes(drawing: Drawing, selection: Selection) -> Iterator[FrameAnnota
                 for track_id, track in before.items()
                 if track_id not in drawn and track.class_id in drawing.class_ids
             ]
+        known = drawn.keys() | {track.track_id for track in changed}
+        changed += [
+            _human(track_id, thing)
+            for track_id, thing in identities.away(frame.index).items()
+            if track_id not in known
+        ]
         tracks = tuple(sorted(changed, key=lambda track: track.track_id))
         yield replace(frame, tracks=tracks, prompts=(), overseer_ran=False)
     if missing:
@@ -94,7 +100,7 @@ def _human(track_id: int, drawn: DrawnObject) -> TrackAnnotation:
         class_id=drawn.class_id,
         rle=drawn.rle,
         quality=1.0,
-        presence=1.0,
+        presence=float(rle_area(drawn.rle) > 0),
         origin=Origin.HUMAN,
     )
 
@@ -141,6 +147,14 @@ class _Identities:
             self._new[track_id] = thing
         self._new.update({number: named[number] for number in self._new if number in named})
         return named
+
+    def away(self, frame_index: int) -> dict[int, DrawnObject]:
+        """Return what is said not to be there, by tracks that were drawn on frames before."""
+        return {
+            self._entries[thing.entry]: thing
+            for thing in self._drawing.objects.get(frame_index, ())
+            if thing.entry in self._entries and not rle_area(thing.rle)
+        }
 
     def _put_matching(
         self,

@@ -5,6 +5,7 @@ The XML comes from outside and is parsed by defusedxml, which expands no entitie
 
 import re
 import zipfile
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,8 @@ def read_cvat(path: Path, selection: Selection) -> Drawing:
     """Read masks and polygons.
 
     The file does not say which frames were exported, so the selection does; the task's or the
-    job's first and last frame, and its frame step, limit them.
+    job's first and last frame, and its frame step, limit them. Where a track of several frames is
+    outside, its object is not there.
 
     Args:
         path: the XML file, or the zip file with `annotations.xml`.
@@ -86,6 +88,9 @@ class _Reader:
         self._last: int | None = None
         self._step = 1
         self._objects: dict[int, list[DrawnObject]] = {}
+        # Frames of the track that goes by: those with a shape, and those it is said to be away on.
+        self._inside: list[int] = []
+        self._outside: list[int] = []
         self._is_cvat = False
         self._tasks = 0
 
@@ -135,6 +140,8 @@ class _Reader:
         self._tasks += inside == "tasks"
         if inside == "track" and element.tag in SHAPES:
             self._take_shape(element, above[-1])
+        elif element.tag == "track":
+            self._end_track(element)
         elif inside == "label" and element.tag == "name":
             self._labels.append(element.text or "")
         elif inside in ("task", "job") and element.tag == "start_frame":
@@ -146,11 +153,13 @@ class _Reader:
             self._step = int(step[1]) if step else 1
 
     def _take_shape(self, shape: Element, track: Element) -> None:
-        if shape.get("outside") == "1":
-            return
         frame = shape.get("frame", "?")
+        if shape.get("outside") == "1":
+            self._outside.append(int(frame))
+            return
         try:
             drawn = self._drawn(shape, track)
+            self._inside.append(int(frame))
             self._objects.setdefault(int(frame), []).append(drawn)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
@@ -174,6 +183,31 @@ class _Reader:
             track_id=None if attribute is None else given_track(attribute.text),
             entry=track.get("id"),
             outlined=shape.tag == "polygon",
+        )
+
+    def _end_track(self, track: Element) -> None:
+        """Note on which frames an object that was drawn before is said to be away, by empty masks.
+
+        That are the first and the last frame of each time that it is away for.
+        """
+        inside, outside = sorted(self._inside), sorted(self._outside)
+        self._inside, self._outside = [], []
+        # CVAT itself lets a shape of one frame alone be outside on the next one.
+        if len(inside) < 2:
+            return
+        for frame, following in zip(inside, [*inside[1:], None], strict=True):
+            place = bisect_right(outside, frame)
+            for first in outside[place : place + 1]:
+                if following is None or first < following:
+                    last = first if following is None else following - self._step
+                    for number in {first, last}:
+                        self._objects.setdefault(number, []).append(self._away(track))
+
+    def _away(self, track: Element) -> DrawnObject:
+        return DrawnObject(
+            class_id=self._classes[track.get("label", "")],
+            rle=encode_mask(np.zeros(self._selection.size, np.bool_)),
+            entry=track.get("id"),
         )
 
 

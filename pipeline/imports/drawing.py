@@ -23,7 +23,7 @@ class DrawnObject:
 
     Attributes:
         class_id: its class in the set.
-        rle: its mask at the video's size.
+        rle: its mask at the video's size; an empty one says that it is not there.
         track_id: the track that the file says it belongs to; None where it says nothing.
         entry: what the file keeps together, such as a CVAT track; None where it keeps nothing.
         outlined: whether the mask was filled from a polygon.

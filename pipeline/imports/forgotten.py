@@ -27,7 +27,12 @@ def mass_deletions(changed: Sequence[FrameAnnotation], selection: Selection) -> 
     for frame in selection.frames():
         if frame.index not in changes or not frame.tracks:
             continue
-        gone = [track for track in changes[frame.index] if not rle_area(track.rle)]
+        there = {track.track_id for track in frame.tracks}
+        gone = [
+            track
+            for track in changes[frame.index]
+            if track.track_id in there and not rle_area(track.rle)
+        ]
         new = [track for track in changes[frame.index] if rle_area(track.rle)]
         before.update(track.class_id for track in frame.tracks)
         deleted.update(track.class_id for track in gone)

@@ -81,6 +81,14 @@ def test_a_new_track_is_followed_to_the_end_of_the_video():
     assert (found.followed, found.before) == ((range(40, 100),), (range(15, 40),))
 
 
+def test_a_new_track_is_followed_to_where_it_is_said_to_be_away():
+    frames = (annotated_frame(index) for index in range(100))
+    found = plan(frames, changes(f40=DRAWN, f41=DRAWN, f42=NOTHING, f49=NOTHING, f50=DRAWN))
+    assert found.followed == (range(40, 41), range(41, 42), range(50, 100))
+    assert all(found.is_absent(index) for index in range(42, 50))
+    assert [len(span) for span in found.before] == [25, 0, 0]
+
+
 def test_a_deletion_on_frames_that_were_all_seen_is_of_those_frames():
     found = plan(corrected(), changes(f40=NOTHING, f41=NOTHING))
     assert [found.is_absent(index) for index in (39, 40, 41, 42)] == [False, True, True, False]

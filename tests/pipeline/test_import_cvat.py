@@ -191,7 +191,7 @@ def test_shapes_of_one_cvat_track_are_one_track_wherever_they_are(cvat):
     # What comes in its place is another one.
     cvat_track(root, label="Grasper", frame=5, **cvat_runs(NEW))
     root.findall("track")[-1].set("id", "another")
-    expected = {(4, 9): (1, NEW), (5, 9): (1, moved), (5, 10): (1, NEW)}
+    expected = {(4, 9): (1, NEW), (5, 9): (1, moved), (6, 9): None, (5, 10): (1, NEW)}
     assert_changes(read_again(), expected)
 
 
@@ -211,7 +211,24 @@ def test_a_cvat_track_is_not_taken_for_a_track_in_whose_place_it_came(cvat):
     first.extend(list(second))
     first.set("id", "new")
     root.remove(second)
-    assert_changes(read_again(), {(5, 9): (1, NEW), (6, 9): (1, LEFT), (6, 7): None})
+    expected = {(5, 9): (1, NEW), (6, 9): (1, LEFT), (7, 9): None, (6, 7): None}
+    assert_changes(read_again(), expected)
+
+
+@pytest.mark.parametrize("listed", [(3, 8), (3, 4, 5, 8, 9, 10)])
+def test_a_cvat_track_is_not_there_where_it_is_outside(cvat, listed):
+    root, read_again = cvat
+    cvat_track(root, label="Grasper", frame=1, **cvat_runs(NEW))
+    track = root.findall("track")[-1]
+    shape = track.find("mask[@outside='0']")
+    for entry in track.findall("mask"):
+        track.remove(entry)
+    # Older versions of CVAT list all frames that a track is outside on, not the first alone.
+    for frame in sorted((1, 2, 6, 7, *listed)):
+        given = {"frame": str(frame), "outside": str(int(frame in listed))}
+        ElementTree.SubElement(track, "mask", shape.attrib | given)
+    drawn = {(frame, 9): (1, NEW) for frame in (1, 2, 6, 7)}
+    assert_changes(read_again(), {**drawn, (3, 9): None, (5, 9): None, (8, 9): None})
 
 
 def test_frames_between_the_steps_of_a_task_were_not_shown(cvat):
