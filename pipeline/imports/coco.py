@@ -16,6 +16,7 @@ from pipeline.imports.drawing import (
     frame_of_name,
     given_track,
     not_of_video,
+    require_size,
 )
 from pipeline.masks import decode_mask, encode_mask, polygon_rle, rle_of_json
 
@@ -63,10 +64,8 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
     classes = Classes(selection, file)
     names = {int(entry["id"]): str(entry["name"]) for entry in document["categories"]}
     video = selection.video_name
-    frames = {
-        int(image["id"]): _frame_index(image, file)
-        for image in _of_video(document["images"], video)
-    }
+    images = _of_video(document["images"], video)
+    frames = {int(image["id"]): _frame_index(image, file) for image in images}
     if not frames:
         raise not_of_video(file, selection)
     if len(set(frames.values())) < len(frames):
@@ -74,6 +73,9 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
             f"{file} has two pictures of one frame; keep the names that the export gave, or "
             "correct one video at a time"
         )
+    for image in images:
+        if image.get("width") and image.get("height"):
+            require_size(int(image["width"]), int(image["height"]), file, selection)
     others = {int(image["id"]) for image in document["images"]} - set(frames)
     objects: dict[int, list[DrawnObject]] = {}
     for entry in document["annotations"]:

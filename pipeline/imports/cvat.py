@@ -25,6 +25,7 @@ from pipeline.imports.drawing import (
     Drawing,
     DrawnObject,
     given_track,
+    require_size,
 )
 from pipeline.masks import encode_mask, placed_mask, polygon_rle, require_within
 
@@ -91,6 +92,7 @@ class _Reader:
         # Frames of the track that goes by: those with a shape, and those it is said to be away on.
         self._inside: list[int] = []
         self._outside: list[int] = []
+        self._picture_size: dict[str, int] = {}
         self._is_cvat = False
         self._tasks = 0
 
@@ -144,6 +146,11 @@ class _Reader:
             self._end_track(element)
         elif inside == "label" and element.tag == "name":
             self._labels.append(element.text or "")
+        elif inside == "original_size":
+            self._picture_size[element.tag] = int(element.text or 0)
+        elif element.tag == "original_size" and {"width", "height"} <= self._picture_size.keys():
+            size = self._picture_size
+            require_size(size["width"], size["height"], self._path, self._selection)
         elif inside in ("task", "job") and element.tag == "start_frame":
             self._first = int(element.text or 0)
         elif inside in ("task", "job") and element.tag == "stop_frame":

@@ -116,6 +116,27 @@ def not_of_video(path: Path, selection: Selection) -> InputError:
     )
 
 
+def require_size(width: int, height: int, path: Path, selection: Selection) -> None:
+    """Check that what was drawn on has the video's size, since coordinates are of its pixels.
+
+    Args:
+        width: of the file's pictures.
+        height: of the file's pictures.
+        path: the corrected file, for messages.
+        selection: what was exported.
+
+    Raises:
+        InputError: it has another size.
+    """
+    # Of a video that lies on its side some tools give the sizes as they are stored.
+    if {width, height} != set(selection.size):
+        rows, columns = selection.size
+        raise InputError(
+            f"{path} is of pictures of {width}x{height} pixels, the video has {columns}x{rows}; "
+            "draw on the annotated video itself, or on the pictures that the export gave"
+        )
+
+
 def given_track(value: object) -> int | None:
     """Return a track id that a file gives, also as 7.0; what is empty or below 1 gives none.
 

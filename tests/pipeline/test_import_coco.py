@@ -139,6 +139,7 @@ def test_a_coco_polygon_of_two_parts_is_one_object(coco):
         (lambda d: d["annotations"][0]["segmentation"].update(counts="P" * 40), "frame 0"),
         (lambda d: d["annotations"][0].update(segmentation=[[1, 2, 3, 4]]), "three points"),
         (lambda d: d["images"][0].update(frame_index=900), "frame 900"),
+        (lambda d: d["images"][0].update(width=48, height=32), "48x32 pixels, the video has 96x64"),
         (lambda d: d["annotations"][0].update(track_id=d["annotations"][1]["track_id"]), "twice"),
     ],
 )

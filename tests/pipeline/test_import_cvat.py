@@ -231,6 +231,14 @@ def test_a_cvat_track_is_not_there_where_it_is_outside(cvat, listed):
     assert_changes(read_again(), {**drawn, (3, 9): None, (5, 9): None, (8, 9): None})
 
 
+def test_what_was_drawn_on_a_smaller_copy_is_refused(cvat):
+    root, read_again = cvat
+    root.find("meta/task/original_size/width").text = "48"
+    root.find("meta/task/original_size/height").text = "32"
+    with pytest.raises(InputError, match="48x32 pixels, the video has 96x64"):
+        read_again()
+
+
 def test_frames_between_the_steps_of_a_task_were_not_shown(cvat):
     root, read_again = cvat
     for track in root.findall("track"):
