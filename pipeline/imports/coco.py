@@ -1,7 +1,7 @@
 """Read corrections from COCO instance annotations: run-length masks or polygons."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,14 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
     for entry in document["annotations"]:
         if int(entry["image_id"]) in others:
             continue
+        if int(entry["image_id"]) not in frames:
+            raise InputError(
+                f"{file} has an object on image {entry['image_id']}, which is not among its "
+                "images; export it from the tool again"
+            )
         frame_index = frames[int(entry["image_id"])]
         try:
-            drawn = _drawn(entry, classes[names[int(entry["category_id"])]], selection.size)
+            drawn = _drawn(entry, classes[_category(entry, names)], selection.size)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"{file} has an object on frame {frame_index} that cannot be read ({error}); draw "
@@ -120,9 +125,18 @@ def _frame_index(image: dict[str, Any], file: Path) -> int:
     return frame_of_name(str(image["file_name"]), file) if index is None else int(index)
 
 
+def _category(entry: dict[str, Any], names: Mapping[int, str]) -> str:
+    number = int(entry["category_id"])
+    if number not in names:
+        raise ValueError(f"its category {number} is not among the file's categories")
+    return names[number]
+
+
 def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> DrawnObject:
     given = entry.get("track_id", (entry.get("attributes") or {}).get("track_id"))
-    outline = entry["segmentation"]
+    outline = entry.get("segmentation")
+    if not outline:
+        raise ValueError("it is a box without a mask")
     if isinstance(outline, dict):
         # Others encode the same pixels otherwise.
         rle = encode_mask(decode_mask(rle_of_json(outline, size)))

@@ -23,6 +23,8 @@ from pipeline.masks import RLE, encode_mask, polygon_rle
 # Red, green, blue and opacity.
 _CHANNELS = 4
 _READABLE = ("brushlabels", "polygonlabels")
+# What these are while they have no label.
+_UNLABELLED = ("brush", "polygon")
 # What says something of a picture or of another region, and draws nothing.
 _WITHOUT_SHAPE = (
     "choices", "datetime", "number", "pairwise", "ranker", "rating", "relation", "taxonomy",
@@ -110,13 +112,20 @@ class _Bits:
         self._place = 0
 
     def number(self, width: int) -> int:
-        start, self._place = self._place, self._place + width
+        start = self._pass_over(width)
         return int(self._text[start : self._place], 2)
 
     def numbers(self, count: int, width: int) -> NDArray[np.int64]:
-        start, self._place = self._place, self._place + count * width
+        start = self._pass_over(count * width)
         rows = self._bits[start : self._place].reshape(count, width)
         return np.asarray(rows @ (1 << np.arange(width)[::-1]), np.int64)
+
+    def _pass_over(self, width: int) -> int:
+        """Go on by so many bits; returns where they begin."""
+        start, self._place = self._place, self._place + width
+        if self._place > len(self._text):
+            raise ValueError("its brush ends too early")
+        return start
 
 
 def _last_annotation(task: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -148,18 +157,20 @@ def _drawn(
         try:
             if kind in _WITHOUT_SHAPE:
                 continue
-            if kind not in _READABLE:
+            if kind not in (*_READABLE, *_UNLABELLED):
                 raise ValueError("it is neither a brush nor a polygon")
-            (name,) = region["value"][kind]
+            names = region["value"].get(kind) or []
+            if kind in _UNLABELLED or len(names) != 1:
+                raise ValueError("it needs one label, and no other")
             outlined = kind == "polygonlabels"
             rle = (_polygon if outlined else _brush)(region, selection.size)
             yield DrawnObject(
-                class_id=classes[name], rle=rle, track_id=_track(region), outlined=outlined
+                class_id=classes[names[0]], rle=rle, track_id=_track(region), outlined=outlined
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"{path} has a region of type {kind} on frame {frame_index} that cannot be read "
-                f"({error}); draw it again with the brush"
+                f"({error}); mend it there, or draw it again with the brush"
             ) from error
 
 

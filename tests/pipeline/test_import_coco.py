@@ -132,7 +132,10 @@ def test_a_coco_polygon_of_two_parts_is_one_object(coco):
     ("change", "problem"),
     [
         (lambda d: d.pop("images"), "not a file of COCO"),
-        (lambda d: d["annotations"][0].update(category_id=9), "frame 0"),
+        (lambda d: d["annotations"][0].update(category_id=9), "frame 0 .*its category 9 is not"),
+        (lambda d: d["annotations"][0].update(segmentation=[]), "frame 0 .*a box without a mask"),
+        (lambda d: d["annotations"][0].pop("segmentation"), "frame 0 .*a box without a mask"),
+        (lambda d: d["annotations"][0].update(image_id=77), "on image 77, which is not among"),
         (lambda d: d["categories"][0].update(name="Spleen"), "class 'Spleen'"),
         (lambda d: d["annotations"][0]["segmentation"].update(size=[4, 4]), "4x4"),
         (lambda d: d["annotations"][0]["segmentation"].update(counts=[5, 5]), "runs"),

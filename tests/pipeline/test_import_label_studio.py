@@ -189,11 +189,14 @@ def test_runs_packed_by_the_sdk_are_unpacked(values):
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ({"rle": [1, 2, 3], "brushlabels": ["Grasper"]}, "frame 0"),
+        ({"rle": [1, 2, 3], "brushlabels": ["Grasper"]}, "its brush ends too early"),
+        ({"rle": [], "brushlabels": ["Grasper"]}, "its brush ends too early"),
+        ({"rle": [], "brushlabels": []}, "it needs one label"),
+        ({"rle": []}, "it needs one label"),
         ({"rle": [0, 0, 96, 0, 0x38, 0x12], "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": "text", "brushlabels": ["Grasper"]}, "frame 0"),
         ({"rle": brush.encode_rle(np.zeros(64 * 96 * 4, int)), "brushlabels": ["Grasper", "Liver"]},
-         "frame 0"),
+         "it needs one label, and no other"),
         # More runs than there are pixels.
         ({"rle": [0, 0, 96, 0, *brush.encode_rle(np.zeros(64 * 96 * 4 + 9, int))[4:]],
           "brushlabels": ["Grasper"]}, "its brush is damaged"),
@@ -205,6 +208,14 @@ def test_bad_brushes_are_refused(tasks, annotated, value, problem):
     region = {"id": "x", "type": "brushlabels", "value": value}
     submit(tasks, lambda regions, index: [region | {}] if index == 0 else regions)
     with pytest.raises(InputError, match=problem):
+        read(tasks, "label-studio", annotated)
+
+
+@pytest.mark.parametrize("kind", ["brush", "polygon"])
+def test_a_region_without_a_label_is_said_to_need_one(tasks, annotated, kind):
+    region = {"id": "x", "type": kind, "value": {"rle": []}}
+    submit(tasks, lambda regions, index: [region | {}] if index == 0 else regions)
+    with pytest.raises(InputError, match=f"{kind} on frame 0 .*it needs one label"):
         read(tasks, "label-studio", annotated)
 
 
