@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -56,32 +57,48 @@ def decode_mask(rle: RLE) -> NDArray[np.bool_]:
     return decoded.view(np.bool_)
 
 
-def require_whole(rle: RLE) -> None:
-    """Check that a mask's runs fill its frame: pycocotools reads and writes beyond it otherwise.
+def require_whole(*rles: RLE) -> None:
+    """Check that masks' runs fill their frames: pycocotools reads and writes beyond them otherwise.
+
+    Those of a frame are checked together, since each call of NumPy costs more than its few runs.
 
     Raises:
-        ValueError: they do not, or the frame has no size.
+        ValueError: the runs of one do not, or its frame has no size.
     """
-    pixels = rle.size[0] * rle.size[1]
-    digits = np.frombuffer(rle.counts, np.uint8).astype(np.int64) - 48
+    if not all(rle.counts and min(rle.size) >= 1 for rle in rles):
+        raise ValueError("its mask is no run-length encoding")
+    runs, first_runs = _run_lengths([rle.counts for rle in rles])
+    pixels = [rle.size[0] * rle.size[1] for rle in rles]
+    if len(runs) and (runs.min() < 0 or (np.add.reduceat(runs, first_runs) != pixels).any()):
+        raise ValueError("the runs of its mask do not fill the frame")
+
+
+def _run_lengths(counts: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the run lengths of masks one after the other, and the place of each one's first run.
+
+    Raises:
+        ValueError: one of the texts is no run-length encoding.
+    """
+    digits = np.frombuffer(b"".join(counts), np.uint8).astype(np.int64) - 48
+    text_ends = np.cumsum([len(text) for text in counts], dtype=np.int64) - 1
     # Each run is a number of 5-bit digits, the lowest first, whose last one has no sixth bit.
     last = digits < 32
-    is_text = len(digits) and ((digits >= 0) & (digits < 64)).all() and last[-1]
-    if min(rle.size) < 1 or not is_text:
+    if not (((digits >= 0) & (digits < 64)).all() and last[text_ends].all()):
         raise ValueError("its mask is no run-length encoding")
     ends = np.flatnonzero(last)
-    starts = np.concatenate(([0], ends[:-1] + 1))
+    starts = np.concatenate(([0], ends[:-1] + 1))[: len(ends)]
     lengths = ends - starts + 1
-    if lengths.max() > _LONGEST_RUN_DIGITS:
+    if lengths.max(initial=0) > _LONGEST_RUN_DIGITS:
         raise ValueError("its mask is no run-length encoding")
     places = np.arange(len(digits)) - np.repeat(starts, lengths)
     runs = np.add.reduceat((digits & 31) << 5 * places, starts)
     runs -= np.where(digits[ends] & 16, 1 << 5 * lengths, 0)
-    # From the fourth on, a number says by how much a run is longer than the last but one.
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    if runs.min() < 0 or runs.sum() != pixels:
-        raise ValueError("the runs of its mask do not fill the frame")
+    bounds = np.concatenate(([0], np.searchsorted(ends, text_ends) + 1))
+    for first, behind in pairwise(bounds.tolist()):
+        # From the fourth on, a number says by how much a run is longer than the last but one.
+        for place in (first + 1, first + 2):
+            np.cumsum(runs[place:behind:2], out=runs[place:behind:2])
+    return runs, bounds[:-1]
 
 
 def rle_of_json(outline: Mapping[str, Any], size: tuple[int, int]) -> RLE:

@@ -124,7 +124,7 @@ class AnnotationSet:
             self._check_class(track.class_id, frame.index)
             if not (math.isfinite(track.quality) and math.isfinite(track.presence)):
                 raise ValueError(f"frame {frame.index} has a quality that is not a number")
-            require_whole(track.rle)
+        require_whole(*(track.rle for track in frame.tracks))
         for prompt in frame.prompts:
             self._check_class(prompt.class_id, frame.index)
 

@@ -178,6 +178,37 @@ def test_runs_that_do_not_fill_a_frame_are_refused(counts):
         require_whole(RLE((32, 48), counts))
 
 
+@given(st.lists(masks, max_size=4))
+def test_runs_of_several_masks_fill_their_frames(several):
+    require_whole(*map(encode_mask, several))
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        b"",
+        b"zzzz",
+        # A number without an end, which that of the next mask must not be taken for.
+        NOTHING + b"o",
+        NOTHING + b"`",
+        NOTHING * 2,
+        NOTHING[:-1],
+    ],
+)
+def test_one_mask_among_others_that_does_not_fill_its_frame_is_refused(counts, place):
+    rles = [RLE((32, 48), NOTHING) for _ in range(3)]
+    rles[place] = RLE((32, 48), counts)
+    with pytest.raises(ValueError, match="its mask"):
+        require_whole(*rles)
+
+
+def test_masks_that_fill_their_frames_in_sum_alone_are_refused():
+    less, more = (encode_mask(np.zeros((32, width), bool)).counts for width in (47, 49))
+    with pytest.raises(ValueError, match="do not fill"):
+        require_whole(RLE((32, 48), less), RLE((32, 48), more))
+
+
 @given(arrays(bool, (4, 6)), st.integers(-9, 14), st.integers(-9, 14))
 def test_a_part_is_placed_pixel_by_pixel_and_what_leaves_the_frame_is_cut_off(part, left, top):
     expected = np.zeros((9, 12), bool)
