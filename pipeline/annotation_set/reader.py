@@ -2,12 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
@@ -39,6 +40,10 @@ class TrackSpan:
     first_frame: int
     last_frame: int
     frames: int
+
+
+def _any_frame(_: int) -> bool:
+    return True
 
 
 class AnnotationSet:
@@ -76,48 +81,52 @@ class AnnotationSet:
         """Whether every frame that was asked for is in the set."""
         return self.manifest.state == "complete"
 
-    def frames(self) -> Iterator[FrameAnnotation]:
+    def frames(self, wanted: Callable[[int], bool] = _any_frame) -> Iterator[FrameAnnotation]:
         """Yield the committed frames in order, reading one part at a time.
+
+        Args:
+            wanted: by its index, whether a frame is wanted; of others no mask is read.
 
         Raises:
             InputError: a part is missing or damaged.
         """
         last = -1
         for part in range(self.manifest.parts):
+            rows = self.rows("frames", part)
             try:
-                frames = list(self._frames_of(part))
+                for row in rows:
+                    if row["frame_index"] <= last:
+                        raise ValueError(f"frame {row['frame_index']} comes after frame {last}")
+                    last = row["frame_index"]
+                frames = self._frames_of(part, [row for row in rows if wanted(row["frame_index"])])
                 for frame in frames:
-                    self._check(frame, last)
-                    last = frame.index
+                    self._check(frame)
             except (ValueError, TypeError) as error:
                 raise self._unreadable(part, error) from error
             yield from frames
 
-    def _frames_of(self, part: int) -> Iterator[FrameAnnotation]:
-        tables = {name: self.rows(name, part) for name in SCHEMAS}
-        masks = _by_frame(tables["masks"])
-        prompts = _by_frame(tables["prompts"])
-        for row in tables["frames"]:
-            index = row["frame_index"]
-            yield FrameAnnotation(
-                index=index,
+    def _frames_of(self, part: int, rows: Sequence[Mapping[str, Any]]) -> list[FrameAnnotation]:
+        """Read frames of a part, by their rows."""
+        if not rows:
+            return []
+        indices = [row["frame_index"] for row in rows]
+        masks = _by_frame(self.rows("masks", part, indices=indices))
+        prompts = _by_frame(self.rows("prompts", part, indices=indices))
+        return [
+            FrameAnnotation(
+                index=row["frame_index"],
                 time_s=row["time"],
-                tracks=tuple(track_of_row(mask) for mask in masks.get(index, [])),
+                tracks=tuple(track_of_row(mask) for mask in masks.get(row["frame_index"], [])),
                 overseer_ran=row["overseer_ran"],
-                prompts=tuple(prompt_of_row(prompt) for prompt in prompts.get(index, [])),
+                prompts=tuple(prompt_of_row(each) for each in prompts.get(row["frame_index"], [])),
                 flags=tuple(row["flags"]),
             )
+            for row in rows
+        ]
 
-    def _check(self, frame: FrameAnnotation, last: int) -> None:
-        """Check what whoever uses a frame counts on; ValueError if it does not hold.
-
-        Args:
-            frame: as it was read.
-            last: index of the frame before it.
-        """
+    def _check(self, frame: FrameAnnotation) -> None:
+        """Check what whoever uses a frame counts on; ValueError if it does not hold."""
         video = self.manifest.video
-        if frame.index <= last:
-            raise ValueError(f"frame {frame.index} comes after frame {last}")
         for track in frame.tracks:
             if track.rle.size != (video.height, video.width):
                 raise ValueError(f"frame {frame.index} has a mask of another size than the video")
@@ -184,8 +193,20 @@ class AnnotationSet:
                     )
         return [spans[track_id] for track_id in sorted(spans)]
 
-    def rows(self, table: str, part: int, columns: list[str] | None = None) -> list[dict[str, Any]]:
-        """Return the rows of a part of a table, with all columns if none are given.
+    def rows(
+        self,
+        table: str,
+        part: int,
+        columns: list[str] | None = None,
+        indices: Collection[int] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a part of a table.
+
+        Args:
+            table: its name.
+            part: number of the part.
+            columns: those to read; all if it is None.
+            indices: the frames whose rows are returned; all if it is None.
 
         Raises:
             InputError: the part is missing or damaged.
@@ -199,6 +220,9 @@ class AnnotationSet:
             empty = [name for name in read.column_names if read[name].null_count]
             if empty:
                 raise pa.ArrowInvalid(f"{empty[0]} lacks values")
+            if indices is not None:
+                frames = pa.array(indices, pa.int64())
+                read = read.filter(pc.is_in(read["frame_index"], frames))
             rows: list[dict[str, Any]] = read.to_pylist()
             return rows
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -92,10 +92,12 @@ class Selection:
     def frames(self) -> Iterator[FrameAnnotation]:
         """Yield the frames with the tracks that are exported."""
         class_ids = {label.id for label in self.labels}
-        for frame in self.annotation_set.frames():
-            if frame.index % self.every == 0 and (self.only is None or frame.index in self.only):
-                tracks = tuple(track for track in frame.tracks if self._has(track, class_ids))
-                yield replace(frame, tracks=tracks)
+        for frame in self.annotation_set.frames(self._takes):
+            tracks = tuple(track for track in frame.tracks if self._has(track, class_ids))
+            yield replace(frame, tracks=tracks)
+
+    def _takes(self, index: int) -> bool:
+        return index % self.every == 0 and (self.only is None or index in self.only)
 
     def _has(self, track: TrackAnnotation, class_ids: set[int]) -> bool:
         return track.class_id in class_ids and rle_area(track.rle) >= self.min_area

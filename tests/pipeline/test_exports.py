@@ -310,3 +310,17 @@ def test_pictures_outside_the_body_are_blanked_on_request(
     brightness = [np.median(picture) for picture in pictures]
     assert all(value < 5 for value in brightness[4:8])
     assert all(value > 15 for value in (*brightness[1:4], *brightness[8:]))
+
+
+def test_of_frames_that_are_not_wanted_no_mask_is_read(small_video, labels):
+    frames = [annotated_frame(index, t1_c1=LEFT) for index in range(130)]
+    annotated = AnnotationSet(
+        write_set(small_video.parent / "parts.annset", small_video, labels, frames)
+    )
+    for table in ("masks", "prompts"):
+        (annotated.path / table / "part-000000.parquet").unlink()
+    chosen = Selection(annotation_set=annotated, only=frozenset({5, 110, 129}), every=10)
+    assert list(chosen.frames()) == [frames[110]]
+    assert list(annotated.frames({110, 129}.__contains__)) == [frames[110], frames[129]]
+    with pytest.raises(InputError, match=r"part-000000\.parquet is missing"):
+        list(annotated.frames({99}.__contains__))
