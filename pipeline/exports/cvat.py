@@ -75,10 +75,11 @@ def _write_document(xml: XMLGenerator, selection: Selection) -> None:
         for frame, following in _with_following(selection):
             for track in frame.tracks:
                 name = names[track.class_id]
+                mask = _mask_attributes(track)
                 with _element(xml, "track", id=str(count), label=name, source="auto"):
-                    _write_mask(xml, track, frame.index, outside=False)
+                    _write_mask(xml, track, mask, frame.index, outside=False)
                     if following is not None:
-                        _write_mask(xml, track, following, outside=True)
+                        _write_mask(xml, track, mask, following, outside=True)
                 count += 1
     xml.endDocument()
 
@@ -122,10 +123,12 @@ def _write_label(xml: XMLGenerator, label: LabelClass) -> None:
             _write_text(xml, "values", "0\n1000000\n1")
 
 
-def _write_mask(xml: XMLGenerator, track: TrackAnnotation, frame: int, *, outside: bool) -> None:
+def _write_mask(
+    xml: XMLGenerator, track: TrackAnnotation, mask: dict[str, str], frame: int, *, outside: bool
+) -> None:
     attributes = {
         "frame": str(frame),
-        **_mask_attributes(track),
+        **mask,
         "keyframe": "1",
         "outside": str(int(outside)),
         "occluded": "0",
