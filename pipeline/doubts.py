@@ -1,11 +1,13 @@
-"""Frames in which overseer and tracker disagree: those are worth labelling next."""
+"""Frames of whose masks the tracker is least sure: those are worth labelling next."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.records import FrameAnnotation, PromptReason
+from pipeline.annotation_set import AnnotationSet
+from pipeline.records import PromptReason
 
 _CONTRADICTIONS = (PromptReason.DRIFTED, PromptReason.RECLASSIFIED)
 
@@ -17,37 +19,45 @@ class Doubt:
     Attributes:
         frame_index: the frame.
         time_s: its time in seconds.
-        score: how much there is to doubt; only for ranking.
-        reason: why, in words.
+        score: how much there is to doubt, 0 to 1; only for ranking.
+        contradicted: tracks that the overseer has corrected or renamed in it.
     """
 
     frame_index: int
     time_s: float
     score: float
-    reason: str
+    contradicted: tuple[int, ...]
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        reason = f"mean quality {1 - self.score:.2f}"
+        if self.contradicted:
+            tracks = ", ".join(map(str, self.contradicted))
+            reason += f"; overseer against tracks {tracks}"
+        return reason
 
 
 def worth_labelling(
-    frames: Iterable[FrameAnnotation], *, count: int = 20, apart_s: float = 1.0
+    annotated: AnnotationSet, *, count: int = 20, apart_s: float = 1.0
 ) -> list[Doubt]:
-    """Rank frames by how much overseer and tracker disagree in them, and how unsure they are.
+    """Rank frames by what the predicted IoU of their tracks lacks to 1, in the mean.
 
-    A prompt that corrects or renames a track counts with the overseer's score, since it was
-    given against what the tracker held; to it comes the mean of what the predicted IoU of the
-    tracks lacks to 1.
+    Where the overseer contradicts a track says less of a frame: the prompt that tells so has just
+    mended it.
 
     Args:
-        frames: in order.
+        annotated: the set; no masks are read.
         count: how many are returned at most.
         apart_s: seconds between two of them at the least, since neighbours teach the same.
 
     Returns:
         The frames, the most doubtful first.
+
+    Raises:
+        InputError: a part of the set is missing or damaged.
     """
-    doubts = sorted(
-        (doubt for frame in frames if (doubt := _doubt(frame)) is not None),
-        key=lambda doubt: (-doubt.score, doubt.frame_index),
-    )
+    doubts = sorted(_doubts(annotated), key=lambda doubt: (-doubt.score, doubt.frame_index))
     chosen: list[Doubt] = []
     for doubt in doubts:
         if len(chosen) == count:
@@ -57,14 +67,21 @@ def worth_labelling(
     return chosen
 
 
-def _doubt(frame: FrameAnnotation) -> Doubt | None:
-    contradictions = [prompt for prompt in frame.prompts if prompt.reason in _CONTRADICTIONS]
-    unsure = 1 - float(np.mean([track.quality for track in frame.tracks])) if frame.tracks else 0.0
-    score = sum(prompt.score for prompt in contradictions) + unsure
-    if not score:
-        return None
-    corrected = sorted({prompt.track_id for prompt in contradictions})
-    reason = f"mean quality {1 - unsure:.2f}"
-    if corrected:
-        reason = f"overseer against tracks {', '.join(map(str, corrected))}; {reason}"
-    return Doubt(frame_index=frame.index, time_s=frame.time_s, score=score, reason=reason)
+def _doubts(annotated: AnnotationSet) -> Iterator[Doubt]:
+    for part in range(annotated.manifest.parts):
+        qualities, contradicted = defaultdict(list), defaultdict(set)
+        for row in annotated.rows("masks", part, ["frame_index", "quality"]):
+            qualities[row["frame_index"]].append(row["quality"])
+        for row in annotated.rows("prompts", part, ["frame_index", "track_id", "reason"]):
+            if row["reason"] in _CONTRADICTIONS:
+                contradicted[row["frame_index"]].add(row["track_id"])
+        for row in annotated.rows("frames", part, ["frame_index", "time"]):
+            index = row["frame_index"]
+            score = 1 - float(np.mean(qualities.get(index, [1.0])))
+            if score > 0:
+                yield Doubt(
+                    frame_index=index,
+                    time_s=row["time"],
+                    score=score,
+                    contradicted=tuple(sorted(contradicted.get(index, ()))),
+                )

@@ -57,7 +57,7 @@ def write_report(
     """
     with whole_file(path) as draft:
         summary = summarize(annotated)
-        doubts = worth_labelling(annotated.frames())
+        doubts = worth_labelling(annotated)
         moments = moments_of(summary, _MOMENTS)
         wanted = _even_frames(annotated) | moments.shown.keys()
         wanted |= {doubt.frame_index for doubt in doubts}

@@ -129,11 +129,11 @@ def chosen_frames(annotated: "AnnotationSet", choice: FrameChoice) -> frozenset[
 
     if choice is FrameChoice.all:
         return None
-    doubts = worth_labelling(annotated.frames())
+    doubts = worth_labelling(annotated)
     if not doubts:
         raise InputError(
-            f"{annotated.path} has no frame in which overseer and tracker disagree; leave out "
-            "--frames to take all"
+            f"{annotated.path} has no frame that the tracker is unsure of; leave out --frames "
+            "to take all"
         )
     return frozenset(doubt.frame_index for doubt in doubts)
 

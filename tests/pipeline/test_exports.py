@@ -289,7 +289,7 @@ def test_a_video_of_no_frame_is_not_made(scopeline, small_video, labels, tmp_pat
     assert "empty.annset has no frame to show" in err
     code, _, err = scopeline(*options, "--frames", "worth-labelling")
     assert code == 1
-    assert "has no frame in which overseer and tracker disagree" in err
+    assert "has no frame that the tracker is unsure of" in err
 
 
 @pytest.mark.parametrize("format_name", ["mp4", "coco", "youtube-vis", "label-studio", "yolo"])

@@ -33,6 +33,9 @@ def frame_of(index):
     if index < 4 or 7 <= index < 10:
         tracks["t7_c1"] = LEFT
     frame = annotated_frame(index, **tracks)
+    if index == 8:
+        liver, grasper = frame.tracks
+        frame = replace(frame, tracks=(replace(liver, quality=0.3), grasper))
     return replace(frame, flags=flags_of(index), prompts=prompts_of(index))
 
 
