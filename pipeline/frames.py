@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from pipeline.content_hash import hash_files
+from pipeline.decoding.batches import DecodedFrame, in_batches
 from pipeline.decoding.damaged_video import decode_with_gaps
 from pipeline.decoding.decode_ahead import DecodedCount, decode_ahead
 from pipeline.decoding.matroska import declared_bytes
@@ -45,10 +46,6 @@ _LISTS = ("concat", "hls", "dash")
 
 # What to do about a frame that cannot be decoded: end there, or go on without its picture.
 OnBadFrame = Literal["stop", "skip"]
-# A frame's presentation time in seconds, and its picture uint8[H, W, 3] unless it is undecodable.
-_Decoded = tuple[float, NDArray[np.uint8] | None]
-# Likewise, with a picture in any case, and whether it is the frame's own.
-_Filled = tuple[float, NDArray[np.uint8], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +207,9 @@ class VideoFile:
             return iter(())
         first = start if self.is_seekable else 0
         frames = islice(self._frames(first, limit), limit - first)
-        return _in_batches(frames, size, self._size, first, start)
+        return in_batches(frames, size, self._size, first, start)
 
-    def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
+    def _frames(self, first: int, limit: int) -> Iterator[DecodedFrame]:
         """Yield each of the frames from `first` to `limit`."""
         done = first
         try:
@@ -233,7 +230,7 @@ class VideoFile:
                 "copy it again or cut it there"
             )
 
-    def _decoded(self, container: InputContainer, first: int) -> Iterator[_Decoded]:
+    def _decoded(self, container: InputContainer, first: int) -> Iterator[DecodedFrame]:
         decoded: Iterator[tuple[float | None, NDArray[np.uint8] | None]]
         if self._on_bad_frame == "skip":
             with_gaps = decode_with_gaps(container, self._size, self._times)
@@ -338,9 +335,9 @@ class FrameFolder:
         """Decode the frames from `start` to `limit` on this thread, at most `size` in a batch."""
         first = start if self.is_seekable else 0
         frames = self._count.over(self._frames(first, limit))
-        return _in_batches(frames, size, self._size, first, start)
+        return in_batches(frames, size, self._size, first, start)
 
-    def _frames(self, first: int, limit: int) -> Iterator[_Decoded]:
+    def _frames(self, first: int, limit: int) -> Iterator[DecodedFrame]:
         for index in range(first, limit):
             yield index / self.info.rate, self._read(self._files[index])
 
@@ -359,48 +356,6 @@ class FrameFolder:
         if image.shape[:2] != self._size:
             image = np.asarray(cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_AREA))
         return image
-
-
-def _in_batches(
-    frames: Iterator[_Decoded], size: int, shape: tuple[int, int], first: int, start: int
-) -> Iterator[FrameBatch]:
-    """Put frames from `start` on into batches; the first of `frames` has the index `first`."""
-    filled = islice(_filled(frames, shape), start - first, None)
-    for decoded in _groups(filled, size):
-        yield FrameBatch(
-            indices=np.arange(start, start + len(decoded), dtype=np.int64),
-            times=np.array([time_s for time_s, _, _ in decoded], np.float64),
-            images=np.stack([image for _, image, _ in decoded]),
-            undecodable=frozenset(
-                start + row for row, (_, _, whole) in enumerate(decoded) if not whole
-            ),
-        )
-        start += len(decoded)
-
-
-def _groups(frames: Iterator[_Filled], size: int) -> Iterator[list[_Filled]]:
-    """Yield frames by so many; before one that is damaged, as many as there are."""
-    while True:
-        group: list[_Filled] = []
-        try:
-            # What came before the damage stays in the list.
-            group.extend(islice(frames, size))
-        except InputError:
-            if group:
-                yield group
-            raise
-        if not group:
-            return
-        yield group
-
-
-def _filled(frames: Iterator[_Decoded], shape: tuple[int, int]) -> Iterator[_Filled]:
-    """Yield frames with pictures; an undecodable one has the last one's."""
-    last = np.zeros((*shape, 3), np.uint8)
-    for time_s, image in frames:
-        if image is not None:
-            last = image
-        yield time_s, last, image is not None
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:
