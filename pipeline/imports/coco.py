@@ -63,19 +63,7 @@ def find_file(path: Path) -> Path:
 def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing:
     classes = Classes(selection, file)
     names = {int(entry["id"]): str(entry["name"]) for entry in document["categories"]}
-    video = selection.video_name
-    images = _of_video(document["images"], video)
-    frames = {int(image["id"]): _frame_index(image, file) for image in images}
-    if not frames:
-        raise not_of_video(file, selection)
-    if len(set(frames.values())) < len(frames):
-        raise InputError(
-            f"{file} has two pictures of one frame; keep the names that the export gave, or "
-            "correct one video at a time"
-        )
-    for image in images:
-        if image.get("width") and image.get("height"):
-            require_size(int(image["width"]), int(image["height"]), file, selection)
+    frames = _frames_of_images(document["images"], file, selection)
     others = {int(image["id"]) for image in document["images"]} - set(frames)
     objects: dict[int, list[DrawnObject]] = {}
     for entry in document["annotations"]:
@@ -101,6 +89,25 @@ def _read(file: Path, document: dict[str, Any], selection: Selection) -> Drawing
         shown=frozenset(frames.values()),
         class_ids=classes.known(list(names.values())),
     )
+
+
+def _frames_of_images(
+    images: list[dict[str, Any]], file: Path, selection: Selection
+) -> dict[int, int]:
+    """Return the frame that each image of the selection's video is of, by the image's id."""
+    own = _of_video(images, selection.video_name)
+    frames = {int(image["id"]): _frame_index(image, file) for image in own}
+    if not frames:
+        raise not_of_video(file, selection)
+    if len(set(frames.values())) < len(frames):
+        raise InputError(
+            f"{file} has two pictures of one frame; keep the names that the export gave, or "
+            "correct one video at a time"
+        )
+    for image in own:
+        if image.get("width") and image.get("height"):
+            require_size(int(image["width"]), int(image["height"]), file, selection)
+    return frames
 
 
 # Names of pictures that are named after no video; CVAT calls the frames of a video `frame`.
