@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 
@@ -159,10 +159,26 @@ def _policy(info: VideoInfo, settings: AnnotateSettings) -> Policy:
         )
         if settings.policy == "given":
             return given
-    policy: AdoptingPolicy = FirstFrame()
-    if settings.policy == "constellation":
-        policy = _constellation(labels, settings)
+    policy = _deciding_policy(labels, settings)
     return policy if given is None else WithGivenPrompts(policy, given)
+
+
+def _deciding_policy(labels: LabelSet, settings: AnnotateSettings) -> AdoptingPolicy:
+    """Return the policy of a name that decides by what overseer and tracker see.
+
+    Raises:
+        ValueError: the policy has a loop of its own.
+    """
+    match settings.policy:
+        case "constellation":
+            return _constellation(labels, settings)
+        case "first-frame":
+            return FirstFrame()
+        case "sasvi" | "framewise" | "given":
+            raise ValueError(f"{settings.policy} does not decide between overseer and tracker")
+        case unknown:
+            # A policy that is only named must not be measured as another one.
+            assert_never(unknown)
 
 
 def _constellation(labels: LabelSet, settings: AnnotateSettings) -> Constellation:

@@ -27,7 +27,7 @@ from pipeline.labels import LabelSet
 from pipeline.networks.checkpoints import check_fits, read_checkpoint, write_model
 from pipeline.networks.devices import Precision, computing, moved
 from pipeline.networks.model_folder import WEIGHTS
-from pipeline.records import Detections
+from pipeline.records import Detections, require_pictures
 
 
 class MaskRCNNOverseer:
@@ -74,10 +74,15 @@ class MaskRCNNOverseer:
 
         Returns:
             One `Detections` for each frame, best score first.
+
+        Raises:
+            ValueError: the images are of another shape or dtype.
         """
+        require_pictures(images)
         height, width = images.shape[1:3]
         size = self.input_size(height, width)
-        planes = torch.from_numpy(images).permute(0, 3, 1, 2)
+        # Channels that were put into the order RGB by a step of -1 are a view that torch refuses.
+        planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
         if size != (height, width):
             # As bytes, which on a CPU is forty times as fast as with floats, and before it goes
             # to the device.

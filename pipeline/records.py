@@ -59,9 +59,8 @@ class FrameBatch:
         """Check shapes and dtypes."""
         count = len(self.indices)
         _require(self.times.shape == (count,), "times must be float64[N]")
-        fits = self.images.ndim == 4 and self.images.shape[0] == count
-        _require(fits and self.images.shape[3] == 3, "images must be uint8[N, H, W, 3]")
-        _require(self.images.dtype == np.uint8, "images must be uint8")
+        require_pictures(self.images)
+        _require(len(self.images) == count, "images must be as many as indices")
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -151,7 +150,8 @@ class Prompt:
         score: the overseer's confidence, 0..1.
 
     Raises:
-        ValueError: not exactly one of mask, box and points is given.
+        ValueError: not exactly one of mask, box and points is given, or it has another shape, or a
+            mask another dtype.
     """
 
     frame_index: int
@@ -164,9 +164,18 @@ class Prompt:
     score: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check that there is exactly one hint."""
+        """Check that there is exactly one hint, and its shape."""
         given = [hint for hint in (self.mask, self.box, self.points) if hint is not None]
         _require(len(given) == 1, "a prompt needs exactly one of mask, box and points")
+        if self.mask is not None:
+            # A mask of 0 and 255 would grow as it is made as large as the network's input.
+            fits = self.mask.ndim == 2 and self.mask.dtype == np.bool_
+            _require(fits, "a prompt's mask must be bool[H, W]")
+        if self.box is not None:
+            _require(self.box.shape == (4,), "a prompt's box must be float32[4]")
+        if self.points is not None:
+            fits = self.points.ndim == 2 and self.points.shape[1] == 3
+            _require(fits, "a prompt's points must be float32[P, 3] of x, y and 1 or 0")
 
     @property
     def kind(self) -> str:
@@ -322,6 +331,17 @@ class FrameAnnotation:
     overseer_ran: bool = False
     prompts: tuple[PromptRecord, ...] = ()
     flags: tuple[str, ...] = ()
+
+
+def require_pictures(images: NDArray[np.uint8]) -> None:
+    """Check that images are uint8[N, H, W, 3]: a network finds nothing in those of 0 to 1.
+
+    Raises:
+        ValueError: they are of another shape or dtype.
+    """
+    fits = images.ndim == 4 and images.shape[3] == 3 and images.dtype == np.uint8
+    given = f"{images.dtype}{list(images.shape)}"
+    _require(fits, f"images must be uint8[N, H, W, 3], RGB, 0 to 255, not {given}")
 
 
 def _require(condition: bool, message: str) -> None:

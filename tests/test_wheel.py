@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
-CONTENT = (
-    "pipeline", "overseer", "tracking", "flows", "samples", "pyproject.toml", "README.md", "LICENSE",
-)  # fmt: skip
+PACKAGES = ("pipeline", "overseer", "tracking", "flows", "samples")
+CONTENT = (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")
 USE_WHAT_SHIPS = """
 import pathlib, sys, torch
 import flows.cli
@@ -37,3 +36,5 @@ def test_what_the_wheel_installs_runs_by_itself(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(place)}
     subprocess.run(command, check=True, cwd=tmp_path, env=environment)
     assert (place / "bin" / "scopeline").is_file()
+    # Without it mypy takes all that a script imports from there for untyped.
+    assert all((place / package / "py.typed").is_file() for package in PACKAGES)

@@ -17,7 +17,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
 from pipeline.networks.devices import Precision, computing
-from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks
+from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks, require_pictures
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PictureEncoder, TrackOutput
 from tracking.mask_choice import MaskChoice, likely_masks, surest_masks
@@ -145,8 +145,9 @@ class Sam2Tracker:
             image: uint8[H, W, 3], RGB.
 
         Raises:
-            ValueError: the frame comes out of order.
+            ValueError: the frame comes out of order, or is of another shape or dtype.
         """
+        require_pictures(image[None])
         if frame_index <= self._frame_index:
             raise ValueError(f"frame {frame_index} comes after frame {self._frame_index}")
         before = {} if self._features is None else self._outputs

@@ -1,6 +1,9 @@
 """The card of a trained model: data, backbone, steps, figures, and the command that made it."""
 
 import shlex
+from collections.abc import Sequence
+
+from natsort import natsorted
 
 from flows.training.job import (
     FIRST_VALIDATION_SEED,
@@ -21,7 +24,12 @@ _BACKBONE_LICENCE = (
 
 
 def model_card(
-    kind: str, job: TrainingJob, details: str, options: str = "", backbone: str = _LITE
+    kind: str,
+    job: TrainingJob,
+    details: str,
+    options: str = "",
+    backbone: str = _LITE,
+    measured_videos: Sequence[str] = (),
 ) -> str:
     """Write the card of a model, Markdown.
 
@@ -31,6 +39,7 @@ def model_card(
         details: more lines, as a list.
         options: more options of the command.
         backbone: of the network.
+        measured_videos: the videos of a data set that it was measured on; each may be named often.
     """
     plan = job.plan
     return (
@@ -38,7 +47,7 @@ def model_card(
         f"{_data(job)}"
         f"{_origin(job, backbone)}"
         f"{details}"
-        f"{_scores(job)}"
+        f"{_scores(job, measured_videos)}"
         f"- steps: {plan.steps}, peak learning rate {plan.learning_rate}, seed {plan.seed}, "
         f"computed in {plan.precision}\n"
         f"- made by: `scopeline train {kind} --data {_word(job.data)} {options}{_choices(job)} "
@@ -68,7 +77,7 @@ def _origin(job: TrainingJob, backbone: str) -> str:
     return started or f"- backbone: {backbone}, from random weights\n"
 
 
-def _scores(job: TrainingJob) -> str:
+def _scores(job: TrainingJob, measured_videos: Sequence[str]) -> str:
     scores = (best_scores if job.plan.patience else last_scores)(run_folder(job))
     if not scores and job.validation:
         return "- not measured on other frames: of those that were given no two follow each other\n"
@@ -76,18 +85,19 @@ def _scores(job: TrainingJob) -> str:
         return "- not measured on other frames: no validation data was given\n"
     measured = ", ".join(f"{name.upper()} {score:.3f}" for name, score in scores.items())
     if job.data != THEATRE:
-        return f"- on {_measured_on(job)}, curve in {CURVES}: {measured}\n"
+        return f"- on {_measured_on(job, measured_videos)}, curve in {CURVES}: {measured}\n"
     return (
         f"- on {job.validation_clips} clips of other seeds (from {FIRST_VALIDATION_SEED}), "
         f"curve in {CURVES}: {measured}\n"
     )
 
 
-def _measured_on(job: TrainingJob) -> str:
-    if job.validation_videos is not None:
-        return f"its videos {job.validation_videos}, which it did not learn from"
-    split = f"{job.validation_split} of the frames, of videos that it did not learn from"
-    return str(job.validation_data or split)
+def _measured_on(job: TrainingJob, videos: Sequence[str]) -> str:
+    if job.validation_data is not None:
+        return str(job.validation_data)
+    # Whole videos seldom have the share of the frames that was asked for.
+    names = job.validation_videos or ", ".join(natsorted(set(videos)))
+    return f"its videos {names}, which it did not learn from"
 
 
 def _choices(job: TrainingJob) -> str:

@@ -145,7 +145,9 @@ def _overseer_card(
     options += f"--augmentation {job.augmentation} "
     options += "" if job.learning == "everything" else f"--learn {job.learning} "
     options += "".join(f"--pseudo-labels {shlex.quote(str(path))} " for path in job.pseudo_labels)
-    return model_card("overseer", job, details, options, backbone)
+    return model_card(
+        "overseer", job, details, options, backbone, measured_videos=material.validation_videos
+    )
 
 
 def _pseudo_labels(
@@ -321,9 +323,8 @@ def learn_tracker(
     options += f"--rank {adaptation.rank} " if adaptation.rank else ""
     options += "" if job.data == THEATRE else f"--clips {job.clips} "
     screen.print(f"{trained:,} parameters trained, {share:.1%}")
-    save_adaptation(
-        network, origin, adaptation, job.out, model_card("tracker", job, details, options)
-    )
+    card = model_card("tracker", job, details, options, measured_videos=material.validation_videos)
+    save_adaptation(network, origin, adaptation, job.out, card)
     draw_training(run_folder(job), job.out / CURVES, {})
 
 

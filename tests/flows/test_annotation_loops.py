@@ -57,6 +57,12 @@ def test_how_far_given_masks_are_followed_back(tmp_path, clip_info, policy, fram
     assert loop._policy.decide(3, None, nothing).revised_since == since
 
 
+def test_a_policy_that_is_only_named_is_not_taken_for_another_one(clip_info):
+    settings = AnnotateSettings().model_copy(update={"policy": "every-fifth"})
+    with pytest.raises(AssertionError, match="every-fifth"):
+        open_loop(clip_info, settings)
+
+
 def test_policies_share_their_models():
     overseer, tracker = open_models(AnnotateSettings())
     assert tracker is not None

@@ -94,7 +94,9 @@ def test_a_card_has_the_figures_of_the_weights_that_are_kept(job):
     assert f"{measured}MAP 0.600, AP50 0.800\n" in model_card("overseer", stopped, "")
     for chosen, measured_on in (
         ({"validation_data": Path("other")}, "on other, curve"),
-        ({"validation_split": 0.3}, "on 0.3 of the frames, of videos that it did not learn from,"),
+        ({"validation_split": 0.3}, "on its videos op2, op10, which it did not learn from, curve"),
         ({"validation_videos": "op1"}, "on its videos op1, which it did not learn from, curve"),
     ):
-        assert measured_on in model_card("overseer", replace(job, data="data", **chosen), "")
+        of_data = replace(job, data="data", **chosen)
+        videos = ("op10", "op2", "op2")
+        assert measured_on in model_card("overseer", of_data, "", measured_videos=videos)

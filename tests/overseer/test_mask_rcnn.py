@@ -55,6 +55,26 @@ def test_a_batch_gives_what_single_frames_give(overseer, images):
         assert np.allclose(alone.scores, batched.scores, atol=1e-4)
 
 
+def test_a_view_with_its_channels_turned_round_gives_what_its_copy_gives(overseer, images):
+    (of_view,) = overseer.detect(images[:1, ..., ::-1])
+    (of_copy,) = overseer.detect(images[:1, ..., ::-1].copy())
+    assert np.array_equal(of_view.masks, of_copy.masks)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda images: images.astype(np.float32) / 255,
+        lambda images: images[0],
+        lambda images: images[..., 0],
+        lambda images: images.transpose(0, 3, 1, 2),
+    ],
+)
+def test_pictures_of_another_kind_are_refused_instead_of_seen_as_black(overseer, images, change):
+    with pytest.raises(ValueError, match=r"must be uint8\[N, H, W, 3\], RGB, 0 to 255, not "):
+        overseer.detect(change(images))
+
+
 def test_large_frames_get_masks_of_their_size(overseer):
     (found,) = overseer.detect(np.full((1, 720, 1280, 3), 90, np.uint8))
     assert found.masks.shape[1:] == (720, 1280)

@@ -190,6 +190,15 @@ def test_a_prompt_for_another_frame_is_refused(predictor, frames):
         tracker.track(4, frames[0])
 
 
+def test_a_frame_of_floats_is_refused_and_the_tracker_stays_where_it_was(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU)
+    tracker.track(0, frames[0])
+    with pytest.raises(ValueError, match=r"not float32\[1, "):
+        tracker.track(1, frames[1].astype(np.float32) / 255)
+    tracker.track(1, frames[1])
+    assert len(tracker.result()) == 0
+
+
 def test_a_hidden_track_is_not_remembered_and_goes_on(trained):
     images, masks = first_object()
     tracker = Sam2Tracker(trained, CPU)

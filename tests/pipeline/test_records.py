@@ -1,0 +1,44 @@
+"""Records refuse arrays that networks would take for something else."""
+
+import numpy as np
+import pytest
+
+from pipeline.records import FrameBatch, Prompt, PromptReason
+
+
+def prompt(**hint):
+    return Prompt(frame_index=0, track_id=1, class_id=1, reason=PromptReason.HUMAN, **hint)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        {"mask": np.full((4, 6), 255, np.uint8)},
+        {"mask": np.ones((1, 4, 6), np.bool_)},
+        {"box": np.zeros((1, 4), np.float32)},
+        {"points": np.array([[2.0, 3.0]], np.float32)},
+        {"points": np.array([2.0, 3.0, 1.0], np.float32)},
+    ],
+)
+def test_a_prompt_of_another_shape_or_dtype_is_refused(hint):
+    (name,) = hint
+    with pytest.raises(ValueError, match=f"a prompt's {name} must be "):
+        prompt(**hint)
+
+
+def test_a_prompt_has_exactly_one_hint():
+    mask, box = np.ones((4, 6), np.bool_), np.array([0, 0, 4, 4], np.float32)
+    assert prompt(mask=mask).kind == "mask"
+    assert prompt(box=box).kind == "box"
+    assert prompt(points=np.array([[2, 3, 1]], np.float32)).kind == "points"
+    for hints in ({}, {"mask": mask, "box": box}):
+        with pytest.raises(ValueError, match="exactly one"):
+            prompt(**hints)
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 4, 6, 3), np.float32), np.zeros((3, 4, 6, 3), np.uint8)]
+)
+def test_a_batch_whose_images_do_not_fit_is_refused(images):
+    with pytest.raises(ValueError, match="images must be"):
+        FrameBatch(indices=np.arange(2), times=np.arange(2) / 25, images=images)
