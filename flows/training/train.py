@@ -146,7 +146,7 @@ def _overseer_card(
     options += "" if job.learning == "everything" else f"--learn {job.learning} "
     options += "".join(f"--pseudo-labels {shlex.quote(str(path))} " for path in job.pseudo_labels)
     return model_card(
-        "overseer", job, details, options, backbone, measured_videos=material.validation_videos
+        "overseer", job, details, options, backbone, measured_videos=material.validation.videos
     )
 
 
@@ -323,7 +323,7 @@ def learn_tracker(
     options += f"--rank {adaptation.rank} " if adaptation.rank else ""
     options += "" if job.data == THEATRE else f"--clips {job.clips} "
     screen.print(f"{trained:,} parameters trained, {share:.1%}")
-    card = model_card("tracker", job, details, options, measured_videos=material.validation_videos)
+    card = model_card("tracker", job, details, options, measured_videos=material.validation.videos)
     save_adaptation(network, origin, adaptation, job.out, card)
     draw_training(run_folder(job), job.out / CURVES, {})
 
