@@ -1,4 +1,4 @@
-"""Every command of the README runs, in order, on small inputs with the README's names."""
+"""Every command of the README and of docs/ runs, on small inputs with the README's names."""
 
 import hashlib
 import json
@@ -30,14 +30,18 @@ from samples.theatre.render import render
 from tracking.official_checkpoints import CHECKPOINTS
 
 REPOSITORY = Path(__file__).parents[1]
-README = (REPOSITORY / "README.md").read_text()
+PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
 # Real training takes hours; the options are appended and the last one counts.
 SHORTER = ["--steps", "1", "--clips", "1", "--validation-clips", "1"]
 FEWER = ["--label-budget", "2,4"]
 
 
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
 
 
 def commands(name):
@@ -145,9 +149,19 @@ def test_the_rules_are_explained_with_their_thresholds():
         assert getattr(settings, name) == float(value), name
 
 
-def test_linked_files_exist():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (REPOSITORY / target).exists(), target
+def anchors(page):
+    """What a heading is called in a link: in lower case, hyphens for blanks, no punctuation."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
 
 
 def test_explanations_name_modules_and_states_that_exist():
