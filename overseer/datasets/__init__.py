@@ -58,10 +58,14 @@ def read_labelled_frames(
 
     Raises:
         UsageError: the layout is not known.
-        InputError: nothing in the folder can be used.
+        InputError: there is no such folder, or nothing in it can be used.
     """
     if layout not in LAYOUTS:
         raise UsageError(f"unknown layout {layout}; choose one of {', '.join(LAYOUTS)}")
+    if not folder.exists():
+        raise InputError(f"{folder} does not exist; give the folder of a data set")
+    if not folder.is_dir():
+        raise InputError(f"{folder} is a file; give the folder of a data set")
     try:
         return LAYOUTS[layout](folder, label_set, longest_side)
     # What is in files that others wrote may be anything.

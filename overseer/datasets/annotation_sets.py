@@ -51,7 +51,7 @@ def read_annotation_sets(
         except InputError as error:
             problems.append(str(error))
     if classes is None or not clips:
-        nothing = f"there is no *{SUFFIX} in it"
+        nothing = f"there is no *{SUFFIX} in it; check the folder, or --layout"
         if classes is not None:
             nothing = "no frame of its sets is of the body and could be outlined"
         reason = problems[0] if problems else nothing

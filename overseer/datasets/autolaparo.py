@@ -39,4 +39,5 @@ def read_autolaparo(folder: Path, label_set: LabelSet | None, longest_side: int)
         for place in places
         for path in list_images(place)
     ]
-    return gather_frames(folder, pictures, label_set, longest_side)
+    wanted = "folder imgs or images with pictures"
+    return gather_frames(folder, pictures, label_set, longest_side, wanted=wanted)

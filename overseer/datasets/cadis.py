@@ -53,7 +53,8 @@ def read_cadis(
         )
         for path in sorted(folder.rglob("Images/*.png"))
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "folder Images with pictures (*.png)"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def _class_of_value(experiment: int) -> NDArray[np.int64]:

@@ -44,7 +44,8 @@ def read_cataract1k(folder: Path, label_set: LabelSet | None, longest_side: int)
         )
         for file in sorted(folder.rglob("ann/*.json"))
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "folder ann with JSON files"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def _instances(file: Path, label_set: LabelSet, size: tuple[int, int]) -> list[Instance]:

@@ -85,7 +85,8 @@ def _read_files(
         for picture in _pictures(folder, file, document, classes)
     ]
     in_order = natsorted(_each_once(pictures), key=lambda picture: str(picture.path))
-    return gather_frames(folder, in_order, classes, longest_side)
+    wanted = "image with annotations in its COCO files"
+    return gather_frames(folder, in_order, classes, longest_side, wanted=wanted)
 
 
 def _each_once(pictures: list[LabelledPicture]) -> Iterator[LabelledPicture]:

@@ -90,7 +90,7 @@ def read_cvat(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
         for document in documents
         for reading in _readings(folder, document, classes, longest_side)
     )
-    return gather_readings(folder, chain(damaged, readings), classes)
+    return gather_readings(folder, chain(damaged, readings), classes, wanted="XML file")
 
 
 def _read(file: Path) -> _Document:

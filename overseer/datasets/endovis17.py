@@ -62,7 +62,8 @@ def read_endovis17(
         )
         for path in sorted(folder.rglob("left_frames/*.png"))
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "folder left_frames with pictures (*.png)"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def _instruments(picture: Path, size: tuple[int, int]) -> Iterator[Instance]:

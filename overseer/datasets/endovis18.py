@@ -46,7 +46,8 @@ def read_endovis18(folder: Path, label_set: LabelSet | None, longest_side: int) 
         picture_with_mask(path, path.parent.parent / "labels" / path.name, classes, _video(path))
         for path in sorted(folder.rglob("left_frames/*.png"))
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "folder left_frames with pictures (*.png)"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def _video(picture: Path) -> str:

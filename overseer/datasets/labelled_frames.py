@@ -74,7 +74,12 @@ class LabelledFrames:
 
 
 def gather_frames(
-    folder: Path, pictures: Sequence[LabelledPicture], label_set: LabelSet, longest_side: int
+    folder: Path,
+    pictures: Sequence[LabelledPicture],
+    label_set: LabelSet,
+    longest_side: int,
+    *,
+    wanted: str,
 ) -> LabelledFrames:
     """Read pictures and their labels; what cannot be used is left out and named.
 
@@ -83,6 +88,7 @@ def gather_frames(
         pictures: what to read.
         label_set: what the class ids mean.
         longest_side: larger pictures are shrunk to this many pixels.
+        wanted: what the layout looks for in the folder, for messages.
 
     Raises:
         InputError: no frame can be used.
@@ -95,11 +101,11 @@ def gather_frames(
         )
         for picture in pictures
     )
-    return gather_readings(folder, readings, label_set)
+    return gather_readings(folder, readings, label_set, wanted=wanted)
 
 
 def gather_readings(
-    folder: Path, readings: Iterable[FrameReading], label_set: LabelSet
+    folder: Path, readings: Iterable[FrameReading], label_set: LabelSet, *, wanted: str
 ) -> LabelledFrames:
     """Read frames one after the other; what cannot be used is left out and named.
 
@@ -107,6 +113,7 @@ def gather_readings(
         folder: the data set, for messages.
         readings: what to read; each is read before the next is asked for.
         label_set: what the class ids mean.
+        wanted: what the layout looks for in the folder, for messages.
 
     Raises:
         InputError: no frame can be used.
@@ -125,8 +132,9 @@ def gather_readings(
                 f"{reading.path} has labels that cannot be read ({reason}); repair them"
             )
     if not sound:
-        reason = problems[0] if problems else "there are no pictures with labels"
-        raise InputError(f"{folder} has no frame to learn from: {reason}")
+        if not problems:
+            raise InputError(f"{folder} holds no {wanted}; check the folder, or --layout")
+        raise InputError(f"{folder} has no frame to learn from: {problems[0]}")
     return LabelledFrames(
         label_set=label_set,
         clips=tuple(clip for _, clip in sound),

@@ -76,7 +76,8 @@ def _read_files(
                     read_instances=partial(_instances, file, classes),
                 )
             )
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "JSON file"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def read_cholec_instance_seg(

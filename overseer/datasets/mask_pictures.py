@@ -42,14 +42,18 @@ def read_mask_pictures(
     """
     videos = _videos(folder)
     if not videos:
-        raise InputError(f"{folder} has no folder images; layout masks needs images and masks")
+        raise InputError(
+            f"{folder} has no folder images; layout masks needs images and masks: check the "
+            "folder, or --layout"
+        )
     classes = label_set or _found_values([video / "masks" for video in videos.values()])
     pictures = [
         picture_with_mask(path, video / "masks" / f"{path.stem}.png", classes, name)
         for name, video in videos.items()
         for path in list_images(video / "images")
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = "picture in its folder images"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def _videos(folder: Path) -> dict[str, Path]:
@@ -93,7 +97,8 @@ def read_cholecseg8k(folder: Path, label_set: LabelSet | None, longest_side: int
         )
         for path in natsorted(folder.rglob(f"*{_CHOLECSEG8K_PICTURE}"), key=str)
     ]
-    return gather_frames(folder, pictures, classes, longest_side)
+    wanted = f"picture *{_CHOLECSEG8K_PICTURE}"
+    return gather_frames(folder, pictures, classes, longest_side, wanted=wanted)
 
 
 def picture_with_mask(path: Path, mask: Path, label_set: LabelSet, video: str) -> LabelledPicture:

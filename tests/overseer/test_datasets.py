@@ -231,6 +231,19 @@ def test_a_folder_without_sets_is_refused(tmp_path, labels):
         read_labelled_frames(tmp_path, "annset", labels, 400)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_wrong_folder_or_layout_is_named_as_such(tmp_path, labels, layout):
+    given = None if layout in WITH_OWN_CLASSES else labels
+    with pytest.raises(InputError, match="/no-such-data does not exist; give the folder of a"):
+        read_labelled_frames(tmp_path / "no-such-data", layout, given, 400)
+    file = tmp_path / "notes.txt"
+    file.write_text("no data set")
+    with pytest.raises(InputError, match="notes.txt is a file; give the folder of a data set"):
+        read_labelled_frames(file, layout, given, 400)
+    with pytest.raises(InputError, match="or (another )?--layout$"):
+        read_labelled_frames(tmp_path, layout, given, 400)
+
+
 def test_layouts_with_classes_of_their_own_are_known(tmp_path, labels):
     refused = set()
     for layout in LAYOUTS:

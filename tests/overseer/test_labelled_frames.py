@@ -69,15 +69,15 @@ def test_whatever_is_wrong_with_a_frame_costs_that_frame_alone(labels, error):
         reading("c.png", InputError("c.png is no picture; remove it")),
         reading("d.png", clip((2, WHOLE))),
     ]
-    frames = gather_readings(Path("data"), readings, labels)
+    frames = gather_readings(Path("data"), readings, labels, wanted="picture")
     assert [path.name for path in frames.paths] == ["a.png", "d.png"]
     reason = " ".join(str(error).split()) or "ZeroDivisionError"
     said = f"b.png has labels that cannot be read ({reason}); repair them"
     assert_left_out(frames, [said, "c.png is no picture; remove it"])
     with pytest.raises(InputError, match=r"data has no frame to learn from: b\.png has labels"):
-        gather_readings(Path("data"), readings[1:3], labels)
-    with pytest.raises(InputError, match="there are no pictures with labels"):
-        gather_readings(Path("data"), [], labels)
+        gather_readings(Path("data"), readings[1:3], labels, wanted="picture")
+    with pytest.raises(InputError, match="^data holds no picture; check the folder, or --layout$"):
+        gather_readings(Path("data"), [], labels, wanted="picture")
 
 
 def test_an_outline_whose_last_point_lacks_a_coordinate_is_left_out(tmp_path):
