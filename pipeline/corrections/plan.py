@@ -13,6 +13,10 @@ from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 # A mask that covers another track's so well, where that track was changed, was that track's.
 _SAME_OBJECT_IOU = 0.5
 
+DRAWN_ALONE = "drawn_alone"
+"""The flag of a frame that a human drew on without its masks before him, as where CVAT interpolates
+a polygon between frames that were exported: a track that was not drawn there was not left there."""
+
 # By track id and by the frame on which a human deleted the track: where that holds.
 Deletions = Mapping[int, Mapping[int, range]]
 
@@ -75,14 +79,20 @@ def plan_corrections(
 
     Args:
         corrected: the frames of the corrected set.
-        changes: the frames of the set of corrections.
+        changes: the frames of the set of corrections; those that are `DRAWN_ALONE` say nothing of
+            the tracks that were left on them.
         look_back: frames that the tracker can follow a track back.
         deletions: those of earlier corrections, which hold but for what is drawn now.
 
     Returns:
         A plan for each track that was changed.
     """
-    seen = {frame.index: frame.tracks for frame in changes}
+    seen: dict[int, Sequence[TrackAnnotation]] = {}
+    shown: set[int] = set()
+    for frame in changes:
+        seen[frame.index] = frame.tracks
+        if DRAWN_ALONE not in frame.flags:
+            shown.add(frame.index)
     histories: dict[int, _History] = {}
     for index, tracks in seen.items():
         for track in tracks:
@@ -99,7 +109,7 @@ def plan_corrections(
             undecodable.add(frame.index)
         for track in frame.tracks:
             if track.track_id in histories:
-                histories[track.track_id].meet(frame.index, track, shown=frame.index in seen)
+                histories[track.track_id].meet(frame.index, track, shown=frame.index in shown)
         for taker, owner in _taken_over(seen.get(frame.index, ()), frame.tracks):
             histories[taker].take_over(frame.index, histories[owner])
     return {

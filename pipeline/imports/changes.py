@@ -9,6 +9,7 @@ from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.corrections.corrected_set import deletions_of
+from pipeline.corrections.plan import DRAWN_ALONE
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
@@ -46,7 +47,8 @@ def find_changes(drawing: Drawing, selection: Selection) -> Iterator[FrameAnnota
 
     Yields:
         Each frame that was shown or drawn on, with the tracks that were changed alone: as they
-        were drawn, with an empty mask where they were deleted. All are of human origin.
+        were drawn, with an empty mask where they were deleted. All are of human origin. A frame
+        that was drawn on and not shown has the flag `DRAWN_ALONE`.
 
     Raises:
         InputError: the file has a frame that the set has not, or a track twice in a frame.
@@ -78,7 +80,8 @@ def find_changes(drawing: Drawing, selection: Selection) -> Iterator[FrameAnnota
             if track_id not in known
         ]
         tracks = tuple(sorted(changed, key=lambda track: track.track_id))
-        yield replace(frame, tracks=tracks, prompts=(), overseer_ran=False)
+        flags = frame.flags if frame.index in drawing.shown else (*frame.flags, DRAWN_ALONE)
+        yield replace(frame, tracks=tracks, prompts=(), overseer_ran=False, flags=flags)
     if missing:
         raise InputError(
             f"{drawing.path} has a frame {min(missing)}, which {selection.annotation_set.path} "

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.corrections.plan import deletions_after, plan_corrections
+from pipeline.corrections.plan import DRAWN_ALONE, deletions_after, plan_corrections
 from pipeline.records import Origin
 from tests.conftest import annotated_frame, rectangle
 
@@ -215,3 +215,16 @@ def test_a_mask_of_the_class_that_the_track_had_does_not_rename_it_back():
 
 def test_without_changes_there_are_no_plans():
     assert plan_corrections(corrected(), changes(), look_back=25) == {}
+
+
+def test_a_frame_that_was_drawn_on_and_not_shown_does_not_end_a_deletion():
+    drawn = [*changes(seen=(20, 60), f40=NOTHING), *changes(seen=range(41, 60))]
+    between = [
+        replace(frame, flags=(DRAWN_ALONE,)) if 40 < frame.index < 60 else frame for frame in drawn
+    ]
+    assert plan(corrected(), sorted(drawn, key=index_of)).absent == {40: range(30, 41)}
+    assert plan(corrected(), sorted(between, key=index_of)).absent == {40: range(30, 50)}
+
+
+def index_of(frame):
+    return frame.index

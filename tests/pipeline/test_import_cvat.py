@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from pipeline.corrections.plan import DRAWN_ALONE, plan_corrections
 from pipeline.errors import InputError
 from pipeline.exports import Selection, export
 from pipeline.imports import read_changes
@@ -122,6 +123,25 @@ def test_a_cvat_polygon_is_filled_as_coco_fills_it(cvat):
     cvat_track(root, label="Liver", frame=2, track_id=3, points=text)
     filled = coco_mask.decode(coco_mask.frPyObjects([points.ravel().tolist()], *SIZE))[..., 0] > 0
     assert_changes(read_again(), {(2, 3): (2, filled)})
+
+
+def test_frames_that_cvat_interpolates_between_those_exported_were_not_shown(annotated, tmp_path):
+    selection = Selection(annotation_set=annotated, every=4)
+    export(selection, "cvat", tmp_path / "cvat.xml")
+    document = ElementTree.parse(tmp_path / "cvat.xml")
+    root = document.getroot()
+    root.remove(shown(root, 4, 3))
+    track = ElementTree.SubElement(root, "track", id="99", label="Grasper", source="manual")
+    for frame in range(9):
+        given = {"frame": str(frame), "keyframe": str(int(frame in (0, 8))), "outside": "0"}
+        points = "30,40;44,40;44,60;30,60"
+        ElementTree.SubElement(track, "polygon", **given, occluded="0", points=points)
+    document.write(tmp_path / "corrected.xml")
+    found = read_changes(tmp_path / "corrected.xml", "cvat", selection)
+    alone = [frame.index for frame in found if DRAWN_ALONE in frame.flags]
+    assert alone == [1, 2, 3, 5, 6, 7]
+    plans = plan_corrections(annotated.frames(), found, look_back=25)
+    assert plans[3].absent == {4: range(2, 6)}
 
 
 def test_a_mask_that_only_became_a_polygon_is_no_correction(cvat, annotated):
