@@ -76,12 +76,19 @@ def test_what_lay_below_another_mask_is_no_correction(small_video, labels, tmp_p
     assert read(tmp_path / "davis", "davis", annotated) == {}
 
 
+def append_line(path, line):
+    with (path / "objects.csv").open("a") as file:
+        file.write(line)
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [
         (lambda path: (path / "objects.csv").unlink(), "objects.csv is missing"),
         (lambda path: (path / "objects.csv").write_text("a,b\n1,2\n"), "objects.csv"),
         (lambda path: (path / "objects.csv").write_text("class,value\nGrasper\n"), "objects.csv"),
+        (lambda path: append_line(path, "77,9"), r"damaged \(line 5 ends too early\)"),
+        (lambda path: append_line(path, "77"), r"damaged \(line 5 ends too early\)"),
         (lambda path: (path / "00003.png").write_bytes(b"x"), "00003.png"),
         (lambda path: Image.new("P", (80, 64)).save(path / "00003.png"), "is 80x64, the video 96x"),
         (lambda path: shutil.copy(path / "00003.png", path / "3.png"), "two pictures of frame 3"),
