@@ -116,7 +116,10 @@ def train_overseer(
     ] = "scopeline",
     adapt: Annotated[
         AdaptChoice | None,
-        typer.Option(help="Fine-tune that tracker on the same frames; see `train tracker`."),
+        typer.Option(
+            help="Fine-tune that tracker on the same frames, for 300 steps whatever --steps says; "
+            "see `train tracker`."
+        ),
     ] = None,
 ) -> None:
     """Train a Mask R-CNN overseer; run again, an unfinished training goes on."""

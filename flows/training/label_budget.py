@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from rich.table import Table
 
+from flows.consoles import screen
 from flows.frame_progress import counting_progress
 from flows.settings import AnnotateSettings, PolicyName
 from flows.training.checks import check_overseer_job
@@ -46,7 +47,7 @@ from tracking.adapted_weights import load_to_adapt
 from tracking.model_folders import Adaptation, describe_base
 
 TABLE, CURVE = "label-budget.csv", "label-budget.svg"
-# What a tracker needs to learn what the frames' objects look like.
+# What a tracker needs to learn what the frames' objects look like. `--help` of the command says it.
 _TRACKER_STEPS, _TRACKER_RATE, _TRACKER_CLIPS = 300, 5e-4, 300
 
 
@@ -231,6 +232,7 @@ def _fine_tune(
     }
     claim_run_folder(own, "tracker", options)
     claim_frames(own, part)
+    screen.print(f"fine-tuning the tracker on the same frames, {_TRACKER_STEPS} steps")
     with counting_progress() as progress:
         network = load_to_adapt(settings.tracker, adaptation)
         material = moving_material(own, part, adaptation)

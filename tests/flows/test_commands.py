@@ -15,6 +15,7 @@ from flows.commands.setting_options import (
     RuntimeChoice,
     ViewsChoice,
 )
+from flows.commands.train import train_overseer
 from flows.commands.training_options import (
     AdaptChoice,
     AugmentationChoice,
@@ -29,6 +30,7 @@ from flows.commands.training_options import (
 from flows.given_prompts import PromptKind
 from flows.runners import RunnerName
 from flows.settings import POLICIES, OverseerViews, PictureSize, PrecisionName, Runtime
+from flows.training.label_budget import _TRACKER_STEPS
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
 from overseer.datasets import LAYOUTS
@@ -67,6 +69,11 @@ from tracking.train import Trunk
 )
 def test_the_choices_of_an_option_are_those_that_are_known(choice, known):
     assert {member.value for member in choice} == set(known)
+
+
+def test_the_help_says_for_how_long_a_label_budgets_tracker_learns():
+    (option,) = train_overseer.__annotations__["adapt"].__metadata__
+    assert f"for {_TRACKER_STEPS} steps whatever --steps says" in option.help
 
 
 def test_the_help_of_layout_names_each_one():

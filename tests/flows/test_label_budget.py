@@ -115,6 +115,7 @@ def test_the_tracker_learns_from_the_same_frames(data, scopeline, monkeypatch):
     monkeypatch.setattr("flows.training.label_budget._TRACKER_STEPS", 2)
     code, _, err = train(scopeline, data, "3", "--start-from", "scopeline", "--adapt", "lora")
     assert code == 0, err
+    assert "fine-tuning the tracker on the same frames, 2 steps" in err
     tracker = data.parent / "curve/labels-0003/tracker"
     assert "fine-tuned from scopeline" in (tracker / "README.md").read_text()
     models = AnnotationSet(
