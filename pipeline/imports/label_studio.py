@@ -159,6 +159,9 @@ def _drawn(
                 continue
             if kind not in (*_READABLE, *_UNLABELLED):
                 raise ValueError("it is neither a brush nor a polygon")
+            if float(region.get("image_rotation") or 0) % 360:
+                # Its points and its brush are of the picture as it was turned.
+                raise ValueError("it is of a picture that is turned there, which must be upright")
             names = region["value"].get(kind) or []
             if kind in _UNLABELLED or len(names) != 1:
                 raise ValueError("it needs one label, and no other")

@@ -90,6 +90,18 @@ def test_what_is_said_of_a_picture_is_no_shape(tasks, annotated, said):
     assert read(submit(tasks, change), "label-studio", annotated) == {}
 
 
+def test_what_was_drawn_on_a_turned_picture_is_refused(tasks, annotated):
+    def turned_by(degrees):
+        def change(regions, index):
+            return [region | {"image_rotation": degrees} for region in regions]
+
+        return change
+
+    with pytest.raises(InputError, match="a region of type brushlabels on frame 0 .*is turned"):
+        read(submit(tasks, turned_by(180)), "label-studio", annotated)
+    assert read(submit(tasks, turned_by(360)), "label-studio", annotated) == {}
+
+
 def test_corrections_come_from_label_studio(tasks, annotated):
     def change(regions, index):
         liver, *rest = regions
