@@ -134,6 +134,9 @@ def _draw_precision(evaluation: COCOeval | None, label_set: LabelSet) -> str:
     axes.grid(alpha=0.3)
     if axes.lines:
         axes.legend(fontsize="small")
+    else:
+        # Early in a training; an empty picture would look broken.
+        axes.text(0.5, 0.5, "nothing was found", ha="center", va="center")
     return _svg(figure)
 
 

@@ -77,6 +77,16 @@ def test_each_class_has_its_objects_and_its_precision(page):
     assert "it learned from" not in text
 
 
+def test_where_nothing_is_found_the_plot_says_so(page, tmp_path, labels_with_hook):
+    # matplotlib draws letters as outlines, and names them in a comment.
+    said = "<!-- nothing was found -->"
+    assert said not in page.read_text("utf-8")
+    path = tmp_path / "blind.html"
+    blind = Scripted(labels_with_hook)
+    write_training_report(blind, CLIPS, NAMES, path, title="blind", learned_from=False)
+    assert path.read_text("utf-8").count(said) == 1
+
+
 def test_the_worst_frames_come_first_and_are_pictures(page):
     text = page.read_text()
     order = re.findall(r"(\w+\.png): mean IoU ([\d.]+)", text)
