@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.array_reprs import describe_record
 from pipeline.masks import encode_mask
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
@@ -32,6 +33,8 @@ class LabelledClip:
     images: NDArray[np.uint8]
     track_maps: NDArray[np.uint8]
     class_of_track: dict[int, int]
+
+    __repr__ = describe_record
 
     def __post_init__(self) -> None:
         """Check that images and track maps belong together."""

@@ -28,6 +28,10 @@ class RLE:
     size: tuple[int, int]
     counts: bytes
 
+    def __repr__(self) -> str:
+        """Say how large it is; the runs tell nobody anything."""
+        return f"RLE(size={self.size}, counts=<{len(self.counts)} bytes>)"
+
     def to_coco(self) -> dict[str, object]:
         """Return the dictionary that pycocotools works with."""
         return {"size": list(self.size), "counts": self.counts}

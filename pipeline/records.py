@@ -11,6 +11,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.array_reprs import describe_record
 from pipeline.masks import RLE, boxes_of_masks
 
 
@@ -55,6 +56,8 @@ class FrameBatch:
     images: NDArray[np.uint8]
     undecodable: frozenset[int] = frozenset()
 
+    __repr__ = describe_record
+
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.indices)
@@ -98,6 +101,8 @@ class Detections:
     boxes: NDArray[np.float32]
     masks: NDArray[np.bool_]
     appearances: NDArray[np.float32] | None = None
+
+    __repr__ = describe_record
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
@@ -163,6 +168,8 @@ class Prompt:
     points: NDArray[np.float32] | None = None
     score: float = 1.0
 
+    __repr__ = describe_record
+
     def __post_init__(self) -> None:
         """Check that there is exactly one hint, and its shape."""
         given = [hint for hint in (self.mask, self.box, self.points) if hint is not None]
@@ -212,6 +219,8 @@ class TrackedMasks:
     claims: NDArray[np.float32] | None = None
     claims_before: NDArray[np.float32] | None = None
     appearances: NDArray[np.float32] | None = None
+
+    __repr__ = describe_record
 
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""

@@ -76,6 +76,13 @@ class AnnotationSet:
         self.manifest = _read_manifest(manifest_path)
         self.label_set = LabelSet.from_json(self.manifest.labels, str(manifest_path))
 
+    def __repr__(self) -> str:
+        counts = self.manifest.counts
+        return (
+            f"AnnotationSet({str(self.path)!r}, {self.manifest.state}: {counts.frames} frames, "
+            f"{counts.tracks} tracks)"
+        )
+
     @property
     def is_complete(self) -> bool:
         """Whether every frame that was asked for is in the set."""
