@@ -31,6 +31,10 @@ from flows.frame_progress import frame_progress
 from pipeline.errors import ScopelineError, UsageError
 
 _INTERRUPTED = 130
+# What each of these has committed, the same command goes on from.
+_COMMITTING = ("annotate", "archive", "serve", "train", "weights")
+# With one of these, the first of them begins anew.
+_ANEW = ("--corrections", "--no-resume")
 _ANNOTATE, _USE, _TRAIN, _MEASURE = "Annotate", "Look, export, correct", "Train", "Measure"
 
 app = typer.Typer(
@@ -157,6 +161,14 @@ def _sentence_of(error: Exception) -> str:
     return unexplained(error)
 
 
+def _what_comes_next(arguments: list[str]) -> str:
+    """Return what a command that was stopped leaves, and what the same one will do."""
+    begins_anew = any(argument.partition("=")[0] in _ANEW for argument in arguments)
+    if arguments[:1] and arguments[0] in _COMMITTING and not begins_anew:
+        return "what was committed stays, the same command goes on from it"
+    return "the same command begins anew"
+
+
 def main() -> None:
     """Run the command line: exit code 0 done, 1 failed, 2 wrong use."""
     if "--debug" in sys.argv:
@@ -174,7 +186,7 @@ def main() -> None:
         # Typer makes this of Ctrl-C and SIGTERM, and says nothing.
         if ended.code != _INTERRUPTED:
             raise
-        complain("stopped; what was committed stays, the same command goes on from it")
+        complain(f"stopped; {_what_comes_next(sys.argv[1:])}")
         sys.exit(1)
     except UsageError as error:
         if debugging():

@@ -3,15 +3,41 @@
 import subprocess
 import sys
 
+import pytest
 
-def test_an_interrupted_command_says_so(scopeline, scene, monkeypatch):
-    def interrupted(*_):
+
+@pytest.mark.parametrize(
+    ("command", "place", "said"),
+    [
+        (["info"], "pipeline.frames.open_video", "the same command begins anew"),
+        (
+            ["annotate"],
+            "flows.video_job.annotate_job",
+            "what was committed stays, the same command goes on from it",
+        ),
+        (
+            ["annotate", "--no-resume"],
+            "flows.video_job.annotate_job",
+            "the same command begins anew",
+        ),
+        (
+            ["annotate", "--corrections=corrections.annset"],
+            "flows.correct_video.correct_job",
+            "the same command begins anew",
+        ),
+    ],
+)
+def test_an_interrupted_command_says_what_the_same_one_will_do(
+    scopeline, scene, tmp_path, monkeypatch, command, place, said
+):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pipeline.frames.open_video", interrupted)
-    code, _, err = scopeline("info", scene / "video.mp4")
+    monkeypatch.setattr(place, interrupted)
+    out = ["--out", tmp_path] if command[0] == "annotate" else []
+    code, _, err = scopeline(*command, scene / "video.mp4", *out)
     assert code == 1
-    assert "stopped; what was committed stays" in err
+    assert err.endswith(f"scopeline: stopped; {said}\n")
 
 
 def test_sigterm_ends_a_command_as_ctrl_c_does(scene, tmp_path):
@@ -31,5 +57,5 @@ def test_sigterm_ends_a_command_as_ctrl_c_does(scene, tmp_path):
         check=False,
     )
     assert ended.returncode == 1
-    assert "stopped; what was committed stays" in ended.stderr
+    assert "stopped; the same command begins anew" in ended.stderr
     assert not list(tmp_path.iterdir())
