@@ -10,6 +10,7 @@ from flows.commands.sets import FrameChoice, chosen_classes, chosen_frames
 from flows.consoles import screen
 
 _AS_ON_EXPORT = "As on export; what the file itself tells, without it."
+_NAMED_FRAMES = 10
 
 
 class ImportFormat(StrEnum):
@@ -40,7 +41,7 @@ def import_corrections(
     from pipeline.corrections.corrected_set import require_complete, write_corrections
     from pipeline.exports import Selection
     from pipeline.exports.notes import Note
-    from pipeline.imports import mass_deletions, read_changes, read_note
+    from pipeline.imports import emptied_frames, mass_deletions, read_changes, read_note
     from pipeline.masks import rle_area
 
     corrected = AnnotationSet(annotation_set)
@@ -69,3 +70,17 @@ def import_corrections(
             "--classes or --min-area, remove the set and import it again with the same",
             soft_wrap=True,
         )
+    elif format_name is ImportFormat.cvat and (emptied := emptied_frames(changed, selection)):
+        screen.print(
+            f"{source} has no mask left on frame {_some(emptied)}; if these were removed from the "
+            "task instead of emptied, restore them there, export it again, remove the set and "
+            "import it again: the file does not tell both apart",
+            soft_wrap=True,
+        )
+
+
+def _some(numbers: list[int]) -> str:
+    """Return the first numbers in words, and how many more there are."""
+    first, more = numbers[:_NAMED_FRAMES], len(numbers) - _NAMED_FRAMES
+    text = ", ".join(map(str, first))
+    return f"{text} and {more} more" if more > 0 else text

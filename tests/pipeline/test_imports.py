@@ -143,6 +143,20 @@ def test_import_warns_of_an_option_that_was_forgotten(
     assert "deletes" not in imported(scopeline, annotated, path, "cvat", options)
 
 
+def test_import_names_the_frames_that_a_cvat_file_has_emptied(scopeline, annotated, tmp_path):
+    """Those that were removed from the task look the same, and may have been meant otherwise."""
+    path = exported(scopeline, annotated, tmp_path / "whole.xml", "cvat")
+    assert "no mask left" not in imported(scopeline, annotated, path, "cvat")
+    annotated.path.with_name("changes.annset").rename(tmp_path / "old.annset")
+    document = ElementTree.parse(path)
+    for track in document.getroot().findall("track"):
+        if track.find("mask[@outside='0']").get("frame") in ("4", "9"):
+            document.getroot().remove(track)
+    document.write(path)
+    said = imported(scopeline, annotated, path, "cvat")
+    assert "whole.xml has no mask left on frame 4, 9; if these were removed from the task" in said
+
+
 def test_a_note_that_is_damaged_is_none(scopeline, annotated, tmp_path):
     path = exported(scopeline, annotated, tmp_path / "out", "davis")
     (path / "selection.json").write_text('{"small": {"every": 0}}')
