@@ -73,12 +73,14 @@ class MaskRCNNOverseer:
             images: uint8[N, H, W, 3], RGB.
 
         Returns:
-            One `Detections` for each frame, best score first.
+            One `Detections` for each frame, best score first; none for an empty batch.
 
         Raises:
             ValueError: the images are of another shape or dtype.
         """
         require_pictures(images)
+        if not len(images):
+            return []
         height, width = images.shape[1:3]
         size = self.input_size(height, width)
         # Channels that were put into the order RGB by a step of -1 are a view that torch refuses.

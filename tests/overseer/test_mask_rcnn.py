@@ -55,6 +55,11 @@ def test_a_batch_gives_what_single_frames_give(overseer, images):
         assert np.allclose(alone.scores, batched.scores, atol=1e-4)
 
 
+def test_an_empty_batch_gives_nothing(overseer, images):
+    assert overseer.detect(images[:0]) == []
+    assert overseer.mirrored.detect(images[:0]) == []
+
+
 def test_a_view_with_its_channels_turned_round_gives_what_its_copy_gives(overseer, images):
     (of_view,) = overseer.detect(images[:1, ..., ::-1])
     (of_copy,) = overseer.detect(images[:1, ..., ::-1].copy())
