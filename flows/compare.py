@@ -14,7 +14,12 @@ from flows.annotation_loops import open_models
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.class_regions import comparable_frames, require_objects, true_frames
+from pipeline.class_regions import (
+    comparable_frames,
+    require_masks_of,
+    require_objects,
+    true_frames,
+)
 from pipeline.errors import UsageError
 from pipeline.frames import open_video
 from pipeline.identity import identity_scores
@@ -96,6 +101,7 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     right = masks_of_video(comparison.truth, video.info.frame_count, comparison.video)
     truth = list(right.frames())
     require_objects(truth, right.path)
+    require_masks_of(truth, right.path, (video.info.height, video.info.width), comparison.video)
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()

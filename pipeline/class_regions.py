@@ -74,6 +74,28 @@ def require_objects(frames: Iterable[FrameAnnotation], truth: Path) -> None:
         )
 
 
+def require_masks_of(
+    frames: Iterable[FrameAnnotation], truth: Path, size: tuple[int, int], video: Path
+) -> None:
+    """Check that true masks can be of a video, before it is annotated to be compared with them.
+
+    Args:
+        frames: the true masks.
+        truth: where they come from, for the message.
+        size: height and width of the video.
+        video: the video or its set, for the message.
+
+    Raises:
+        InputError: a mask has another size.
+    """
+    sizes = {track.rle.size for frame in frames for track in frame.tracks}
+    for rows, columns in sorted(sizes - {size}):
+        raise InputError(
+            f"{truth} has masks of {columns}x{rows}, {video} is {size[1]}x{size[0]}; give the true "
+            "masks of that video"
+        )
+
+
 def without_regions(
     frames: Iterable[FrameAnnotation], region_of: Callable[[int], NDArray[np.bool_] | None]
 ) -> Iterator[FrameAnnotation]:

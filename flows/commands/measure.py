@@ -47,7 +47,12 @@ def evaluate(
 ) -> None:
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.class_regions import comparable_frames, require_objects, true_frames
+    from pipeline.class_regions import (
+        comparable_frames,
+        require_masks_of,
+        require_objects,
+        true_frames,
+    )
     from pipeline.corrections.corrected_set import refuse_corrections
     from pipeline.labels import load_label_set
     from pipeline.mask_folder import masks_of_video, open_masks
@@ -61,6 +66,7 @@ def evaluate(
     found = comparable_frames(judged.frames(), right)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
     require_objects(true, truth)
+    require_masks_of(true, truth, (video.height, video.width), annotation_set)
     result = compare_with(found, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))

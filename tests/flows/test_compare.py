@@ -127,3 +127,16 @@ def test_a_policy_of_the_environment_is_none_that_is_compared(scopeline, scene, 
     )  # fmt: skip
     assert code == 0, err
     assert list(json.loads(out)["policies"]) == ["framewise"]
+
+
+def test_masks_of_another_size_are_refused_before_anything_is_annotated(
+    scopeline, scene, tmp_path, monkeypatch
+):
+    render(seed=1, frame_count=2, width=64, height=64, folder=tmp_path)
+    truth = tmp_path / "truth.annset"
+    monkeypatch.setattr("flows.compare.annotate_job", None)
+    sizes = "has masks of 64x64, {} is 160x96; give the true masks of that video"
+    for command, judged in (("compare", scene / "video.mp4"), ("evaluate", scene / "truth.annset")):
+        code, _, err = scopeline(command, judged, "--truth", truth)
+        assert code == 1
+        assert f"{truth} {sizes.format(judged)}" in err
