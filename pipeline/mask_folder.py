@@ -38,9 +38,8 @@ class MaskFolder:
     def __init__(self, path: Path, label_set: LabelSet | None = None) -> None:
         self.path = path
         if not path.is_dir():
-            raise InputError(
-                f"{path} does not exist; give an annotation set or a folder of mask PNGs"
-            )
+            what = "is a file" if path.exists() else "does not exist"
+            raise InputError(f"{path} {what}; give an annotation set or a folder of mask PNGs")
         self._files = [file for file in list_images(path) if file.suffix.lower() == ".png"]
         if not self._files:
             raise InputError(f"{path} holds no mask PNGs; give a folder with one PNG a frame")

@@ -72,6 +72,10 @@ def test_an_unknown_value_is_named(tmp_path, labels):
 def test_bad_folders_are_named(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         open_masks(tmp_path / "none")
+    (tmp_path / "masks.png").touch()
+    with pytest.raises(InputError, match="masks.png is a file; give an annotation set or a folder"):
+        MaskFolder(tmp_path / "masks.png")
+    (tmp_path / "masks.png").unlink()
     with pytest.raises(InputError, match="holds no mask PNGs"):
         open_masks(tmp_path)
     (tmp_path / "0.png").write_bytes(b"no picture")
