@@ -24,6 +24,8 @@ IMPORTERS: dict[str, Callable[[Path, Selection], Drawing]] = {
     "davis": read_davis,
     "label-studio": read_label_studio,
 }
+# What comes as one file, and from where.
+_FILES = {"cvat": "CVAT", "label-studio": "Label Studio"}
 
 
 def read_changes(path: Path, format_name: str, selection: Selection) -> list[FrameAnnotation]:
@@ -45,6 +47,10 @@ def read_changes(path: Path, format_name: str, selection: Selection) -> list[Fra
         raise UsageError(f"unknown format {format_name}; choose one of {', '.join(IMPORTERS)}")
     if not path.exists():
         raise InputError(f"{path} does not exist; give the file or folder that was corrected")
+    if path.is_dir() and format_name in _FILES:
+        raise InputError(f"{path} is a folder; give the file that came from {_FILES[format_name]}")
+    if format_name == "davis" and not path.is_dir():
+        raise InputError(f"{path} is a file; give the folder that holds the pictures")
     try:
         return list(find_changes(IMPORTERS[format_name](path, selection), selection))
     # What other tools write, or a damaged archive holds, is of any kind.

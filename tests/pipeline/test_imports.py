@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.exports import Selection, export
 from pipeline.frames import open_video
 from pipeline.imports import IMPORTERS, read_changes
@@ -182,6 +182,21 @@ def test_import_refuses_in_one_sentence(scopeline, annotated, tmp_path):
         assert not out.exists()
     with pytest.raises(UsageError, match="unknown format"):
         read_changes(tmp_path, "mp4", Selection(annotation_set=annotated))
+
+
+@pytest.mark.parametrize(
+    ("format_name", "name", "said"),
+    [
+        ("cvat", "folder", "folder is a folder; give the file that came from CVAT"),
+        ("label-studio", "folder", "folder is a folder; give the file that came from Label Studio"),
+        ("davis", "file.png", "file.png is a file; give the folder that holds the pictures"),
+    ],
+)
+def test_a_folder_in_place_of_a_file_is_named_as_such(annotated, tmp_path, format_name, name, said):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file.png").touch()
+    with pytest.raises(InputError, match=said):
+        read_changes(tmp_path / name, format_name, Selection(annotation_set=annotated))
 
 
 def test_an_unfinished_set_is_said_to_take_no_corrections(scopeline, small_video, labels, tmp_path):
