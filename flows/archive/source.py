@@ -66,7 +66,8 @@ def find_videos(source: str) -> list[FoundVideo]:
         a folder cannot be read, or two videos would have one set.
 
     Raises:
-        InputError: the source does not exist, cannot be reached or read, or leads out of itself.
+        InputError: the source does not exist or holds no videos by its kind, cannot be reached or
+            read, or leads out of itself.
     """
     try:
         found = list(_found(source))
@@ -89,8 +90,9 @@ def _found(source: str) -> Iterator[FoundVideo]:
         return iter([_local(Path(source), Path(source).stem)])
     if glob.has_magic(source):
         return _by_pattern(Path(source))
+    what = "is neither a video nor a manifest" if Path(source).exists() else "does not exist"
     raise InputError(
-        f"{source} does not exist; give a folder, a pattern in quotes, a CSV or Parquet file "
+        f"{source} {what}; give a folder, a pattern in quotes, a CSV or Parquet file "
         "or an address such as s3://bucket/folder"
     )
 

@@ -175,6 +175,9 @@ def test_what_is_not_there_is_named(tmp_path):
         find_videos(str(tmp_path / "**.mp4"))
     with pytest.raises(InputError, match="nowhere does not exist"):
         find_videos(str(tmp_path / "nowhere"))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="notes.txt is neither a video nor a manifest; give"):
+        find_videos(str(tmp_path / "notes.txt"))
 
 
 @pytest.fixture
