@@ -8,6 +8,22 @@ from torch import Tensor
 from pipeline.records import Prompt
 
 
+def require_mask_of(prompt: Prompt, frame_size: tuple[int, int]) -> None:
+    """Check that a prompt's mask, if it has one, is of a frame's (height, width).
+
+    It would be stretched to the network's input without a word, and be elsewhere.
+
+    Raises:
+        ValueError: it is of another size.
+    """
+    if prompt.mask is not None and prompt.mask.shape != frame_size:
+        (height, width), (own_height, own_width) = frame_size, prompt.mask.shape
+        raise ValueError(
+            f"the mask that prompts track {prompt.track_id} is {own_width}x{own_height}, frame "
+            f"{prompt.frame_index} is {width}x{height}; give the mask at the frame's size"
+        )
+
+
 def mask_input(prompt: Prompt, size: int, device: torch.device) -> Tensor:
     """Return the mask of a prompt as float32[1, size, size] of 0 and 1."""
     mask = torch.from_numpy(np.asarray(prompt.mask, np.float32)).to(device)[None, None]

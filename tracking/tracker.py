@@ -27,6 +27,7 @@ from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
 from tracking.past_frames import PastFrame, PastFrames
 from tracking.place_heads import FirstMasks, place_heads, without_memory
+from tracking.prompt_inputs import require_mask_of
 from tracking.prompt_views import Views, as_masks
 from tracking.tracked_masks import masks_of_outputs
 from tracking.tracker_state import (
@@ -179,13 +180,15 @@ class Sam2Tracker:
         """Start or correct tracks on the current frame; other tracks are not touched.
 
         Raises:
-            ValueError: a prompt is for another frame, or there is no current frame.
+            ValueError: a prompt is for another frame or has a mask of another size, or there is no
+                current frame.
         """
         for prompt in prompts:
             if self._features is None or prompt.frame_index != self._frame_index:
                 raise ValueError(
                     f"a prompt for frame {prompt.frame_index} came on frame {self._frame_index}"
                 )
+            require_mask_of(prompt, self._frame_size)
         if self._views == "several" and self._image is not None:
             prompts = as_masks(self._first_masks.answer, self._image, prompts, self._outputs)
         with_mask = [prompt for prompt in prompts if prompt.mask is not None]

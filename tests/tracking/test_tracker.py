@@ -190,6 +190,17 @@ def test_a_prompt_for_another_frame_is_refused(predictor, frames):
         tracker.track(4, frames[0])
 
 
+def test_a_mask_of_another_size_than_the_frame_is_refused(predictor, frames):
+    tracker = Sam2Tracker(predictor, CPU)
+    tracker.track(0, frames[0])
+    height, width = frames[0].shape[:2]
+    mask = square_mask(frames).repeat(2, 0).repeat(2, 1)
+    sizes = f"is {2 * width}x{2 * height}, frame 0 is {width}x{height}"
+    with pytest.raises(ValueError, match=f"the mask that prompts track 1 {sizes}"):
+        tracker.prompt([mask_prompt(0, 1, mask)])
+    assert not len(tracker.result())
+
+
 def test_a_frame_of_floats_is_refused_and_the_tracker_stays_where_it_was(predictor, frames):
     tracker = Sam2Tracker(predictor, CPU)
     tracker.track(0, frames[0])
