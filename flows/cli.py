@@ -25,7 +25,7 @@ from flows.commands.training_options import (
     PhotographsOption,
 )
 from flows.commands.weights import weights_app
-from flows.complaints import complain, debugging, unexplained, unusable
+from flows.complaints import complain, complain_of_usage, debugging, unexplained, unusable
 from flows.consoles import screen
 from flows.frame_progress import frame_progress
 from pipeline.errors import ScopelineError, UsageError
@@ -181,13 +181,11 @@ def main() -> None:
     # Otherwise SIGTERM ends a process on the spot, without a word, and drafts stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
-    except SystemExit as ended:
-        # Typer makes this of Ctrl-C and SIGTERM, and says nothing.
-        if ended.code != _INTERRUPTED:
-            raise
-        complain(f"stopped; {_what_comes_next(sys.argv[1:])}")
-        sys.exit(1)
+        # Typer itself would say what is wrong with an option in a box of several lines.
+        code = app(prog_name="scopeline", standalone_mode=False)
+    except typer.TyperException as error:
+        complain_of_usage(error)
+        sys.exit(2)
     except UsageError as error:
         if debugging():
             raise
@@ -199,6 +197,11 @@ def main() -> None:
             raise
         complain(_sentence_of(error))
         sys.exit(1)
+    if code == _INTERRUPTED:
+        # Typer makes this of Ctrl-C and SIGTERM, and says nothing.
+        complain(f"stopped; {_what_comes_next(sys.argv[1:])}")
+        code = 1
+    sys.exit(code or 0)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,27 @@ import os
 import sys
 from pathlib import Path
 
+import typer
+
 from pipeline.errors import ScopelineError
 
 
 def complain(what: Exception | str) -> None:
     """Say what went wrong."""
     print(f"scopeline: {what}", file=sys.stderr, flush=True)
+
+
+def complain_of_usage(error: typer.TyperException) -> None:
+    """Say what is wrong with a command line, as Typer found it, and where help is."""
+    # Choices are a list of lines; a value that is none of them is a "Value error" of pydantic's.
+    text = " ".join(error.format_message().split()).rstrip(".")
+    text = text.replace("Value error, ", "").replace(". Choose from", ", choose from")
+    if not text:
+        # A command that was given nothing has shown its help.
+        return
+    place = getattr(error, "ctx", None)
+    command = "scopeline" if place is None else place.command_path
+    complain(f"{text[0].lower()}{text[1:]}; `{command} --help` shows what there is")
 
 
 class UnforeseenError(ScopelineError):
