@@ -274,6 +274,7 @@ def test_every_command_has_help_with_an_example(scopeline):
         ["evaluate"], ["compare"], ["bench"], ["render"],
         ["train", "overseer"], ["train", "tracker"], ["data", "check"],
         ["weights", "list"], ["weights", "pull"], ["weights", "verify"],
+        ["train"], ["data"], ["weights"],
     ):  # fmt: skip
         code, out, _ = scopeline(*command, "--help")
         assert code == 0

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from overseer.datasets.splits import Division
     from pipeline.labelled_clip import LabelledClip
 
-data_app = typer.Typer(help="Labelled data sets.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Labelled data sets.",
+    epilog="Example: `scopeline data check my-frames --layout masks --labels labels.json`",
+    no_args_is_help=True,
+)
 _LONGEST_SIDE = 640
 _SHARE = 0.2
 # By this text within it, a sheet is known as one.

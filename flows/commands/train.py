@@ -26,7 +26,12 @@ from pipeline.errors import UsageError
 if TYPE_CHECKING:
     from flows.training.job import TrainingJob
 
-train_app = typer.Typer(help="Train the models.", no_args_is_help=True)
+train_app = typer.Typer(
+    help="Train the models.",
+    epilog="Example: `scopeline train overseer --data my-frames --labels labels.json "
+    "--out my-overseer`",
+    no_args_is_help=True,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,11 @@ from rich.progress import Progress
 from flows.commands.options import JsonOption
 from flows.consoles import screen
 
-weights_app = typer.Typer(help="Official SAM-2.1 checkpoints.", no_args_is_help=True)
+weights_app = typer.Typer(
+    help="Official SAM-2.1 checkpoints.",
+    epilog="Example: `scopeline weights pull sam2.1_hiera_tiny`",
+    no_args_is_help=True,
+)
 
 
 @weights_app.command("list", epilog="Example: `scopeline weights list`")
