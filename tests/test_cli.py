@@ -211,8 +211,9 @@ def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_
         (("info", "OUT"), 1, "does not exist"),
         (("weights", "pull", "sam9"), 1, "unknown checkpoint sam9"),
         (("weights", "verify", "sam2.1_hiera_tiny"), 1, "weights pull sam2.1_hiera_tiny"),
-        (("train", "overseer", "--data", "x", "--out", "OUT"), 1, "no folder images"),
-        (("train", "tracker", "--data", "x", "--out", "OUT"), 2, "theatre"),
+        (("train", "overseer", "--data", "x", "--out", "OUT"), 1, "x does not exist"),
+        (("train", "tracker", "--data", "x", "--out", "OUT"), 1, "x does not exist"),
+        (("data", "check", "x", "--layout", "coco"), 1, "x does not exist"),
     ],
 )
 def test_wrong_use_is_one_sentence(

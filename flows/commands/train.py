@@ -178,8 +178,8 @@ def train_tracker(
         typer.Option(
             help="Fine-tune --start-from on the data, and write only what was trained. decoder: "
             "mask decoder and memory; lora, adapter: small parts in encoder, memory and decoder; "
-            "full: every weight; first-mask: what answers boxes and points, beside the rest. "
-            "Without it, the small tracker is trained on the theatre."
+            "full: every weight; first-mask: what answers boxes and points, beside the rest.  "
+            "[default: lora; on the theatre, the small tracker is trained as a whole]"
         ),
     ] = None,
     rank: Annotated[
@@ -199,19 +199,23 @@ def train_tracker(
     ] = TrunkChoice.frozen,
 ) -> None:
     """Train the small SAM-2 tracker, or fine-tune one; run again, an unfinished one goes on."""
+    from flows.training.job import THEATRE
     from flows.training.train import adapt_tracker_job, train_tracker_job
     from tracking.adapters import default_adaptation
 
     job = _training_job(given)
+    if adapt is None and job.data != THEATRE:
+        # Labelled frames are too few to train all of it.
+        adapt = AdaptChoice.lora
     if adapt is None:
         if rank is not None:
             raise UsageError("--rank goes with --adapt lora or adapter")
         screen.print(str(train_tracker_job(job, trunk=trunk.value)))
         return
     if given.kept_share:
-        raise UsageError("--keep-start goes with a whole training, not with --adapt")
+        raise UsageError("--keep-start goes with a whole training, on the theatre without --adapt")
     if trunk is not TrunkChoice.frozen:
-        raise UsageError("--trunk goes with a whole training, not with --adapt")
+        raise UsageError("--trunk goes with a whole training, on the theatre without --adapt")
     adaptation = default_adaptation(adapt.value)
     if rank is not None and not adaptation.rank:
         raise UsageError(f"--adapt {adapt.value} adds nothing that has a rank; leave out --rank")

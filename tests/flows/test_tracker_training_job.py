@@ -38,7 +38,7 @@ def test_a_tracker_needs_the_theatre(job):
 
 def test_a_tracker_is_fine_tuned_on_a_data_set(data_job, tmp_path, scopeline):
     labels = tmp_path / "labels.json"
-    arguments = ("--data", data_job.data, "--labels", labels, "--adapt", "lora", "--steps", 2)
+    arguments = ("--data", data_job.data, "--layout", "masks", "--labels", labels, "--steps", 2)
     model = tmp_path / "model"
     code, _, err = scopeline("train", "tracker", *arguments, "--clips", 4, "--out", model)
     assert code == 0, err
