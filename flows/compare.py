@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.annotation_loops import open_models
+from flows.complaints import complain_of_classes
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
 from pipeline.class_regions import (
+    classes_without_match,
     comparable_frames,
     require_masks_of,
     require_objects,
@@ -112,6 +114,8 @@ def compare(comparison: Comparison) -> ComparedPolicies:
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
+    judged = next(iter(annotated.values())).label_set
+    complain_of_classes(classes_without_match(truth, right.label_set, judged), right.path)
     images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
     steadiness = _measure_steadiness(images, annotated, truth)
     return ComparedPolicies(

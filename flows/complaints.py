@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
@@ -25,6 +26,20 @@ def complain_of_usage(error: typer.TyperException) -> None:
     place = getattr(error, "ctx", None)
     command = "scopeline" if place is None else place.command_path
     complain(f"{text[0].lower()}{text[1:]}; `{command} --help` shows what there is")
+
+
+def complain_of_classes(names: Sequence[str], truth: Path) -> None:
+    """Say which classes of the truth cannot be found, since no class of what is judged is so named.
+
+    Args:
+        names: the classes; nothing is said if there are none.
+        truth: where the true masks come from.
+    """
+    if names:
+        complain(
+            f"{truth} shows {', '.join(names)}, but what is judged has no class of such a name, so "
+            "that counts as missed; give classes the same names, by --labels or in the data"
+        )
 
 
 class UnforeseenError(ScopelineError):

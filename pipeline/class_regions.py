@@ -57,6 +57,22 @@ def true_frames(
     return mapped, labels
 
 
+def classes_without_match(
+    frames: Iterable[FrameAnnotation], truth: LabelSet, judged: LabelSet
+) -> list[str]:
+    """Return the names of the classes that true masks show and what they judge does not know.
+
+    Args:
+        frames: the true masks, as they are.
+        truth: their classes.
+        judged: the classes of what is judged.
+    """
+    known = {label.name for label in judged.classes}
+    shown = {track.class_id for frame in frames for track in frame.tracks}
+    names = [truth[class_id].name for class_id in sorted(shown)]
+    return [name for name in names if name not in known]
+
+
 def require_objects(frames: Iterable[FrameAnnotation], truth: Path) -> None:
     """Check that there is anything to compare with.
 

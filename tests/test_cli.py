@@ -91,6 +91,27 @@ def test_what_the_labels_leave_open_counts_neither_way(scopeline, scene, tmp_pat
     assert json.loads(out)["miou"] == 1.0
 
 
+def test_classes_that_cannot_be_found_by_their_name_are_said(scopeline, scene, tmp_path):
+    """Else a truth with other names looks like an annotation that missed everything."""
+    labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    (tmp_path / "masks").mkdir()
+    for index in range(16):
+        values = np.full((136, 240), 255, np.uint8)
+        Image.fromarray(values).save(tmp_path / "masks" / f"{index}.png")
+    given = ("--truth", tmp_path / "masks", "--labels", tmp_path / "labels.json")
+    said = f"scopeline: {tmp_path / 'masks'} shows Instrument, but what is judged has no class"
+    code, out, err = scopeline("evaluate", scene / "truth.annset", *given, "--json")
+    assert (code, json.loads(out)["miou"]) == (0, 0.0)
+    assert err.startswith(said)
+    once = ("--policies", "first-frame", "--max-frames", 1)
+    code, _, err = scopeline("compare", scene / "video.mp4", *given, *once)
+    assert code == 0
+    assert said in err
+    truth = scene / "truth.annset"
+    assert scopeline("evaluate", truth, "--truth", truth)[2] == ""
+
+
 def test_the_same_job_again_changes_nothing(scopeline, scene, tmp_path):
     job = ("annotate", scene / "video.mp4", "--out", tmp_path, "--policy", "first-frame")
     assert scopeline(*job, "--max-frames", 4)[0] == 0

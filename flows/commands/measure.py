@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from flows.commands.options import JsonOption
+from flows.complaints import complain_of_classes
 from flows.consoles import output, screen
 
 TruthOption = Annotated[
@@ -48,6 +49,7 @@ def evaluate(
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
     from pipeline.class_regions import (
+        classes_without_match,
         comparable_frames,
         require_masks_of,
         require_objects,
@@ -64,9 +66,11 @@ def evaluate(
     video = judged.manifest.video
     right = masks_of_video(masks, video.frame_count, Path(video.path))
     found = comparable_frames(judged.frames(), right)
-    true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
+    own = list(right.frames())
+    true, classes = true_frames(own, right.label_set, judged.label_set)
     require_objects(true, truth)
     require_masks_of(true, truth, (video.height, video.width), annotation_set)
+    complain_of_classes(classes_without_match(own, right.label_set, judged.label_set), truth)
     result = compare_with(found, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))
