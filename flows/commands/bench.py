@@ -57,7 +57,7 @@ def bench(
             settings=fixed_settings(
                 overseer=overseer, tracker=tracker, device=device, runtime=runtime.value
             ),
-            parts=tuple(only.split(",")) if only else PARTS,
+            parts=tuple(part.strip() for part in only.split(",")) if only else PARTS,
             width=width,
             height=height,
             frames=frames,

@@ -128,7 +128,7 @@ def compare(
         comparison = Comparison(
             video=video,
             truth=open_masks(truth, meaning),
-            policies=tuple(policies.split(",")),
+            policies=tuple(name.strip() for name in policies.split(",")),
             settings=settings,
             out=out or Path(scratch),
         )

@@ -55,7 +55,7 @@ def test_the_table_names_every_policy(scopeline, scene):
     truth = ("--truth", scene / "truth.annset")
     code, out, _ = scopeline(
         "compare", scene / "video.mp4", *truth,
-        "--policies", "first-frame,framewise", "--max-frames", "4",
+        "--policies", "first-frame, framewise", "--max-frames", "4",
     )  # fmt: skip
     assert code == 0
     for text in ("first-frame", "framewise", "HOTA", "id switches", "warped t-IoU", "truth"):
