@@ -1,10 +1,11 @@
 """The set that stands in a job's place: kept, refused, or out of the way of the next."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set.copied_set import copy_set
@@ -14,6 +15,9 @@ from pipeline.manifest import Manifest
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230
+# Beside a setting that is a path, this names the hash of what lies there.
+_HASH = "_sha256"
+_DESCRIPTION = "description_sha256"
 
 
 class Outdated(StrEnum):
@@ -167,7 +171,39 @@ def _is_of_another_file(known: str, wanted: str) -> bool:
 
 def _is_of_the_job(known: Manifest, wanted: Manifest) -> bool:
     same_video = known.video.sha256 == wanted.video.sha256
-    return same_video and known.settings == wanted.settings and _same_models(known, wanted)
+    by_content = _told_by_content(known, wanted)
+    same_settings = _settings(known, by_content) == _settings(wanted, by_content)
+    return same_video and same_settings and _same_models(known, wanted)
+
+
+def _told_by_content(known: Manifest, wanted: Manifest) -> set[str]:
+    """Return the settings for which both manifests note hashes of what they name.
+
+    The same model can be `models/mine`, `./models/mine/`, or elsewhere on another machine.
+    """
+    both = (known, wanted)
+    noted = known.settings.keys() & wanted.settings.keys()
+    named = {name.removesuffix(_HASH) for name in noted if name.endswith(_HASH)}
+    # Without its description a model is what its name says of its weights, as published ones are.
+    named |= {
+        role
+        for role in known.models.keys() & wanted.models.keys()
+        if all(_DESCRIPTION in manifest.models[role] for manifest in both)
+    }
+    if all(manifest.settings.get("overseer_weights") for manifest in both):
+        named.add("overseer_weights")
+    return named
+
+
+def _settings(manifest: Manifest, by_content: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in manifest.settings.items() if name not in by_content}
+
+
+def _models(manifest: Manifest, by_content: Collection[str]) -> dict[str, dict[str, str]]:
+    return {
+        role: {**noted, "name": ""} if role in by_content else noted
+        for role, noted in manifest.models.items()
+    }
 
 
 def _difference(existing: AnnotationSet, wanted: Manifest) -> str:
@@ -184,14 +220,16 @@ def _same_models(known: Manifest, wanted: Manifest) -> bool:
     """Return whether two manifests name the same models, by what both of them note."""
     if known.models.keys() != wanted.models.keys():
         return False
-    pairs = [(known.models[role], wanted.models[role]) for role in known.models]
-    return all({**there, **here} == {**here, **there} for there, here in pairs)
+    by_content = _told_by_content(known, wanted)
+    there, here = _models(known, by_content), _models(wanted, by_content)
+    return all({**there[role], **here[role]} == {**here[role], **there[role]} for role in there)
 
 
 def _first_difference(known: Manifest, wanted: Manifest) -> str:
     """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
-    there = {**known.settings, **known.models}
-    here = {**wanted.settings, **wanted.models}
+    by_content = _told_by_content(known, wanted)
+    there = {**_settings(known, by_content), **_models(known, by_content)}
+    here = {**_settings(wanted, by_content), **_models(wanted, by_content)}
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
             pair = [values.get(name) for values in (there, here)]

@@ -88,6 +88,41 @@ def test_the_set_of_the_job_stays(tmp_path, manifest):
         assert AnnotationSet(path).manifest == standing.manifest
 
 
+def test_models_and_masks_are_told_by_their_content_and_not_by_their_paths(tmp_path, manifest):
+    def of(place, content="1", masks="2"):
+        made = manifest(
+            overseer=f"{place}overseer",
+            overseer_weights=None,
+            tracker=f"{place}tracker",
+            prompts=f"{place}masks",
+            prompts_sha256=masks,
+        )
+        hashes = {"sha256": content, "description_sha256": "4"}
+        models = {role: {"name": f"{place}{role}", **hashes} for role in ("overseer", "tracker")}
+        return made.model_copy(update={"models": models})
+
+    path = tmp_path / "clip.annset"
+    write(path, of("models/"))
+    for place in ("models/", "./models/", "/data/models/"):
+        assert set_to_keep(path, of(place), resume=True).path == path
+    with pytest.raises(SetOfAnotherJobError, match="another overseer"):
+        set_to_keep(path, of("models/", content="3"), resume=True)
+    with pytest.raises(SetOfAnotherJobError, match="prompts_sha256 is 2 there, 3 here"):
+        set_to_keep(path, of("models/", masks="3"), resume=True)
+
+
+def test_a_published_overseer_is_told_by_its_name(tmp_path, manifest):
+    def of(name, weights):
+        made = manifest(overseer=name, overseer_weights=weights)
+        return made.model_copy(update={"models": {"overseer": {"name": name, "sha256": "1"}}})
+
+    path = tmp_path / "clip.annset"
+    write(path, of("sasvi/cadis", "cadis.pth"))
+    assert set_to_keep(path, of("sasvi/cadis", "/data/cadis.pth"), resume=True).path == path
+    with pytest.raises(SetOfAnotherJobError, match="another overseer"):
+        set_to_keep(path, of("sasvi/cataract1k", "cadis.pth"), resume=True)
+
+
 def test_what_is_no_outdated_set_is_refused_with_what_an_archive_can_do(tmp_path, manifest):
     path = tmp_path / "clip.annset"
     (tmp_path / "elsewhere.mp4").write_bytes(b"")
