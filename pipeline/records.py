@@ -7,6 +7,7 @@ outside (half-open), frame indices count from 0.
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ class FrameBatch:
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.indices)
-        _require(self.times.shape == (count,), "times must be float64[N]")
+        _require_array("indices", self.indices, np.int64, (count,))
+        _require_array("times", self.times, np.float64, (count,))
         require_pictures(self.images)
         _require(len(self.images) == count, "images must be as many as indices")
 
@@ -72,12 +74,6 @@ class FrameBatch:
     def numbered(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Yield the index and the picture uint8[H, W, 3] of each frame."""
         return zip(self.indices.tolist(), self.images, strict=True)
-
-
-def _require_appearances(appearances: NDArray[np.float32] | None, count: int) -> None:
-    if appearances is not None:
-        fits = appearances.ndim == 2 and len(appearances) == count
-        _require(fits, "appearances must be float32[N, C], one for each mask")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +103,12 @@ class Detections:
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.class_ids)
-        _require_appearances(self.appearances, count)
-        _require(self.scores.shape == (count,), "scores must be float32[D]")
-        _require(self.boxes.shape == (count, 4), "boxes must be float32[D, 4]")
-        _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[D, H, W]")
-        _require(self.masks.dtype == np.bool_, "masks must be bool")
+        _require_array("class_ids", self.class_ids, np.int64, (count,))
+        _require_array("scores", self.scores, np.float32, (count,))
+        _require_array("boxes", self.boxes, np.float32, (count, 4))
+        _require_array("masks", self.masks, np.bool_, (count, None, None))
+        if self.appearances is not None:
+            _require_array("appearances", self.appearances, np.float32, (count, None))
 
     def __len__(self) -> int:
         """Return the number of detections."""
@@ -155,8 +152,8 @@ class Prompt:
         score: the overseer's confidence, 0..1.
 
     Raises:
-        ValueError: not exactly one of mask, box and points is given, or it has another shape, or a
-            mask another dtype.
+        ValueError: not exactly one of mask, box and points is given, or it has another shape or
+            dtype.
     """
 
     frame_index: int
@@ -176,13 +173,11 @@ class Prompt:
         _require(len(given) == 1, "a prompt needs exactly one of mask, box and points")
         if self.mask is not None:
             # A mask of 0 and 255 would grow as it is made as large as the network's input.
-            fits = self.mask.ndim == 2 and self.mask.dtype == np.bool_
-            _require(fits, "a prompt's mask must be bool[H, W]")
+            _require_array("a prompt's mask", self.mask, np.bool_, (None, None))
         if self.box is not None:
-            _require(self.box.shape == (4,), "a prompt's box must be float32[4]")
+            _require_array("a prompt's box", self.box, np.float32, (4,))
         if self.points is not None:
-            fits = self.points.ndim == 2 and self.points.shape[1] == 3
-            _require(fits, "a prompt's points must be float32[P, 3] of x, y and 1 or 0")
+            _require_array("a prompt's points", self.points, np.float32, (None, 3))
 
     @property
     def kind(self) -> str:
@@ -225,14 +220,15 @@ class TrackedMasks:
     def __post_init__(self) -> None:
         """Check shapes and dtypes."""
         count = len(self.track_ids)
-        _require_appearances(self.appearances, count)
-        _require(self.masks.ndim == 3 and len(self.masks) == count, "masks must be bool[M, H, W]")
-        _require(self.masks.dtype == np.bool_, "masks must be bool")
-        _require(self.quality.shape == (count,), "quality must be float32[M]")
-        _require(self.presence.shape == (count,), "presence must be float32[M]")
+        _require_array("track_ids", self.track_ids, np.int64, (count,))
+        _require_array("masks", self.masks, np.bool_, (count, None, None))
+        _require_array("quality", self.quality, np.float32, (count,))
+        _require_array("presence", self.presence, np.float32, (count,))
         for claims in (self.claims, self.claims_before):
             if claims is not None:
-                _require(claims.shape == (count, count), "claims must be float32[M, M]")
+                _require_array("claims", claims, np.float32, (count, count))
+        if self.appearances is not None:
+            _require_array("appearances", self.appearances, np.float32, (count, None))
 
     def __len__(self) -> int:
         """Return the number of tracks."""
@@ -356,3 +352,15 @@ def require_pictures(images: NDArray[np.uint8]) -> None:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ValueError(message)
+
+
+def _require_array(
+    name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int | None, ...]
+) -> None:
+    """Check an array's dtype and shape, in which None stands for any length."""
+    lengths = zip(array.shape, shape, strict=False)
+    fits = array.dtype == dtype and array.ndim == len(shape)
+    fits = fits and all(wanted in (None, length) for length, wanted in lengths)
+    axes = ", ".join("any" if length is None else str(length) for length in shape)
+    wanted = f"{np.dtype(dtype)}[{axes}]"
+    _require(fits, f"{name} must be {wanted}, not {array.dtype}{list(array.shape)}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.records import FrameBatch, Prompt, PromptReason
+from pipeline.records import Detections, FrameBatch, Prompt, PromptReason, TrackedMasks
 
 
 def prompt(**hint):
@@ -16,6 +16,7 @@ def prompt(**hint):
         {"mask": np.full((4, 6), 255, np.uint8)},
         {"mask": np.ones((1, 4, 6), np.bool_)},
         {"box": np.zeros((1, 4), np.float32)},
+        {"box": np.zeros(4, np.int64)},
         {"points": np.array([[2.0, 3.0]], np.float32)},
         {"points": np.array([2.0, 3.0, 1.0], np.float32)},
     ],
@@ -42,3 +43,47 @@ def test_a_prompt_has_exactly_one_hint():
 def test_a_batch_whose_images_do_not_fit_is_refused(images):
     with pytest.raises(ValueError, match="images must be"):
         FrameBatch(indices=np.arange(2), times=np.arange(2) / 25, images=images)
+
+
+MASKS = np.zeros((2, 4, 6), np.bool_)
+FRAMES = {
+    "indices": np.arange(2),
+    "times": np.arange(2) / 25,
+    "images": np.zeros((2, 4, 6, 3), np.uint8),
+}
+SEEN = {
+    "class_ids": np.ones(2, np.int64),
+    "scores": np.ones(2, np.float32),
+    "boxes": np.zeros((2, 4), np.float32),
+    "masks": MASKS,
+    "appearances": np.zeros((2, 5), np.float32),
+}
+FOLLOWED = {
+    "track_ids": np.ones(2, np.int64),
+    "masks": MASKS,
+    "quality": np.ones(2, np.float32),
+    "presence": np.ones(2, np.float32),
+    "claims": np.zeros((2, 2), np.float32),
+    "claims_before": np.zeros((2, 2), np.float32),
+    "appearances": np.zeros((2, 5), np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("record", "arrays"),
+    [(FrameBatch, FRAMES), (Detections, SEEN), (TrackedMasks, FOLLOWED)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_array_of_a_record_has_its_shape_and_dtype(record, arrays):
+    assert len(record(**arrays)) == 2
+    for name, array in arrays.items():
+        # One too many, an axis too many, and what is not computed with: 0 to 255 for yes and no.
+        for wrong in (array[[0, 1, 1]], array[None], array.astype(np.float16)):
+            with pytest.raises(ValueError, match="must be "):
+                record(**arrays | {name: wrong})
+
+
+def test_a_record_says_what_it_was_given():
+    wrong = SEEN | {"scores": np.ones(2)}
+    with pytest.raises(ValueError, match=r"scores must be float32\[2\], not float64\[2\]"):
+        Detections(**wrong)
