@@ -150,3 +150,22 @@ def test_a_user_without_a_home_is_told_what_to_set(tmp_path):
         prefect_api(),
     ):
         pass
+
+
+@pytest.mark.parametrize("chosen", [None, "45"])
+def test_a_flow_that_starts_its_own_server_waits_until_it_is_up(chosen):
+    """Twenty seconds, as Prefect waits, are too short for a fresh database beside other work."""
+    name = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    script = (
+        "import flows.annotate_video; from prefect.settings import get_current_settings; "
+        "print(get_current_settings().server.ephemeral.startup_timeout_seconds)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment | ({} if chosen is None else {name: chosen}),
+    )
+    assert told.stdout.split() == [chosen or "120"]
