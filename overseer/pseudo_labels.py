@@ -128,6 +128,8 @@ def _is_withheld(annotated: AnnotationSet, withheld_videos: Collection[str]) -> 
 def _sets(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} does not exist; give what `annotate` wrote")
         sets = find_sets(path)
         if not sets:
             raise InputError(f"{path} holds no annotation set; give what `annotate` wrote")

@@ -126,6 +126,8 @@ def test_classes_are_matched_by_their_names(tmp_path, small_video, labels):
 
 
 def test_what_cannot_be_learned_from_is_refused(tmp_path, small_video, labels):
+    with pytest.raises(InputError, match="nowhere does not exist; give what `annotate` wrote"):
+        read([tmp_path / "nowhere"], labels, Eyes())
     with pytest.raises(InputError, match="holds no annotation set"):
         read([tmp_path], labels, Eyes())
     frames = [sure_frame(0, t1_c1=LEFT)]
