@@ -1,7 +1,7 @@
 """Several policies on one video, with the same models, against the truth."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,22 +15,18 @@ from flows.complaints import complain_of_classes
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
-from pipeline.class_regions import (
-    classes_without_match,
-    comparable_frames,
-    require_masks_of,
-    require_objects,
-    true_frames,
-)
+from pipeline.class_regions import comparable_frames, true_frames
 from pipeline.errors import UsageError
+from pipeline.frame_pairs import common_frames
 from pipeline.frames import open_video
-from pipeline.identity import identity_scores
+from pipeline.identity import IdentityEvaluator
 from pipeline.mask_folder import MaskFolder, masks_of_video
-from pipeline.metrics import evaluate
+from pipeline.metrics import Evaluator
 from pipeline.policies.constellation.settings import Rule
 from pipeline.records import FrameAnnotation
 from pipeline.single_frames import numbered_frames
 from pipeline.temporal import temporal_consistency
+from pipeline.truth import Truth, look_over
 
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
 _TRUTH = "truth"
@@ -101,23 +97,23 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     open_models(comparison.settings)
     video = open_video(comparison.video)
     right = masks_of_video(comparison.truth, video.info.frame_count, comparison.video)
-    truth = list(right.frames())
-    require_objects(truth, right.path)
-    require_masks_of(truth, right.path, (video.info.height, video.info.width), comparison.video)
+    # To find a damaged mask may not take hours of annotating.
+    size = (video.info.height, video.info.width)
+    seen = look_over(right.frames(), right.path, size, comparison.video)
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()
         annotated[policy] = _annotate(comparison, policy)
         seconds = time.monotonic() - started
         measured[policy] = {
-            **_compare_with_truth(annotated[policy], right, truth),
+            **_compare_with_truth(annotated[policy], right),
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
     judged = next(iter(annotated.values())).label_set
-    complain_of_classes(classes_without_match(truth, right.label_set, judged), right.path)
+    complain_of_classes(seen.classes_without_match(right.label_set, judged), right.path)
     images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
-    steadiness = _measure_steadiness(images, annotated, truth)
+    steadiness = _measure_steadiness(images, annotated, right, seen)
     return ComparedPolicies(
         policies={policy: measured[policy] | steadiness[policy] for policy in measured},
         truth=steadiness.get(_TRUTH, {}),
@@ -131,31 +127,37 @@ def _annotate(comparison: Comparison, policy: str) -> AnnotationSet:
 
 
 def _compare_with_truth(
-    annotated: AnnotationSet, source: AnnotationSet | MaskFolder, truth: Sequence[FrameAnnotation]
+    annotated: AnnotationSet, truth: AnnotationSet | MaskFolder
 ) -> dict[str, Any]:
-    frames = list(annotated.frames())
-    judged = list(comparable_frames(frames, source))
-    true, classes = true_frames(truth, source.label_set, annotated.label_set)
+    found = comparable_frames(annotated.frames(), truth)
+    true, classes = true_frames(truth.frames(), truth.label_set, annotated.label_set)
+    accuracy, identity = Evaluator(classes), IdentityEvaluator()
+    for pair in common_frames(found, true):
+        accuracy.add(*pair)
+        identity.add(*pair)
+    parts = range(annotated.manifest.parts)
+    looks = (annotated.rows("frames", part, ["overseer_ran"]) for part in parts)
     return {
-        **evaluate(judged, true, classes).to_json(),
-        **identity_scores(judged, true).to_json(),
-        "overseer_calls": sum(frame.overseer_ran for frame in frames),
+        **accuracy.evaluation().to_json(),
+        **identity.scores().to_json(),
+        "overseer_calls": sum(row["overseer_ran"] for rows in looks for row in rows),
     }
 
 
 def _measure_steadiness(
     images: Iterable[NDArray[np.uint8]],
     annotated: dict[str, AnnotationSet],
-    truth: Sequence[FrameAnnotation],
+    truth: AnnotationSet | MaskFolder,
+    seen: Truth,
 ) -> dict[str, dict[str, float]]:
     """Return the temporal figures of each policy and, if it has every frame, of the truth."""
     frames: dict[str, Iterable[FrameAnnotation]] = {
         policy: found.frames() for policy, found in annotated.items()
     }
     length = max(found.manifest.counts.frames for found in annotated.values())
-    if [frame.index for frame in truth[:length]] == list(range(length)):
-        frames[_TRUTH] = truth
-    measured = temporal_consistency(frames, images, _cuts(truth))
+    if list(seen.flags)[:length] == list(range(length)):
+        frames[_TRUTH] = truth.frames()
+    measured = temporal_consistency(frames, images, _cuts(seen.flags))
     return {name: figures.to_json() for name, figures in measured.items()}
 
 
@@ -177,11 +179,10 @@ def _settings_of(policy: str) -> dict[str, Any]:
     )
 
 
-def _cuts(truth: Sequence[FrameAnnotation]) -> frozenset[int]:
+def _cuts(flags: Mapping[int, tuple[str, ...]]) -> frozenset[int]:
     """Return the frames at which another picture begins, as far as the truth says it."""
     return frozenset(
-        after.index
-        for before, after in pairwise(truth)
-        if "cut" in after.flags
-        or ("out_of_body" in before.flags) is not ("out_of_body" in after.flags)
+        index
+        for (_, before), (index, after) in pairwise(flags.items())
+        if "cut" in after or ("out_of_body" in before) is not ("out_of_body" in after)
     )

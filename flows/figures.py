@@ -5,7 +5,7 @@ each model alone and for both together, and real clips where a folder of them is
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -76,7 +76,7 @@ def heldout_clip(seed: int, out: Path) -> Figures:
         figures[f"heldout, tracker from {kind}"] = _annotated(folder, kind, settings, truth)
     for name, baseline in _BASELINES.items():
         frames = _baseline(baseline(), folder / "video.mp4", truth, "first", None)
-        figures[f"heldout, {name}"] = _scores(frames, list(truth.frames()), truth.label_set)
+        figures[f"heldout, {name}"] = _scores(frames, truth.frames(), truth.label_set)
     for policy in _HELDOUT_POLICIES:
         settings = AnnotateSettings(policy=policy)
         figures[f"heldout, {policy}"] = _annotated(folder, policy, settings, truth)
@@ -171,7 +171,7 @@ def _annotated(
     folder: Path, name: str, settings: AnnotateSettings, truth: AnnotationSet
 ) -> dict[str, float | None]:
     job = VideoJob(video=folder / "video.mp4", out=folder / name, settings=settings, resume=False)
-    return _scores(annotate_job(job).frames(), list(truth.frames()), truth.label_set)
+    return _scores(annotate_job(job).frames(), truth.frames(), truth.label_set)
 
 
 def _baseline(
@@ -188,7 +188,7 @@ def _baseline(
 
 
 def _scores(
-    found: Iterator[FrameAnnotation], true: Sequence[FrameAnnotation], label_set: LabelSet
+    found: Iterator[FrameAnnotation], true: Iterable[FrameAnnotation], label_set: LabelSet
 ) -> dict[str, float | None]:
     document = evaluate(found, true, label_set).to_json()
     return {name: document[name] for name in _SCORES}

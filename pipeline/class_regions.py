@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from pipeline.annotation_set import AnnotationSet
-from pipeline.errors import InputError
 from pipeline.labels import LabelSet, joined
 from pipeline.mask_folder import MaskFolder
 from pipeline.masks import RLE, decode_mask, encode_mask
@@ -31,7 +29,7 @@ def comparable_frames(
 
 def true_frames(
     frames: Iterable[FrameAnnotation], truth: LabelSet, judged: LabelSet
-) -> tuple[list[FrameAnnotation], LabelSet]:
+) -> tuple[Iterator[FrameAnnotation], LabelSet]:
     """Give true masks the class ids of what they judge, since ids say nothing beyond their set.
 
     Args:
@@ -40,11 +38,11 @@ def true_frames(
         judged: the classes of what is judged.
 
     Returns:
-        The true masks, whose classes are those of the same name, and the judged classes with
-        those that only the truth has, under ids of their own.
+        The true masks, one after the other as they are read, whose classes are those of the same
+        name, and the judged classes with those that only the truth has, under ids of their own.
     """
     labels, renamed = joined(judged, truth)
-    mapped = [
+    mapped = (
         replace(
             frame,
             tracks=tuple(
@@ -53,63 +51,8 @@ def true_frames(
             ),
         )
         for frame in frames
-    ]
+    )
     return mapped, labels
-
-
-def classes_without_match(
-    frames: Iterable[FrameAnnotation], truth: LabelSet, judged: LabelSet
-) -> list[str]:
-    """Return the names of the classes that true masks show and what they judge does not know.
-
-    Args:
-        frames: the true masks, as they are.
-        truth: their classes.
-        judged: the classes of what is judged.
-    """
-    known = {label.name for label in judged.classes}
-    shown = {track.class_id for frame in frames for track in frame.tracks}
-    names = [truth[class_id].name for class_id in sorted(shown)]
-    return [name for name in names if name not in known]
-
-
-def require_objects(frames: Iterable[FrameAnnotation], truth: Path) -> None:
-    """Check that there is anything to compare with.
-
-    Args:
-        frames: the true masks.
-        truth: where they come from, for the message.
-
-    Raises:
-        InputError: no frame shows any object.
-    """
-    if not any(frame.tracks for frame in frames):
-        raise InputError(
-            f"{truth} shows no object of the classes that are compared; say by --labels what its "
-            "values mean"
-        )
-
-
-def require_masks_of(
-    frames: Iterable[FrameAnnotation], truth: Path, size: tuple[int, int], video: Path
-) -> None:
-    """Check that true masks can be of a video, before it is annotated to be compared with them.
-
-    Args:
-        frames: the true masks.
-        truth: where they come from, for the message.
-        size: height and width of the video.
-        video: the video or its set, for the message.
-
-    Raises:
-        InputError: a mask has another size.
-    """
-    sizes = {track.rle.size for frame in frames for track in frame.tracks}
-    for rows, columns in sorted(sizes - {size}):
-        raise InputError(
-            f"{truth} has masks of {columns}x{rows}, {video} is {size[1]}x{size[0]}; give the true "
-            "masks of that video"
-        )
 
 
 def without_regions(

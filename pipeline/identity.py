@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
+from pipeline.frame_pairs import common_frames
 from pipeline.masks import rle_iou_matrix
 from pipeline.records import FrameAnnotation
 
@@ -36,49 +37,80 @@ def identity_scores(
 ) -> IdentityScores:
     """Compare the identities in a set with the true ones, over the frames that both have.
 
+    Args:
+        annotated: what is judged, by ascending index.
+        truth: what is right, likewise.
+
     Raises:
         UsageError: TrackEval is not installed.
     """
-    try:
-        from trackeval.metrics import CLEAR, HOTA, Identity
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"identity scores need {error.name}; run pip install --no-deps trackeval==1.3.0"
-        ) from error
-    by_index = {frame.index: frame for frame in truth}
-    pairs = [(frame, by_index[frame.index]) for frame in annotated if frame.index in by_index]
-    sequence = _to_sequence(pairs)
-    quiet = {"PRINT_CONFIG": False}
-    return IdentityScores(
-        hota=float(np.mean(HOTA().eval_sequence(sequence)["HOTA"])),
-        idf1=float(Identity(quiet).eval_sequence(sequence)["IDF1"]),
-        id_switches=int(CLEAR(quiet).eval_sequence(sequence)["IDSW"]),
-    )
+    evaluator = IdentityEvaluator()
+    for found, true in common_frames(annotated, truth):
+        evaluator.add(found, true)
+    return evaluator.scores()
 
 
-def _to_sequence(pairs: Sequence[tuple[FrameAnnotation, FrameAnnotation]]) -> dict[str, Any]:
-    """Write frames in the form that TrackEval's metrics take: ids count from 0."""
-    true_ids = _numbered(true for _, true in pairs)
-    found_ids = _numbered(found for found, _ in pairs)
-    return {
-        "num_timesteps": len(pairs),
-        "num_gt_ids": len(true_ids),
-        "num_tracker_ids": len(found_ids),
-        "num_gt_dets": sum(len(true.tracks) for _, true in pairs),
-        "num_tracker_dets": sum(len(found.tracks) for found, _ in pairs),
-        "gt_ids": [_ids(true, true_ids) for _, true in pairs],
-        "tracker_ids": [_ids(found, found_ids) for found, _ in pairs],
-        "similarity_scores": [_similarity(true, found) for found, true in pairs],
-    }
+class IdentityEvaluator:
+    """Compares identities with the true ones, a frame at a time; no masks are kept.
+
+    Raises:
+        UsageError: TrackEval is not installed.
+    """
+
+    def __init__(self) -> None:
+        try:
+            from trackeval.metrics import CLEAR, HOTA, Identity
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"identity scores need {error.name}; run pip install --no-deps trackeval==1.3.0"
+            ) from error
+        quiet = {"PRINT_CONFIG": False}
+        self._hota, self._identity, self._clear = HOTA(), Identity(quiet), CLEAR(quiet)
+        self._true_ids: list[NDArray[np.int64]] = []
+        self._found_ids: list[NDArray[np.int64]] = []
+        self._similarities: list[NDArray[np.float64]] = []
+
+    def add(self, found: FrameAnnotation, true: FrameAnnotation) -> None:
+        """Take the next frame."""
+        self._true_ids.append(_ids(true))
+        self._found_ids.append(_ids(found))
+        self._similarities.append(_similarity(true, found))
+
+    def scores(self) -> IdentityScores:
+        """Return how well tracks have kept their objects so far."""
+        sequence = self._sequence()
+        return IdentityScores(
+            hota=float(np.mean(self._hota.eval_sequence(sequence)["HOTA"])),
+            idf1=float(self._identity.eval_sequence(sequence)["IDF1"]),
+            id_switches=int(self._clear.eval_sequence(sequence)["IDSW"]),
+        )
+
+    def _sequence(self) -> dict[str, Any]:
+        """Return the frames in the form that TrackEval's metrics take: ids count from 0."""
+        true_count, true_ids = _numbered(self._true_ids)
+        found_count, found_ids = _numbered(self._found_ids)
+        return {
+            "num_timesteps": len(self._similarities),
+            "num_gt_ids": true_count,
+            "num_tracker_ids": found_count,
+            "num_gt_dets": sum(map(len, true_ids)),
+            "num_tracker_dets": sum(map(len, found_ids)),
+            "gt_ids": true_ids,
+            "tracker_ids": found_ids,
+            "similarity_scores": self._similarities,
+        }
 
 
-def _numbered(frames: Iterable[FrameAnnotation]) -> dict[int, int]:
-    track_ids = sorted({track.track_id for frame in frames for track in frame.tracks})
-    return {track_id: number for number, track_id in enumerate(track_ids)}
+def _ids(frame: FrameAnnotation) -> NDArray[np.int64]:
+    return np.array([track.track_id for track in frame.tracks], np.int64)
 
 
-def _ids(frame: FrameAnnotation, numbers: dict[int, int]) -> NDArray[np.int64]:
-    return np.array([numbers[track.track_id] for track in frame.tracks], np.int64)
+def _numbered(
+    frames: Sequence[NDArray[np.int64]],
+) -> tuple[int, list[NDArray[np.intp]]]:
+    """Return how many ids there are, and those of each frame by their place among all."""
+    known = np.array(sorted({track_id for ids in frames for track_id in ids.tolist()}), np.int64)
+    return len(known), [np.searchsorted(known, ids) for ids in frames]
 
 
 def _similarity(true: FrameAnnotation, found: FrameAnnotation) -> NDArray[np.float64]:

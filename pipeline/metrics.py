@@ -4,31 +4,26 @@ Region similarity J and boundary accuracy F follow DAVIS (Perazzi et al., CVPR 2
 objects that are matched one to one over the whole video; IoU and Dice are per class.
 """
 
+from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.boundaries import boundary_accuracy, boundary_of
+from pipeline.courses import Course, Overlaps
 from pipeline.errors import InputError
+from pipeline.frame_pairs import common_frames
 from pipeline.labels import LabelSet
 from pipeline.masks import RLE, decode_mask, rle_area, rle_iou_matrix
 from pipeline.records import FrameAnnotation
 
-# DAVIS: the boundary may be off by this share of the picture's diagonal.
-_BOUNDARY_TOLERANCE = 0.008
 # A new object, or one that is back, counts from where it covers this share of the picture.
 _CLEAR_AREA_SHARE = 0.001
-_ENTERED_WITHIN_FRAMES = 2
-# How long an object must have been hidden, and how soon its track must have it again.
-_HIDDEN_FRAMES = (10, 30)
-_FOUND_WITHIN_FRAMES, _FOUND_IOU = 5, 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,222 +96,184 @@ def evaluate(
     """Compare annotations with the truth, frame by frame in the same order.
 
     Args:
-        annotated: what is judged; it may end before the truth does.
-        truth: what is right.
+        annotated: what is judged, by ascending index; it may end before the truth does.
+        truth: what is right, likewise.
         label_set: gives the names of the classes.
 
     Raises:
         InputError: there is nothing to compare, or the masks are of different size.
     """
-    found = list(annotated)
-    by_index = {frame.index: frame for frame in truth}
-    pairs = [(frame, by_index[frame.index]) for frame in found if frame.index in by_index]
-    if not pairs:
-        raise InputError(
-            "the set and the truth have no frame in common; compare sets of the same video"
-        )
-    _check_sizes(pairs)
-    matches, objects, tracks = _match_objects(pairs)
-    true_masks = _masks_by_track(true for _, true in pairs)
-    found_masks = _masks_by_track(found for found, _ in pairs)
-    courses = [
-        _course(len(pairs), true_masks[truth_id], found_masks.get(matches.get(truth_id, -1), {}))
-        for truth_id in objects
-    ]
-    indices = [found.index for found, _ in pairs]
-    # A truth of some frames does not say on which one something came.
-    in_full = courses if indices == list(range(indices[0], indices[0] + len(indices))) else []
-    returns = [found for course in in_full for found in course.found_again()]
-    entries = [on_time for course in in_full for on_time in course.entered_on_time()]
-    per_class = _class_scores(pairs, label_set)
-    true_classes = {track.class_id for _, true in pairs for track in true.tracks}
-    j = _mean([course.over_its_frames(course.iou) for course in courses])
-    f = _mean([course.over_its_frames(course.boundary) for course in courses])
-    return Evaluation(
-        j=j,
-        f=f,
-        j_and_f=(j + f) / 2,
-        miou=_mean([per_class[class_id].iou for class_id in true_classes]),
-        dice=_mean([per_class[class_id].dice for class_id in true_classes]),
-        per_class=per_class,
-        presence=_mean([right for course in courses for right in course.presence_right()]),
-        found_again=_mean(returns) if returns else None,
-        entered_on_time=_mean(entries) if entries else None,
-        frames=len(pairs),
-        objects=len(objects),
-        unmatched_tracks=len(tracks - set(matches.values())),
-    )
+    evaluator = Evaluator(label_set)
+    for found, true in common_frames(annotated, truth):
+        evaluator.add(found, true)
+    return evaluator.evaluation()
 
 
-def boundary_accuracy(mask: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
-    """Return DAVIS' boundary F of two masks bool[H, W], 0..1; 1 where both are empty."""
-    edge, true_edge = _outline(mask), _outline(truth)
-    if not edge.any() and not true_edge.any():
-        return 1.0
-    if not edge.any() or not true_edge.any():
-        return 0.0
-    reach = int(np.ceil(_BOUNDARY_TOLERANCE * np.hypot(*mask.shape)))
-    away = np.arange(-reach, reach + 1) ** 2
-    # Not OpenCV's ellipse, which is larger.
-    disk = (away[:, None] + away <= reach**2).astype(np.uint8)
-    near_true = cv2.dilate(true_edge.astype(np.uint8), disk) > 0
-    near = cv2.dilate(edge.astype(np.uint8), disk) > 0
-    precision = (edge & near_true).sum() / edge.sum()
-    recall = (true_edge & near).sum() / true_edge.sum()
-    return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
+class Evaluator:
+    """Compares annotations with the truth, a frame at a time; only figures are kept of a frame.
 
+    Args:
+        label_set: gives the names of the classes.
+    """
 
-def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return the pixels bool[H, W] that differ from one to the right, below or both, as DAVIS."""
-    beyond = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
-    right, below, both = beyond[:-1, 1:], beyond[1:, :-1], beyond[1:, 1:]
-    return np.asarray((mask ^ right) | (mask ^ below) | (mask ^ both), np.bool_)
+    def __init__(self, label_set: LabelSet) -> None:
+        self._label_set = label_set
+        self._frames = 0
+        self._first_index = self._last_index = 0
+        # The frames in which each true object and each track shows, by their place in order.
+        self._objects: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._tracks: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        # Likewise those in which an object is more than a speck.
+        self._clear: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        # By true object and track.
+        self._overlaps: defaultdict[tuple[int, int], Overlaps] = defaultdict(Overlaps)
+        # Sums of IoU over the frames in which both are of one class.
+        self._gains: defaultdict[tuple[int, int], float] = defaultdict(float)
+        self._class_scores: defaultdict[int, _ClassScores] = defaultdict(_ClassScores)
+        self._true_classes: set[int] = set()
 
+    def add(self, found: FrameAnnotation, true: FrameAnnotation) -> None:
+        """Compare the next frame.
 
-_Pairs = Sequence[tuple[FrameAnnotation, FrameAnnotation]]
+        Raises:
+            InputError: the masks are of different size.
+        """
+        _check_size(found, true)
+        if not self._frames:
+            self._first_index = true.index
+        self._last_index = true.index
+        for track in true.tracks:
+            self._objects[track.track_id].append(self._frames)
+            if _is_clear(track.rle):
+                self._clear[track.track_id].append(self._frames)
+        for track in found.tracks:
+            self._tracks[track.track_id].append(self._frames)
+        self._compare_masks(found, true)
+        self._compare_classes(found, true)
+        self._frames += 1
 
-
-def _check_sizes(pairs: _Pairs) -> None:
-    for found, true in pairs:
-        sizes = {track.rle.size for track in (*found.tracks, *true.tracks)}
-        if len(sizes) > 1:
-            (height, width), (other_height, other_width) = sorted(sizes)[:2]
-            raise InputError(
-                f"frame {found.index} has masks of {width}x{height} and of "
-                f"{other_width}x{other_height}; compare sets of the same video"
-            )
-
-
-def _match_objects(pairs: _Pairs) -> tuple[dict[int, int], list[int], set[int]]:
-    """Match true objects with tracks of their class: the sum of IoU over time is largest."""
-    totals: dict[tuple[int, int], float] = {}
-    objects: set[int] = set()
-    tracks: set[int] = set()
-    for found, true in pairs:
-        objects |= {track.track_id for track in true.tracks}
-        tracks |= {track.track_id for track in found.tracks}
+    def _compare_masks(self, found: FrameAnnotation, true: FrameAnnotation) -> None:
+        if not found.tracks or not true.tracks:
+            return
         iou = rle_iou_matrix(
             [track.rle for track in true.tracks], [track.rle for track in found.tracks]
         )
+        boundaries = [boundary_of(decode_mask(track.rle)) for track in found.tracks]
         for row, true_track in enumerate(true.tracks):
+            true_boundary = boundary_of(decode_mask(true_track.rle))
             for column, track in enumerate(found.tracks):
-                if true_track.class_id == track.class_id and iou[row, column] > 0:
-                    key = (true_track.track_id, track.track_id)
-                    totals[key] = totals.get(key, 0.0) + float(iou[row, column])
-    rows, columns = sorted(objects), sorted(tracks)
-    gains = np.zeros((len(rows), len(columns)))
-    for (truth_id, track_id), total in totals.items():
-        gains[rows.index(truth_id), columns.index(track_id)] = total
-    chosen = zip(*linear_sum_assignment(-gains), strict=True)
-    matches = {rows[row]: columns[column] for row, column in chosen if gains[row, column] > 0}
-    return matches, rows, tracks
+                key = (true_track.track_id, track.track_id)
+                overlap = float(iou[row, column])
+                accuracy = boundary_accuracy(boundaries[column], true_boundary)
+                # Who is matched with whom is known at the end alone, so all that touch are kept.
+                if overlap or accuracy:
+                    self._overlaps[key].add(self._frames, overlap, accuracy)
+                if overlap and true_track.class_id == track.class_id:
+                    self._gains[key] += overlap
 
+    def _compare_classes(self, found: FrameAnnotation, true: FrameAnnotation) -> None:
+        true_classes = {track.class_id for track in true.tracks}
+        self._true_classes |= true_classes
+        for class_id in true_classes | {track.class_id for track in found.tracks}:
+            self._class_scores[class_id].add(*_class_areas(found, true, class_id))
 
-@dataclass(frozen=True, slots=True)
-class _Course:
-    """How one object goes through a video, frame by frame.
+    def evaluation(self) -> Evaluation:
+        """Return how well the frames so far are annotated.
 
-    Attributes:
-        shows: bool[T], whether the object shows.
-        shows_clearly: bool[T], whether it covers at least 0.1 % of the picture.
-        followed: bool[T], whether its matched track shows.
-        iou: float64[T], of the two where both show, else 0.
-        boundary: float64[T], DAVIS' F where both show, else 0.
-    """
-
-    shows: NDArray[np.bool_]
-    shows_clearly: NDArray[np.bool_]
-    followed: NDArray[np.bool_]
-    iou: NDArray[np.float64]
-    boundary: NDArray[np.float64]
-
-    def over_its_frames(self, values: NDArray[np.float64]) -> float:
-        """Return the mean of values float64[T] over the frames where either shows."""
-        return _mean(values[self.shows | self.followed].tolist())
-
-    def presence_right(self) -> list[float]:
-        return list((self.shows == self.followed).astype(float))
-
-    def entered_on_time(self) -> list[float]:
-        """Say for an object that comes in after the first frame whether its track did so too."""
-        if self.shows[0] or not self.shows_clearly.any():
-            return []
-        if not self.followed.any():
-            return [0.0]
-        begins = int(self.followed.argmax())
-        earliest = int(self.shows.argmax()) - _ENTERED_WITHIN_FRAMES
-        latest = int(self.shows_clearly.argmax()) + _ENTERED_WITHIN_FRAMES
-        return [float(earliest <= begins <= latest)]
-
-    def found_again(self) -> list[float]:
-        """Say for each return after 10 to 30 hidden frames whether the track had it again.
-
-        An object that slides back into the picture is a speck at first, which no mask can match.
+        Raises:
+            InputError: there is none.
         """
-        edges = np.flatnonzero(np.diff(self.shows, prepend=False, append=False))
-        found = []
-        for (_, gone), (back, _) in pairwise(zip(edges[::2], edges[1::2], strict=True)):
-            clear = back + np.flatnonzero(self.shows_clearly[back:])
-            if len(clear) and _HIDDEN_FRAMES[0] <= back - gone <= _HIDDEN_FRAMES[1]:
-                best = self.iou[back : clear[0] + _FOUND_WITHIN_FRAMES].max()
-                found.append(float(best > _FOUND_IOU))
-        return found
+        if not self._frames:
+            raise InputError(
+                "the set and the truth have no frame in common; compare sets of the same video"
+            )
+        matches = self._matches()
+        # A truth of some frames does not say on which one something came.
+        in_full = self._last_index - self._first_index == self._frames - 1
+        regions, boundaries, returns, entries = [], [], [], []
+        right = 0
+        for object_id in sorted(self._objects):
+            course = self._course(object_id, matches.get(object_id))
+            regions.append(course.over_its_frames(course.iou))
+            boundaries.append(course.over_its_frames(course.boundary))
+            right += course.frames_right()
+            returns += course.found_again() if in_full else []
+            entries += course.entered_on_time() if in_full else []
+        per_class = {
+            class_id: self._class_scores[class_id].score(self._name(class_id))
+            for class_id in sorted(self._class_scores)
+        }
+        true_classes = sorted(self._true_classes)
+        j, f = _mean(regions), _mean(boundaries)
+        return Evaluation(
+            j=j,
+            f=f,
+            j_and_f=(j + f) / 2,
+            miou=_mean([per_class[class_id].iou for class_id in true_classes]),
+            dice=_mean([per_class[class_id].dice for class_id in true_classes]),
+            per_class=per_class,
+            presence=right / (len(self._objects) * self._frames) if self._objects else 0.0,
+            found_again=_mean(returns) if returns else None,
+            entered_on_time=_mean(entries) if entries else None,
+            frames=self._frames,
+            objects=len(self._objects),
+            unmatched_tracks=len(self._tracks.keys() - set(matches.values())),
+        )
+
+    def _matches(self) -> dict[int, int]:
+        """Match true objects with tracks of their class: the sum of IoU over time is largest."""
+        rows, columns = sorted(self._objects), sorted(self._tracks)
+        row_of = {object_id: row for row, object_id in enumerate(rows)}
+        column_of = {track_id: column for column, track_id in enumerate(columns)}
+        gains = np.zeros((len(rows), len(columns)))
+        for (object_id, track_id), total in self._gains.items():
+            gains[row_of[object_id], column_of[track_id]] = total
+        chosen = zip(*linear_sum_assignment(-gains), strict=True)
+        return {rows[row]: columns[column] for row, column in chosen if gains[row, column] > 0}
+
+    def _course(self, object_id: int, track_id: int | None) -> Course:
+        shows, clearly = self._objects[object_id], self._clear.get(object_id, ())
+        if track_id is None:
+            return Course.of(self._frames, shows, clearly, (), Overlaps())
+        overlaps = self._overlaps[object_id, track_id]
+        return Course.of(self._frames, shows, clearly, self._tracks[track_id], overlaps)
+
+    def _name(self, class_id: int) -> str:
+        known = class_id in self._label_set
+        return self._label_set[class_id].name if known else f"class {class_id}"
 
 
-def _masks_by_track(frames: Iterable[FrameAnnotation]) -> dict[int, dict[int, RLE]]:
-    """Return the masks of each track by the frame's place in order."""
-    masks: dict[int, dict[int, RLE]] = defaultdict(dict)
-    for place, frame in enumerate(frames):
-        for track in frame.tracks:
-            masks[track.track_id][place] = track.rle
-    return masks
-
-
-def _course(length: int, true: Mapping[int, RLE], found: Mapping[int, RLE]) -> _Course:
-    iou, boundary = np.zeros(length), np.zeros(length)
-    for place in true.keys() & found.keys():
-        rle, true_rle = found[place], true[place]
-        iou[place] = rle_iou_matrix([rle], [true_rle])[0, 0]
-        boundary[place] = boundary_accuracy(decode_mask(rle), decode_mask(true_rle))
-    return _Course(
-        shows=_at(true, length),
-        shows_clearly=_at([place for place, rle in true.items() if _is_clear(rle)], length),
-        followed=_at(found, length),
-        iou=iou,
-        boundary=boundary,
-    )
-
-
-def _at(places: Iterable[int], length: int) -> NDArray[np.bool_]:
-    """Return bool[length], true at some places."""
-    result = np.zeros(length, np.bool_)
-    result[list(places)] = True
-    return result
+def _check_size(found: FrameAnnotation, true: FrameAnnotation) -> None:
+    sizes = {track.rle.size for track in (*found.tracks, *true.tracks)}
+    if len(sizes) > 1:
+        (height, width), (other_height, other_width) = sorted(sizes)[:2]
+        raise InputError(
+            f"frame {found.index} has masks of {width}x{height} and of "
+            f"{other_width}x{other_height}; compare sets of the same video"
+        )
 
 
 def _is_clear(rle: RLE) -> bool:
     return rle_area(rle) >= _CLEAR_AREA_SHARE * rle.size[0] * rle.size[1]
 
 
-def _class_scores(pairs: _Pairs, label_set: LabelSet) -> dict[int, ClassScore]:
-    ious: dict[int, list[float]] = {}
-    dices: dict[int, list[float]] = {}
-    for found, true in pairs:
-        class_ids = {track.class_id for track in (*found.tracks, *true.tracks)}
-        for class_id in class_ids:
-            areas = _class_areas(found, true, class_id)
-            first, second, common = areas
-            ious.setdefault(class_id, []).append(common / max(first + second - common, 1))
-            dices.setdefault(class_id, []).append(2 * common / max(first + second, 1))
-    return {
-        class_id: ClassScore(
-            name=label_set[class_id].name if class_id in label_set else f"class {class_id}",
-            iou=_mean(ious[class_id]),
-            dice=_mean(dices[class_id]),
-            frames=len(ious[class_id]),
+@dataclass(slots=True)
+class _ClassScores:
+    """IoU and Dice of a class in each frame where it is or is said to be."""
+
+    iou: "array[float]" = field(default_factory=lambda: array("d"))
+    dice: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, first: float, second: float, common: float) -> None:
+        """Take the areas of a class in both frames and of what is common, in pixels."""
+        self.iou.append(common / max(first + second - common, 1))
+        self.dice.append(2 * common / max(first + second, 1))
+
+    def score(self, name: str) -> ClassScore:
+        """Return the means so far."""
+        return ClassScore(
+            name=name, iou=_mean(self.iou), dice=_mean(self.dice), frames=len(self.iou)
         )
-        for class_id in sorted(ious)
-    }
 
 
 def _class_areas(

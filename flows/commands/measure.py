@@ -48,17 +48,12 @@ def evaluate(
 ) -> None:
     """Compare a set with the truth: region J, boundary F, IoU and Dice for each class."""
     from pipeline.annotation_set import AnnotationSet
-    from pipeline.class_regions import (
-        classes_without_match,
-        comparable_frames,
-        require_masks_of,
-        require_objects,
-        true_frames,
-    )
+    from pipeline.class_regions import comparable_frames, true_frames
     from pipeline.corrections.corrected_set import refuse_corrections
     from pipeline.labels import load_label_set
     from pipeline.mask_folder import masks_of_video, open_masks
     from pipeline.metrics import evaluate as compare_with
+    from pipeline.truth import look_over
 
     judged = AnnotationSet(annotation_set)
     refuse_corrections(judged)
@@ -66,11 +61,9 @@ def evaluate(
     video = judged.manifest.video
     right = masks_of_video(masks, video.frame_count, Path(video.path))
     found = comparable_frames(judged.frames(), right)
-    own = list(right.frames())
-    true, classes = true_frames(own, right.label_set, judged.label_set)
-    require_objects(true, truth)
-    require_masks_of(true, truth, (video.height, video.width), annotation_set)
-    complain_of_classes(classes_without_match(own, right.label_set, judged.label_set), truth)
+    seen = look_over(right.frames(), truth, (video.height, video.width), annotation_set)
+    complain_of_classes(seen.classes_without_match(right.label_set, judged.label_set), truth)
+    true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
     result = compare_with(found, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))

@@ -1,14 +1,17 @@
 """Policies side by side, through the command line."""
 
 import json
+import weakref
 from dataclasses import replace
 
 import pytest
 
-from pipeline.annotation_set import AnnotationSet
+from flows import compare
+from pipeline.annotation_set import AnnotationSet, reader
 from pipeline.exports import Selection, export
+from pipeline.records import FrameAnnotation
 from samples.theatre.render import render
-from tests.conftest import write_set
+from tests.conftest import annotated_frame, rectangle, write_set
 
 FIGURES = {
     "j", "f", "j_and_f", "miou", "dice", "temporal_iou", "contour_distance",
@@ -140,3 +143,37 @@ def test_masks_of_another_size_are_refused_before_anything_is_annotated(
         code, _, err = scopeline(command, judged, "--truth", truth)
         assert code == 1
         assert f"{truth} {sizes.format(judged)}" in err
+
+
+class CountedFrame(FrameAnnotation):
+    """A frame that knows how many like it there were at once."""
+
+    living: weakref.WeakSet = weakref.WeakSet()
+    most = 0
+
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self.living.add(self)
+        CountedFrame.most = max(CountedFrame.most, len(self.living))
+
+    def __hash__(self):
+        return id(self)
+
+
+@pytest.mark.parametrize("measured", ["evaluate", "compare"])
+def test_a_long_set_is_not_held_in_memory_while_it_is_judged(
+    scopeline, labels, small_video, tmp_path, monkeypatch, measured
+):
+    """A part of 100 frames of each set is, and the next one while it is read."""
+    mask = rectangle(4, 4, 14, 14, (64, 96))
+    frames = [annotated_frame(index, t1_c1=mask) for index in range(1000)]
+    path = write_set(tmp_path / "long.annset", small_video, labels, frames)
+    monkeypatch.setattr(reader, "FrameAnnotation", CountedFrame)
+    monkeypatch.setattr(CountedFrame, "most", 0)
+    if measured == "evaluate":
+        code, _, err = scopeline("evaluate", path, "--truth", path)
+        assert code == 0, err
+    else:
+        annotated = AnnotationSet(path)
+        assert compare._compare_with_truth(annotated, annotated)["frames"] == 1000
+    assert 100 <= CountedFrame.most < 500

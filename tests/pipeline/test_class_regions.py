@@ -39,10 +39,11 @@ def test_true_masks_get_the_ids_that_their_classes_have_in_what_they_judge():
     )
     judged = LabelSet(name="judged", classes=(numbered_class(1, "Grasper"),))
     frames, classes = true_frames([annotated_frame(0, t7_c1=LEFT, t8_c2=RIGHT)], truth, judged)
-    (liver, grasper) = frames[0].tracks
+    (liver, grasper) = next(frames).tracks
     assert (grasper.track_id, grasper.class_id) == (8, 1)
     assert classes[1].name == "Grasper"
     assert classes[liver.class_id].name == "Liver"
     assert liver.class_id != 1
     same = [annotated_frame(0, t7_c1=LEFT)]
-    assert true_frames(same, judged, judged) == (same, judged)
+    frames, classes = true_frames(same, judged, judged)
+    assert (list(frames), classes) == (same, judged)

@@ -1,11 +1,9 @@
 """Metrics on hand-worked cases."""
 
-import numpy as np
 import pytest
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from pipeline.errors import InputError
-from pipeline.metrics import boundary_accuracy, evaluate
+from pipeline.metrics import evaluate
 from tests.conftest import annotated_frame, rectangle
 
 LEFT = rectangle(4, 4, 14, 14)
@@ -58,38 +56,6 @@ def test_masks_where_nothing_is_cost(labels):
     result = evaluate(found, truth, labels)
     assert result.j == pytest.approx(0.5)
     assert result.f == pytest.approx(0.5)
-
-
-def test_boundary_accuracy_of_a_shift():
-    size = (200, 200)
-    mask, near, far = (rectangle(x, 50, x + 60, 110, size) for x in (50, 52, 80))
-    assert boundary_accuracy(mask, mask) == 1
-    assert boundary_accuracy(near, mask) == 1  # within 0.8 % of the diagonal, 3 pixels
-    assert boundary_accuracy(far, mask) < 0.6
-    empty = np.zeros(size, bool)
-    assert boundary_accuracy(empty, empty) == 1
-    assert boundary_accuracy(mask, empty) == 0
-
-
-def test_boundary_accuracy_is_as_davis_defines_it():
-    """By distances between outlines, whose pixels differ from one to the right or below."""
-
-    def outline(mask):
-        edge = np.zeros_like(mask)
-        edge[:, :-1] |= mask[:, :-1] != mask[:, 1:]
-        edge[:-1] |= mask[:-1] != mask[1:]
-        edge[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
-        return edge
-
-    size, reach = (150, 200), 2
-    random = np.random.default_rng(3)
-    for _ in range(5):
-        blobs = [gaussian_filter(random.normal(size=size), 6) > 0.01 for _ in range(2)]
-        edge, true_edge = (outline(mask) for mask in blobs)
-        precision = (distance_transform_edt(~true_edge)[edge] <= reach).mean()
-        recall = (distance_transform_edt(~edge)[true_edge] <= reach).mean()
-        expected = 2 * precision * recall / (precision + recall)
-        assert boundary_accuracy(*blobs) == pytest.approx(expected)
 
 
 def test_nothing_to_compare_is_an_error(labels):
@@ -180,14 +146,6 @@ def test_j_and_f_is_the_mean_of_both(labels):
     result = evaluate([annotated_frame(0, t1_c1=rectangle(4, 4, 9, 14))], truth, labels)
     assert result.j != result.f
     assert result.j_and_f == pytest.approx((result.j + result.f) / 2)
-
-
-def test_outlines_that_are_nowhere_near_have_no_accuracy():
-    size = (200, 200)
-    mask, far = rectangle(20, 20, 60, 60, size), rectangle(120, 120, 160, 160, size)
-    assert boundary_accuracy(mask, far) == 0
-    # What fills the picture has no outline in it.
-    assert boundary_accuracy(np.ones(size, bool), mask) == 0
 
 
 def test_an_object_that_is_never_followed_is_not_on_time_however_early_it_came(labels):
