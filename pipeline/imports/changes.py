@@ -13,7 +13,7 @@ from pipeline.corrections.plan import DRAWN_ALONE
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
 from pipeline.imports.drawing import Drawing, DrawnObject, Tracks, outline_rle
-from pipeline.masks import RLE, encode_mask, rle_area, rle_iou_matrix, same_mask
+from pipeline.masks import RLE, decode_mask, encode_mask, rle_area, rle_iou_matrix, same_mask
 from pipeline.pairs import best_pairs
 from pipeline.records import FrameAnnotation, Origin, TrackAnnotation
 
@@ -101,7 +101,8 @@ def _human(track_id: int, drawn: DrawnObject) -> TrackAnnotation:
     return TrackAnnotation(
         track_id=track_id,
         class_id=drawn.class_id,
-        rle=drawn.rle,
+        # Others encode the same pixels otherwise; of most masks nobody changes any.
+        rle=encode_mask(decode_mask(drawn.rle)),
         quality=1.0,
         presence=float(rle_area(drawn.rle) > 0),
         origin=Origin.HUMAN,

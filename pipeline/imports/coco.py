@@ -18,7 +18,7 @@ from pipeline.imports.drawing import (
     not_of_video,
     require_size,
 )
-from pipeline.masks import decode_mask, encode_mask, polygon_rle, rle_of_json
+from pipeline.masks import polygon_rle, rle_of_json
 
 
 def read_coco(path: Path, selection: Selection) -> Drawing:
@@ -145,8 +145,7 @@ def _drawn(entry: dict[str, Any], class_id: int, size: tuple[int, int]) -> Drawn
     if not outline:
         raise ValueError("it is a box without a mask")
     if isinstance(outline, dict):
-        # Others encode the same pixels otherwise.
-        rle = encode_mask(decode_mask(rle_of_json(outline, size)))
+        rle = rle_of_json(outline, size)
     else:
         rle = polygon_rle(list(_polygons(outline)), size)
     return DrawnObject(
