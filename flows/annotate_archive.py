@@ -24,6 +24,7 @@ from flows.stopping import passing_signals_on, stop_asked
 from pipeline.errors import OutputError
 
 _POLL_S = 0.5
+_OPEN = (EntryState.WAITING, EntryState.RUNNING)
 # New videos are waited for no longer than this to settle; else the next look takes them.
 _LONGEST_WAIT_S = 600.0
 # A pool whose worker died is replaced; a video that kills worker after worker must end it.
@@ -210,8 +211,8 @@ def _annotate_in_rounds(job: ArchiveJob, ledger: Ledger, pending: list[str], key
     """
     deaths, idle_rounds, wanted = _Deaths(), 0, set(pending)
     while not stop_asked():
-        ours = [e for e in ledger.entries() if e.name in wanted and e.job == key]
-        left = [entry for entry in ours if _is_open(entry)]
+        still_open = ledger.entries(*_OPEN)
+        left = [entry for entry in still_open if entry.name in wanted and entry.job == key]
         free = [entry for entry in left if not entry.is_held]
         scheduled = job.tries is not None
         if not left or (scheduled and not free):
@@ -265,7 +266,7 @@ class _Deaths:
 
 def _is_open(entry: Entry) -> bool:
     """Return whether a video has neither been annotated nor failed."""
-    return entry.state in (EntryState.WAITING, EntryState.RUNNING)
+    return entry.state in _OPEN
 
 
 def _summary(entries: Sequence[Entry], skipped: Sequence[str], key: str) -> ArchiveSummary:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import fsspec
 
-from flows.archive.entry import Entry
+from flows.archive.entry import Entry, EntryState
 from flows.archive.ledger import FOLDER, Ledger
 from flows.archive.source import unreachable
 from pipeline.errors import InputError, OutputError, UnreachableError
@@ -63,7 +63,8 @@ def remove_left_copies(out: Path, ledger: Ledger) -> None:
     """
     folder = out / FOLDER / _FETCHED
     copies = list(folder.iterdir()) if folder.exists() else []
-    held = {_copy_name(entry) for entry in ledger.entries() if entry.is_held} if copies else ()
+    running = ledger.entries(EntryState.RUNNING) if copies else []
+    held = {_copy_name(entry) for entry in running if entry.is_held}
     for copy in copies:
         if copy.name not in held:
             shutil.rmtree(copy, ignore_errors=True)

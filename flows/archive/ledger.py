@@ -79,11 +79,22 @@ class Ledger:
         """Return whether a folder has a ledger."""
         return (dest / FOLDER / _FILE).is_file()
 
-    def entries(self) -> list[Entry]:
-        """Return all entries, by name."""
+    def entries(self, *states: EntryState) -> list[Entry]:
+        """Return the entries in some states, by name; all where no state is named."""
+        rows: list[sqlite3.Row] = []
         with self._file.transaction() as database:
-            rows = database.execute("SELECT * FROM videos ORDER BY name").fetchall()
-        return [_entry(row) for row in rows]
+            for state in states or EntryState:
+                rows += database.execute("SELECT * FROM videos WHERE state = ?", (state.value,))
+        return sorted(map(_entry, rows), key=lambda entry: entry.name)
+
+    def counts(self) -> dict[EntryState, int]:
+        """Return how many of the videos that are not gone are in each state that any is in."""
+        with self._file.transaction() as database:
+            rows = database.execute(
+                "SELECT state, COUNT(*) AS count FROM videos WHERE gone_since IS NULL "
+                "GROUP BY state"
+            ).fetchall()
+        return {EntryState(row["state"]): row["count"] for row in rows}
 
     def done_alike(self, entry: Entry) -> list[str]:
         """Return the names of annotated videos that may be the entry's under another name.

@@ -288,16 +288,18 @@ def _progress(out: Path) -> Iterator[None]:
 
         def show() -> None:
             while not ended.wait(_LOOK_EVERY_S):
-                entries = [entry for entry in ledger.entries() if entry.gone_since is None]
-                open_states = (EntryState.WAITING, EntryState.RUNNING)
-                done = sum(entry.state not in open_states for entry in entries)
-                running = [entry for entry in entries if entry.is_held]
+                counts = ledger.counts()
+                total = sum(counts.values())
+                left = counts.get(EntryState.WAITING, 0) + counts.get(EntryState.RUNNING, 0)
+                # Of all videos it would take a good part of a core, for as long as it goes on.
+                running = ledger.entries(EntryState.RUNNING)
                 text = ", ".join(
                     f"{entry.name} {entry.frames_done}/{entry.frames_total or '?'}"
                     for entry in running
+                    if entry.is_held and entry.gone_since is None
                 )
                 progress.update(
-                    bar, completed=done, total=len(entries), description=f"videos  {text}"
+                    bar, completed=total - left, total=total, description=f"videos  {text}"
                 )
 
         watcher = threading.Thread(target=show, daemon=True)
