@@ -1,5 +1,6 @@
 """A SAM-2 network whose image encoder is computed by OpenVINO."""
 
+import torch
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor, nn
 
@@ -21,11 +22,16 @@ def encode_with_openvino(network: SAM2Base) -> None:
         return {
             "vision_features": maps[-1],
             # The same for every picture, and larger than the features: one is enough.
-            "vision_pos_enc": [place(level[:1]).to(level.dtype) for level in maps],
+            "vision_pos_enc": [_laid_out_as(level, place(level[:1])) for level in maps],
             "backbone_fpn": maps,
         }
 
     network.forward_image = forward_image
+
+
+def _laid_out_as(level: Tensor, encoding: Tensor) -> Tensor:
+    """Return the encoding of a level's places with its channels beside each other, as there."""
+    return encoding.to(level.dtype).contiguous(memory_format=torch.channels_last)
 
 
 class _Levels(nn.Module):

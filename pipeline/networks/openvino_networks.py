@@ -4,7 +4,9 @@ import sys
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import UsageError
@@ -46,7 +48,7 @@ class _OpenVinoForward:
         if size not in self._requests:
             self._requests[size] = self._compile(images)
         found = self._requests[size].infer([images.contiguous().numpy()], share_inputs=True)
-        return self._flat.named([torch.from_numpy(array) for array in found.to_tuple()])
+        return self._flat.named([_channels_last(array) for array in found.to_tuple()])
 
     def _compile(self, images: Tensor) -> Any:
         runtime = self._runtime
@@ -66,6 +68,14 @@ class _OpenVinoForward:
             },
         )
         return compiled.create_infer_request()
+
+
+def _channels_last(maps: NDArray[np.float32]) -> Tensor:
+    """Return maps [N, C, H, W] with the channels of a place beside each other, as torch has them.
+
+    What reads them place by place, as attention does, would otherwise gather them for each track.
+    """
+    return torch.from_numpy(maps).contiguous(memory_format=torch.channels_last)
 
 
 class _FlatModule(nn.Module):
