@@ -16,9 +16,10 @@ from flows.bench.benchmark import PARTS, Benchmark, run_benchmark
 from flows.bench.clock import StageClock, in_turns, replace_attribute, replace_function
 from flows.bench.official import OfficialTracker, follow_with_predictor, predictor_like
 from flows.bench.processes import repeat_video
-from flows.bench.runtimes import _ways
+from flows.bench.runtimes import _ways, measure_runtimes
 from flows.bench.stages import NETWORK_STAGES, make_again, time_stages
 from flows.bench.trackers import follow_with_tracker, mask_agreement, object_prompts
+from flows.models import open_overseer
 from flows.settings import AnnotateSettings
 from flows.video_job import VideoJob
 from pipeline import masks
@@ -244,6 +245,29 @@ def test_a_part_that_fails_loses_no_other(tmp_path, monkeypatch):
     report = run_benchmark(benchmark)
     assert report["storage"] == {"failed": "out of memory"}
     assert "frames_per_second" in report["decoders"]
+
+
+def test_loading_the_models_is_no_part_of_what_a_runtime_takes(scene, tmp_path, monkeypatch):
+    timed, loaded = [False], []
+
+    def timing(action):
+        timed[0] = True
+        action()
+        timed[0] = False
+        return 1.0
+
+    def loading(*of_model):
+        loaded.append(timed[0])
+        return open_overseer(*of_model)
+
+    monkeypatch.setattr("flows.bench.runtimes.find_spec", lambda name: None)
+    monkeypatch.setattr("flows.bench.runtimes.seconds_of", timing)
+    monkeypatch.setattr("flows.annotation_loops.open_overseer", loading)
+    settings = AnnotateSettings(max_frames=2)
+    job = VideoJob(video=scene / "video.mp4", out=tmp_path, settings=settings, resume=False)
+    measured = measure_runtimes(job, 1)
+    assert measured["annotate"]["bfloat16_times_as_fast"] == 1.0
+    assert loaded and not any(loaded)
 
 
 def test_where_openvino_is_missing_it_is_left_out(tmp_path, monkeypatch):
