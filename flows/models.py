@@ -45,7 +45,7 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: PrecisionName, device: torch.device) -> Precision:
     """Return the precision of a name on a device.
 
-    On the processors that it was measured on, bfloat16 gains too little to be the default.
+    On processors masks would be others (see docs/results.md, Speed), for a sixth of the time.
     """
     if name == "auto":
         in_hardware = device.type == "cuda" and torch.cuda.is_bf16_supported(False)

@@ -16,7 +16,8 @@ def computing(device: torch.device, precision: Precision) -> AbstractContextMana
 
     Args:
         device: where the network is.
-        precision: bfloat16 is faster on GPUs, and on processors that have it in hardware (AMX).
+        precision: bfloat16 is faster on GPUs, and on processors that have it in hardware (AMX,
+            AVX512-BF16).
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
