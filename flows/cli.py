@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -103,8 +104,20 @@ app.command(
 )(bench)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"scopeline {version('scopeline')}")
+        raise typer.Exit
+
+
 @app.callback()
 def every_command(
+    asks_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Say which version this is."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show where an error comes from, with any command.")
     ] = False,

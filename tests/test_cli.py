@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -131,6 +132,10 @@ def test_framewise_and_first_frame(scopeline, scene, tmp_path):
         options = ("--policy", policy, "--max-frames", 3, "--out", out)
         assert scopeline("annotate", scene / "video.mp4", *options)[0] == 0
         assert AnnotationSet(out / "video.annset").manifest.settings["policy"] == policy
+
+
+def test_it_says_which_version_it_is(scopeline):
+    assert scopeline("--version") == (0, f"scopeline {version('scopeline')}\n", "")
 
 
 def test_a_finished_job_needs_no_network(scopeline, scene, tmp_path, monkeypatch):
