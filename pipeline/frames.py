@@ -302,9 +302,10 @@ class FrameFolder:
         self.is_seekable = on_bad_frame == "stop"
         self._files = list_images(path)
         if not self._files:
-            raise InputError(
-                f"{path} holds no JPEG or PNG frames; give a folder of numbered frames or a video"
-            )
+            wanted = "a folder of numbered frames or a video"
+            if any(file.suffix.lower() in VIDEO_SUFFIXES for file in path.iterdir()):
+                wanted = "its videos one by one, or the folder to `scopeline archive`"
+            raise InputError(f"{path} holds no JPEG or PNG frames; give {wanted}")
         height, width = read_image(self._files[0]).shape[:2]
         self.info = VideoInfo(
             name=path.resolve().name,

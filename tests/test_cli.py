@@ -234,7 +234,11 @@ def test_bad_videos_get_one_sentence_and_the_others_go_on(scopeline, scene, tmp_
         (("render", "--seed", "1", "--frames", "2", "--size", "5x5", "--out", "OUT"), 2, "5x5"),
         (("evaluate", "OUT", "--truth", "OUT"), 1, "does not exist"),
         (("export", "VIDEO", "--format", "mp4", "--out", "OUT"), 1, "not an annotation set"),
-        (("info", "OUT"), 1, "does not exist"),
+        (
+            ("info", "OUT"),
+            1,
+            "does not exist; give a video, a folder of frames or an annotation set",
+        ),
         (("weights", "pull", "sam9"), 1, "unknown checkpoint sam9"),
         (("weights", "verify", "sam2.1_hiera_tiny"), 1, "weights pull sam2.1_hiera_tiny"),
         (("train", "overseer", "--data", "x", "--out", "OUT"), 1, "x does not exist"),

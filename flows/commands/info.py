@@ -23,8 +23,13 @@ def info(
 ) -> None:
     """Say what a video or an annotation set is: its tracks, and why each was prompted."""
     from pipeline.annotation_set import SUFFIX, AnnotationSet
+    from pipeline.errors import InputError
     from pipeline.frames import open_video
 
+    if not source.exists():
+        raise InputError(
+            f"{source} does not exist; give a video, a folder of frames or an annotation set"
+        )
     if source.suffix == SUFFIX or (source / "manifest.json").is_file():
         annotated = AnnotationSet(source)
         document = _set_document(annotated)

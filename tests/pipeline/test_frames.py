@@ -166,6 +166,14 @@ def test_pictures_are_shrunk_as_they_are_decoded(tmp_path, kind):
     assert next(iter(video.batches(8))).images.shape[1:] == (120, 160, 3)
 
 
+def test_a_folder_of_videos_is_for_the_archive(tmp_path):
+    with pytest.raises(InputError, match="give a folder of numbered frames or a video$"):
+        open_video(tmp_path)
+    (tmp_path / "operation.MP4").touch()
+    with pytest.raises(InputError, match="one by one, or the folder to `scopeline archive`$"):
+        open_video(tmp_path)
+
+
 def test_a_broken_link_among_frames_is_named_and_folders_are_no_frames(tmp_path):
     for index in range(2):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 96, 3), np.uint8))
