@@ -1,5 +1,6 @@
 """The command line end to end: what it writes, what it says, and its exit codes."""
 
+import hashlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from flows.settings import AnnotateSettings
 from pipeline.annotation_set import AnnotationSet
 from pipeline.frames import open_video
 from pipeline.masks import decode_mask
+from tracking.official_checkpoints import CHECKPOINTS
 
 CLIP = Path(__file__).parents[1] / "samples" / "clips" / "theatre.mp4"
 
@@ -296,6 +299,27 @@ def test_a_full_disk_leaves_nothing_that_looks_finished(scene, tmp_path):
     assert "Traceback" not in ended.stderr
     for manifest in tmp_path.rglob("manifest.json"):
         assert json.loads(manifest.read_text())["state"] != "complete"
+
+
+def test_all_pulled_checkpoints_are_verified_and_each_that_differs_is_named(
+    scopeline, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SCOPELINE_WEIGHTS", str(tmp_path))
+    code, _, err = scopeline("weights", "verify")
+    assert (code, err) == (
+        1,
+        "scopeline: no checkpoint is pulled; run `scopeline weights pull NAME`\n",
+    )
+    small, tiny = "sam2.1_hiera_small", "sam2.1_hiera_tiny"
+    whole = replace(CHECKPOINTS[tiny], size_bytes=0, sha256=hashlib.sha256().hexdigest())
+    monkeypatch.setitem(CHECKPOINTS, tiny, whole)
+    for name in (small, tiny):
+        (tmp_path / f"{name}.pt").touch()
+    code, _, err = scopeline("weights", "verify")
+    assert code == 1
+    assert f"{small}.pt has 0 bytes" in err
+    assert f"{tiny}.pt is {tiny}" in err
+    assert scopeline("weights", "verify", tiny)[0] == 0
 
 
 def test_every_command_has_help_with_an_example(scopeline):

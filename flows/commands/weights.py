@@ -7,6 +7,7 @@ import typer
 from rich.progress import Progress
 
 from flows.commands.options import JsonOption
+from flows.complaints import complain
 from flows.consoles import screen
 
 weights_app = typer.Typer(
@@ -63,12 +64,38 @@ def weights_pull(name: NameArgument) -> None:
     screen.print(str(path), soft_wrap=True)
 
 
-@weights_app.command("verify", epilog="Example: `scopeline weights verify sam2.1_hiera_tiny`")
-def weights_verify(name: NameArgument) -> None:
-    """Check size and hash of a pulled checkpoint."""
-    from tracking.official_checkpoints import checkpoint_path, find_checkpoint, verify_checkpoint
+@weights_app.command(
+    "verify",
+    epilog="Example: `scopeline weights verify`  \n"
+    "Example: `scopeline weights verify sam2.1_hiera_tiny`",
+)
+def weights_verify(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Without it, all that are pulled.")
+    ] = None,
+) -> None:
+    """Check size and hash of pulled checkpoints; one that differs does not stop the others."""
+    from pipeline.errors import ModelError
+    from tracking.official_checkpoints import (
+        CHECKPOINTS,
+        checkpoint_path,
+        find_checkpoint,
+        verify_checkpoint,
+    )
 
-    checkpoint = find_checkpoint(name)
-    path = checkpoint_path(checkpoint)
-    verify_checkpoint(checkpoint, path)
-    screen.print(f"{path} is {name}", soft_wrap=True)
+    pulled = [each for each in CHECKPOINTS.values() if checkpoint_path(each).is_file()]
+    wanted = pulled if name is None else [find_checkpoint(name)]
+    if not wanted:
+        raise ModelError("no checkpoint is pulled; run `scopeline weights pull NAME`")
+    differs = False
+    for checkpoint in wanted:
+        path = checkpoint_path(checkpoint)
+        try:
+            verify_checkpoint(checkpoint, path)
+        except ModelError as error:
+            complain(error)
+            differs = True
+        else:
+            screen.print(f"{path} is {checkpoint.name}", soft_wrap=True)
+    if differs:
+        raise typer.Exit(1)
