@@ -2,12 +2,16 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.sets import FrameChoice, chosen_classes, chosen_frames
 from flows.consoles import screen
+
+if TYPE_CHECKING:
+    from pipeline.exports.notes import Note
+    from pipeline.imports import MassDeletions
 
 _AS_ON_EXPORT = "As on export; what the file itself tells, without it."
 _NAMED_FRAMES = 10
@@ -41,7 +45,7 @@ def import_corrections(
     from pipeline.corrections.corrected_set import require_complete, write_corrections
     from pipeline.exports import Selection
     from pipeline.exports.notes import Note
-    from pipeline.imports import emptied_frames, mass_deletions, read_changes, read_note
+    from pipeline.imports import mass_deletions, read_changes, read_note
     from pipeline.masks import rle_area
 
     corrected = AnnotationSet(annotation_set)
@@ -64,17 +68,25 @@ def import_corrections(
         f"{len(changed)} frames",
         soft_wrap=True,
     )
-    if found is None and (deleted := mass_deletions(changed, selection)):
+    if found is None or format_name is ImportFormat.cvat:
+        _warn_of_deletions(mass_deletions(changed, selection), source, format_name, found)
+
+
+def _warn_of_deletions(
+    deleted: "MassDeletions", source: Path, format_name: ImportFormat, found: "Note | None"
+) -> None:
+    """Say what an import deletes that its human may not have meant to delete."""
+    if found is None and deleted.in_words:
         screen.print(
-            f"{source} deletes {' and '.join(deleted)}; if it was exported with --every, --frames, "
-            "--classes or --min-area, remove the set and import it again with the same",
+            f"{source} deletes {' and '.join(deleted.in_words)}; if it was exported with --every, "
+            "--frames, --classes or --min-area, remove the set and import it again with the same",
             soft_wrap=True,
         )
-    elif format_name is ImportFormat.cvat and (emptied := emptied_frames(changed, selection)):
+    elif format_name is ImportFormat.cvat and deleted.emptied_frames:
         screen.print(
-            f"{source} has no mask left on frame {_some(emptied)}; if these were removed from the "
-            "task instead of emptied, restore them there, export it again, remove the set and "
-            "import it again: the file does not tell both apart",
+            f"{source} has no mask left on frame {_some(deleted.emptied_frames)}; if these were "
+            "removed from the task instead of emptied, restore them there, export it again, remove "
+            "the set and import it again: the file does not tell both apart",
             soft_wrap=True,
         )
 

@@ -11,12 +11,19 @@ from pipeline.imports.coco import read_coco
 from pipeline.imports.cvat import read_cvat
 from pipeline.imports.davis import read_davis
 from pipeline.imports.drawing import Drawing
-from pipeline.imports.forgotten import emptied_frames, mass_deletions
+from pipeline.imports.forgotten import MassDeletions, mass_deletions
 from pipeline.imports.label_studio import read_label_studio
 from pipeline.imports.notes import read_note
 from pipeline.records import FrameAnnotation
 
-__all__ = ["IMPORTERS", "Drawing", "emptied_frames", "mass_deletions", "read_changes", "read_note"]
+__all__ = [
+    "IMPORTERS",
+    "Drawing",
+    "MassDeletions",
+    "mass_deletions",
+    "read_changes",
+    "read_note",
+]
 
 IMPORTERS: dict[str, Callable[[Path, Selection], Drawing]] = {
     "coco": read_coco,
