@@ -67,23 +67,18 @@ def _meanings(folder: Path, classes: Classes) -> Mapping[int, tuple[int | None, 
         # Spreadsheets put a byte order mark before the first column's name.
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
-            return {
-                int(row["value"]): (given_track(row["track_id"]), classes[row["class"]])
-                for row in rows
-                if _is_whole(row, rows.line_num)
-            }
+            meanings = {}
+            for row in rows:
+                if None in row.values():
+                    raise ValueError(f"line {rows.line_num} ends too early")
+                meaning = given_track(row["track_id"]), classes[row["class"]]
+                meanings[int(row["value"])] = meaning
+            return meanings
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} is missing or damaged ({error}); it needs the columns value, track_id and "
             "class"
         ) from error
-
-
-def _is_whole(row: Mapping[str, str | None], line: int) -> bool:
-    """Return True; ValueError where a line ends before its last column."""
-    if None in row.values():
-        raise ValueError(f"line {line} ends too early")
-    return True
 
 
 def _drawn(
