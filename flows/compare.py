@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flows.annotation_loops import open_models
 from flows.complaints import complain_of_classes
+from flows.job_identity import labels_of
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
 from pipeline.annotation_set import AnnotationSet
@@ -97,9 +98,11 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     open_models(comparison.settings)
     video = open_video(comparison.video)
     right = masks_of_video(comparison.truth, video.info.frame_count, comparison.video)
-    # To find a damaged mask may not take hours of annotating.
+    # To find a damaged mask, or a class by another name, may not take hours of annotating.
     size = (video.info.height, video.info.width)
     seen = look_over(right.frames(), right.path, size, comparison.video)
+    judged = labels_of(comparison.settings)
+    complain_of_classes(seen.classes_without_match(right.label_set, judged), right.path)
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()
@@ -110,8 +113,6 @@ def compare(comparison: Comparison) -> ComparedPolicies:
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
-    judged = next(iter(annotated.values())).label_set
-    complain_of_classes(seen.classes_without_match(right.label_set, judged), right.path)
     images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
     steadiness = _measure_steadiness(images, annotated, right, seen)
     return ComparedPolicies(

@@ -4,6 +4,7 @@ import json
 import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from flows import compare
@@ -12,6 +13,7 @@ from pipeline.exports import Selection, export
 from pipeline.records import FrameAnnotation
 from samples.theatre.render import render
 from tests.conftest import annotated_frame, rectangle, write_set
+from tests.small_data import save
 
 FIGURES = {
     "j", "f", "j_and_f", "miou", "dice", "temporal_iou", "contour_distance",
@@ -143,6 +145,19 @@ def test_masks_of_another_size_are_refused_before_anything_is_annotated(
         code, _, err = scopeline(command, judged, "--truth", truth)
         assert code == 1
         assert f"{truth} {sizes.format(judged)}" in err
+
+
+def test_a_class_by_another_name_is_said_before_anything_is_annotated(
+    scopeline, scene, tmp_path, monkeypatch
+):
+    labels = {"classes": [{"id": 1, "name": "Instrument", "value": 255}]}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    truth = tmp_path / "masks"
+    save(truth / "0.png", np.full((96, 160), 255, np.uint8))
+    monkeypatch.setattr("flows.compare.annotate_job", None)
+    given = ("--truth", truth, "--labels", tmp_path / "labels.json", "--policies", "first-frame")
+    _, _, err = scopeline("compare", scene / "video.mp4", *given)
+    assert f"{truth} shows Instrument, but what is judged has no class" in err
 
 
 class CountedFrame(FrameAnnotation):
