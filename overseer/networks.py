@@ -21,6 +21,7 @@ from overseer.details import Details, HeadsWithDetails
 from overseer.detectron2_install import require_detectron2
 from overseer.losses import IgnoringProposals, Target, mask_rcnn_losses
 from overseer.model_folders import find_overseer, read_description
+from overseer.pasted_masks import PastedOnProcessor
 from overseer.precise_boxes import PreciseBoxPredictor, PreciseRPNHead
 from pipeline.errors import ModelError
 from pipeline.networks.backbones import EFFICIENTNET_LITE0_CHANNELS, EfficientNetLite0
@@ -183,6 +184,10 @@ def _build_torchvision(config: OverseerConfig, class_count: int) -> MaskRCNN:
         mask_predictor=MaskRCNNPredictor(
             channels, config.mask_channels or channels, class_count + 1
         ),
+    )
+    brought = network.transform
+    network.transform = PastedOnProcessor(
+        brought.min_size, brought.max_size, brought.image_mean, brought.image_std
     )
     network.rpn = IgnoringProposals(network.rpn)
     if config.detail_channels is not None:

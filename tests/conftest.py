@@ -45,11 +45,12 @@ BACKENDS = (
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
+CPU = torch.device("cpu")
 CLIP = Path(__file__).resolve().parents[1] / "samples" / "clips" / "theatre.mp4"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def random_overseer(backbone: str) -> MaskRCNNOverseer:
+def random_overseer(backbone: str, device: torch.device = CPU) -> MaskRCNNOverseer:
     """An overseer with random weights that finds something in any picture."""
     torch.manual_seed(0)
     config = OverseerConfig(
@@ -60,7 +61,7 @@ def random_overseer(backbone: str) -> MaskRCNNOverseer:
     for name, weights in network.named_parameters():
         if "backbone.fpn_output" in name:
             torch.nn.init.normal_(weights, std=1e-5)
-    return MaskRCNNOverseer(network, config, CHOLECSEG8K, torch.device("cpu"))
+    return MaskRCNNOverseer(network, config, CHOLECSEG8K, device)
 
 
 def annotated_clip(scopeline, out, *options):

@@ -137,13 +137,16 @@ class OfferedMasks:
 class TrackOutput:
     """What the network says of one track in the current frame.
 
+    It lies beside the processor, wherever the network is: masks are made of it there, and each
+    number that is fetched by itself makes a GPU finish what it does.
+
     Attributes:
         logits: float32[h, w], mask before the sigmoid at a quarter of the network's input.
         quality: predicted IoU 0..1.
         presence: probability of being visible 0..1.
     """
 
-    logits: Tensor
+    logits: NDArray[np.float32]
     quality: float
     presence: float
 
@@ -154,10 +157,9 @@ class TrackOutput:
 
     def hidden(self) -> "TrackOutput":
         """Return what is said of a track that is not visible."""
-        nowhere = torch.full_like(self.logits, NO_OBJ_SCORE)
+        nowhere = np.full_like(self.logits, NO_OBJ_SCORE)
         return TrackOutput(logits=nowhere, quality=self.quality, presence=0.0)
 
     def offered(self) -> OfferedMasks:
         """Return the track's mask, as the only one that is offered."""
-        logits = self.logits[None].float().cpu().numpy()
-        return OfferedMasks(logits=logits, quality=np.array([self.quality], np.float32))
+        return OfferedMasks(logits=self.logits[None], quality=np.array([self.quality], np.float32))

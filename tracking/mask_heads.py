@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from sam2.modeling.sam2_base import NO_OBJ_SCORE, SAM2Base
 from torch import Tensor
 
+from pipeline.networks.devices import moved
 from pipeline.records import Prompt
 from tracking.frame_features import FrameFeatures, TrackOutput
 from tracking.mask_choice import MaskChoice
@@ -32,15 +34,31 @@ class TrackHeads:
 
     def outputs(self, track_ids: Sequence[int]) -> dict[int, TrackOutput]:
         """Return what is said of each track, by the track ids of the rows."""
-        # All at once: each number that is fetched by itself makes a GPU finish what it does.
-        quality = self.quality.clamp(0, 1).tolist()
-        presence = self.presence[:, 0].sigmoid().tolist()
-        return {
-            track_id: TrackOutput(
-                logits=self.logits[row], quality=quality[row], presence=presence[row]
-            )
-            for row, track_id in enumerate(track_ids)
-        }
+        quality = self.quality.clamp(0, 1)
+        return track_outputs(track_ids, self.logits, quality, self.presence[:, 0].sigmoid())
+
+
+def track_outputs(
+    track_ids: Sequence[int], logits: Tensor, quality: Tensor, presence: Tensor
+) -> dict[int, TrackOutput]:
+    """Fetch what the network says of B tracks, with one transfer, by their track ids.
+
+    Args:
+        track_ids: of the B rows.
+        logits: float32[B, h, w], their masks before the sigmoid.
+        quality: float32[B], the predicted IoUs, 0..1.
+        presence: float32[B], the probabilities of being visible, 0..1.
+    """
+    columns = [logits.float().flatten(1), quality[:, None].float(), presence[:, None].float()]
+    fetched = torch.cat(columns, 1).cpu().numpy()
+    return {
+        track_id: TrackOutput(
+            logits=row[:-2].reshape(logits.shape[1:]),
+            quality=float(row[-2]),
+            presence=float(row[-1]),
+        )
+        for track_id, row in zip(track_ids, fetched, strict=True)
+    }
 
 
 def follow_heads(
@@ -93,8 +111,9 @@ def follow_heads(
 
 def _masks_before(before: Sequence[TrackOutput | None], offered: Tensor) -> Tensor:
     """Return the logits float32[B, h, w] of the frame before, of the size of those offered."""
-    nowhere = torch.full_like(offered[0, 0], NO_OBJ_SCORE)
-    return torch.stack([nowhere if output is None else output.logits for output in before])
+    nowhere = np.full(offered.shape[2:], NO_OBJ_SCORE, np.float32)
+    logits = [nowhere if output is None else output.logits for output in before]
+    return moved(torch.from_numpy(np.stack(logits)), offered.device)
 
 
 def given_masks(

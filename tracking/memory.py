@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from pipeline.networks.devices import moved
 
 MAX_PROMPTED = 4
 MAX_RECENT = 6
@@ -153,12 +156,8 @@ class MemoryBank:
         tracks = [self._tracks[track_id] for track_id in track_ids]
         rows = [_pointers(memory, frame_index) for memory in tracks]
         counts = [len(row) for row in rows]
-        first = rows[0][0][0]
-        pointers = first.new_zeros((len(rows), max(counts), len(first)))
-        ages = torch.zeros(pointers.shape[:2], dtype=torch.int64, device=first.device)
-        for number, row in enumerate(rows):
-            pointers[number, : len(row)] = torch.stack([pointer for pointer, _ in row])
-            ages[number, : len(row)] = torch.tensor([age for _, age in row])
+        pointers = [torch.stack([pointer for pointer, _ in row]) for row in rows]
+        ages = [torch.tensor([age for _, age in row]) for row in rows]
         return GatheredMemories(
             memories=[[*memory.prompted, *memory.recent] for memory in tracks],
             # By rank and not by time, since frames that are not worth it leave no memory.
@@ -166,8 +165,8 @@ class MemoryBank:
                 [0] * len(memory.prompted) + list(range(len(memory.recent), 0, -1))
                 for memory in tracks
             ],
-            pointers=pointers,
-            pointer_ages=ages,
+            pointers=pad_sequence(pointers, batch_first=True),
+            pointer_ages=moved(pad_sequence(ages, batch_first=True), pointers[0].device),
             pointer_counts=counts,
         )
 

@@ -19,6 +19,7 @@ from sam2.modeling.sam2_base import SAM2Base
 from sam2.modeling.sam2_utils import get_1d_sine_pe
 from torch import Tensor
 
+from pipeline.networks.devices import moved
 from tracking.memory import GatheredMemories
 from tracking.memory_keys import CoarseKeys, FineKeys, KeysAndValues, placed, rotated
 from tracking.sam2_internals import attend_to_itself, by_head, of_all_heads
@@ -122,7 +123,7 @@ class MemoryReader:
                 weights[row, end : end + places] = math.log(self._fine.places / places)
                 end += places
             weights[row, spatial : spatial + gathered.pointer_counts[row] * pieces] = 0.0
-        return weights.to(self._room.device) if weights.any() else None
+        return moved(weights, self._room.device) if weights.any() else None
 
     def _project_pointers(
         self, gathered: GatheredMemories, layer: MemoryAttentionLayer

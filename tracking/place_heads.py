@@ -34,9 +34,9 @@ class PlaceAnswer:
     all_ious: Tensor
 
     @property
-    def quality(self) -> float:
-        """The best mask's predicted IoU, 0..1."""
-        return float(self.all_ious.amax().clamp(0, 1))
+    def quality(self) -> Tensor:
+        """The best mask's predicted IoU, float32[1], 0..1."""
+        return self.all_ious.amax(1).clamp(0, 1)
 
     def offered(self) -> OfferedMasks:
         """Return all masks that the network offers."""

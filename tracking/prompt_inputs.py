@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline.networks.devices import moved
 from pipeline.records import Prompt
 
 
@@ -26,7 +27,8 @@ def require_mask_of(prompt: Prompt, frame_size: tuple[int, int]) -> None:
 
 def mask_input(prompt: Prompt, size: int, device: torch.device) -> Tensor:
     """Return the mask of a prompt as float32[1, size, size] of 0 and 1."""
-    mask = torch.from_numpy(np.asarray(prompt.mask, np.float32)).to(device)[None, None]
+    # Numbers are made of it on the device: as bytes a fourth has to be moved.
+    mask = moved(torch.from_numpy(np.ascontiguousarray(prompt.mask)), device).float()[None, None]
     if mask.shape[-2:] != (size, size):
         mask = F.interpolate(
             mask, (size, size), mode="bilinear", align_corners=False, antialias=True

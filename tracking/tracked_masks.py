@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.enlarged_masks import enlarged_masks
@@ -39,8 +38,7 @@ def masks_of_outputs(
 
 
 def _logits(outputs: Sequence[TrackOutput]) -> NDArray[np.float32]:
-    coarse = torch.stack([output.logits for output in outputs])
-    return coarse.float().cpu().numpy()
+    return np.stack([output.logits for output in outputs])
 
 
 def _claims_before(

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from sam2.modeling.sam2_base import SAM2Base
 from torch import Tensor
 
-from pipeline.networks.devices import Precision, computing
+from pipeline.networks.devices import Precision, computing, moved
 from pipeline.records import ChangedFrame, FrameBatch, Prompt, TrackedMasks, require_pictures
 from tracking.drawn_prompts import DrawnPromptSam2
 from tracking.frame_features import FrameFeatures, PictureEncoder, TrackOutput
 from tracking.mask_choice import MaskChoice, likely_masks, surest_masks
-from tracking.mask_heads import follow_heads, given_masks
+from tracking.mask_heads import follow_heads, given_masks, track_outputs
 from tracking.memory import LATEST_IN_DETAIL, FrameMemory, MemoryBank, MemoryRule
 from tracking.memory_attention import MemoryReader
 from tracking.memory_writing import encode_memories
@@ -293,7 +293,7 @@ class Sam2Tracker:
         """
         self.reset()
         self._bank = restored_bank(state, self._device)
-        outputs = restored_outputs(state, self._device)
+        outputs = restored_outputs(state)
         for batch in past:
             for frame_index, image in batch.numbered():
                 if frame_index in outputs:
@@ -345,7 +345,8 @@ class Sam2Tracker:
 
     def _prompt_masks(self, prompts: list[Prompt]) -> None:
         low_res, pointers, presence = given_masks(self._network, self._current_features(), prompts)
-        self._store_prompted(prompts, low_res, pointers, presence, [p.score for p in prompts])
+        scores = moved(torch.tensor([prompt.score for prompt in prompts]), self._device)
+        self._store_prompted(prompts, low_res, pointers, presence, scores)
 
     def _prompt_place(self, prompt: Prompt) -> None:
         """Take a prompt by a box or points.
@@ -365,7 +366,7 @@ class Sam2Tracker:
             self._network, prompt, self._frame_size, conditioned, features, is_new=is_new
         )
         self._store_prompted(
-            [prompt], answer.logits, answer.pointers, answer.presence, [answer.quality]
+            [prompt], answer.logits, answer.pointers, answer.presence, answer.quality
         )
 
     def _store_prompted(
@@ -374,18 +375,16 @@ class Sam2Tracker:
         low_res: Tensor,
         pointers: Tensor,
         presence: Tensor,
-        quality: list[float],
+        quality: Tensor,
     ) -> None:
         memories = self._encode_memories(self._current_features(), low_res, presence, prompted=True)
-        visible = presence[:, 0].sigmoid().tolist()
+        track_ids, visible = [prompt.track_id for prompt in prompts], presence[:, 0].sigmoid()
         for row, prompt in enumerate(prompts):
             memory = FrameMemory(
                 frame_index=self._frame_index, features=memories[row], pointer=pointers[row]
             )
             self._bank[prompt.track_id].remember_prompted(memory)
-            self._outputs[prompt.track_id] = TrackOutput(
-                logits=low_res[row, 0], quality=quality[row], presence=visible[row]
-            )
+        self._outputs.update(track_outputs(track_ids, low_res[:, 0], quality, visible))
 
     def _encode_memories(
         self, features: FrameFeatures, logits: Tensor, presence: Tensor, *, prompted: bool

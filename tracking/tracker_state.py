@@ -59,15 +59,15 @@ def output_arrays(frames: Sequence[tuple[int, Mapping[int, TrackOutput]]]) -> Ar
         KEPT_FRAMES: np.array([frame for frame, _ in frames], np.int64),
         "output-frames": np.array([frame for frame, _, _ in rows], np.int64),
         "output-tracks": np.array([track_id for _, track_id, _ in rows], np.int64),
-        "output-logits": _stack([output.logits for _, _, output in rows]),
+        "output-logits": (
+            np.stack([output.logits for _, _, output in rows]) if rows else np.zeros(0, np.float32)
+        ),
         "output-quality": np.array([output.quality for _, _, output in rows], np.float64),
         "output-presence": np.array([output.presence for _, _, output in rows], np.float64),
     }
 
 
-def restored_outputs(
-    arrays: Mapping[str, NDArray[Any]], device: torch.device
-) -> dict[int, dict[int, TrackOutput]]:
+def restored_outputs(arrays: Mapping[str, NDArray[Any]]) -> dict[int, dict[int, TrackOutput]]:
     """Return, by frame, the outputs that `output_arrays` gave the arrays of."""
     outputs: dict[int, dict[int, TrackOutput]] = {
         frame: {} for frame in arrays[KEPT_FRAMES].tolist()
@@ -75,7 +75,7 @@ def restored_outputs(
     rows = zip(
         arrays["output-frames"].tolist(),
         arrays["output-tracks"].tolist(),
-        _tensor(arrays["output-logits"], device),
+        np.array(arrays["output-logits"]),
         arrays["output-quality"].tolist(),
         arrays["output-presence"].tolist(),
         strict=True,

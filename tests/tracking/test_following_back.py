@@ -114,7 +114,7 @@ class Shrinking(Sam2Tracker):
 
 
 def upper_part(height):
-    logits = torch.full((40, 40), -1.0)
+    logits = np.full((40, 40), -1.0, np.float32)
     logits[:height] = 1.0
     return TrackOutput(logits=logits, quality=0.9, presence=1.0)
 

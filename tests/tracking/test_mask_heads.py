@@ -1,5 +1,6 @@
 """The heads of followed tracks against the network's own way to compute them."""
 
+import numpy as np
 import torch
 
 from tracking.frame_features import TrackOutput
@@ -43,7 +44,7 @@ def test_the_chosen_mask_goes_with_its_predicted_iou_and_its_pointer():
         return torch.full((len(offered),), offered.shape[1] - 1)
 
     network.sam_mask_decoder.pred_obj_score_head.layers[-1].bias += 100
-    earlier = TrackOutput(logits=torch.ones(64, 64), quality=0.5, presence=0.9)
+    earlier = TrackOutput(logits=np.ones((64, 64), np.float32), quality=0.5, presence=0.9)
     heads = follow_heads(network, conditioned, fine, [None, earlier], last_of_all)
     surest = follow_heads(network, conditioned, fine, [None, earlier], surest_masks)
     assert torch.equal(heads.logits, seen["offered"][:, -1])

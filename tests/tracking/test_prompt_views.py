@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from tests.conftest import place_prompt, rectangle
 from tracking.frame_features import OfferedMasks, TrackOutput
@@ -152,7 +151,7 @@ def test_a_correction_leaves_what_is_tracked_and_fits():
     image[:, 55:, 1] = 0
     given = place_prompt(box=[40, 30, 70, 50])
     for shift, presence, is_left in ((0, 1.0, True), (80, 1.0, False), (0, 0.2, False)):
-        logits = torch.from_numpy(np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0))
+        logits = np.where(np.roll(OBJECT, shift, 1), 6.0, -6.0).astype(np.float32)
         tracked = {1: TrackOutput(logits=logits, quality=0.8, presence=presence)}
         (seen,) = as_masks(half_blind, image, [given], tracked)
         assert np.array_equal(seen.mask, OBJECT) == is_left

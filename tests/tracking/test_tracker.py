@@ -76,7 +76,7 @@ def streamed_logits(network, frames: np.ndarray, prompt: Prompt) -> list:
         tracker.track(index, frame)
         if index == 0:
             tracker.prompt([prompt])
-        output = tracker.outputs[1].logits[None, None]
+        output = torch.from_numpy(tracker.outputs[1].logits)[None, None]
         logits.append(
             torch.nn.functional.interpolate(
                 output, frame.shape[:2], mode="bilinear", align_corners=False
@@ -132,7 +132,7 @@ def test_tracks_prompted_on_different_frames_do_not_touch_each_other(predictor, 
             tracker.prompt([mask_prompt(index, 2, other)])
         if index == 15:
             tracker.end([2])
-        logits = tracker.outputs[1].logits[None, None]
+        logits = torch.from_numpy(tracker.outputs[1].logits)[None, None]
         together.append(
             torch.nn.functional.interpolate(
                 logits, frame.shape[:2], mode="bilinear", align_corners=False
@@ -272,7 +272,8 @@ def logits_by_track(network, images, prompted_at, ahead=None):
                 if index in prompts
             ]
         )
-        found.append({track_id: out.logits for track_id, out in tracker.outputs.items()})
+        outputs = tracker.outputs.items()
+        found.append({track_id: torch.from_numpy(output.logits) for track_id, output in outputs})
     return found
 
 
