@@ -342,11 +342,12 @@ def require_pictures(images: NDArray[np.uint8]) -> None:
     """Check that images are uint8[N, H, W, 3]: a network finds nothing in those of 0 to 1.
 
     Raises:
-        ValueError: they are of another shape or dtype.
+        ValueError: they are no array, or of another shape or dtype.
     """
+    needed = "images must be uint8[N, H, W, 3], RGB, 0 to 255, not"
+    _require(isinstance(images, np.ndarray), f"{needed} a {type(images).__name__}")
     fits = images.ndim == 4 and images.shape[3] == 3 and images.dtype == np.uint8
-    given = f"{images.dtype}{list(images.shape)}"
-    _require(fits, f"images must be uint8[N, H, W, 3], RGB, 0 to 255, not {given}")
+    _require(fits, f"{needed} {images.dtype}{list(images.shape)}")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -358,9 +359,11 @@ def _require_array(
     name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int | None, ...]
 ) -> None:
     """Check an array's dtype and shape, in which None stands for any length."""
+    axes = ", ".join("any" if length is None else str(length) for length in shape)
+    needed = f"{name} must be {np.dtype(dtype)}[{axes}], not"
+    # A list or a tensor is what a caller would try first.
+    _require(isinstance(array, np.ndarray), f"{needed} a {type(array).__name__}")
     lengths = zip(array.shape, shape, strict=False)
     fits = array.dtype == dtype and array.ndim == len(shape)
     fits = fits and all(wanted in (None, length) for length, wanted in lengths)
-    axes = ", ".join("any" if length is None else str(length) for length in shape)
-    wanted = f"{np.dtype(dtype)}[{axes}]"
-    _require(fits, f"{name} must be {wanted}, not {array.dtype}{list(array.shape)}")
+    _require(fits, f"{needed} {array.dtype}{list(array.shape)}")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline.records import Detections, FrameBatch, Prompt, PromptReason, TrackedMasks
 
@@ -87,3 +88,12 @@ def test_a_record_says_what_it_was_given():
     wrong = SEEN | {"scores": np.ones(2)}
     with pytest.raises(ValueError, match=r"scores must be float32\[2\], not float64\[2\]"):
         Detections(**wrong)
+
+
+@pytest.mark.parametrize("given", [(0, 0, 4, 4), torch.zeros(4)], ids=["tuple", "tensor"])
+def test_what_is_no_array_is_refused_in_the_same_words(given):
+    name = type(given).__name__
+    with pytest.raises(ValueError, match=rf"box must be float32\[4\], not a {name}$"):
+        prompt(box=given)
+    with pytest.raises(ValueError, match=f"RGB, 0 to 255, not a {name}$"):
+        FrameBatch(**FRAMES | {"images": given})
