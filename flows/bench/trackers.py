@@ -122,10 +122,17 @@ def measure_official(job: VideoJob, truth: AnnotationSet, rounds: int) -> dict[s
 def follow_with_tracker(
     tracker: Sam2Tracker, images: Sequence[NDArray[np.uint8]], prompts: Sequence[Prompt]
 ) -> list[NDArray[np.bool_]]:
-    """Follow masks of the first frame through a video; bool[M, H, W] for each frame."""
+    """Follow masks of the first frame through a video, as `annotate` does: encoded in batches.
+
+    Returns:
+        bool[M, H, W] for each frame.
+    """
     tracker.reset()
     found = []
     for index, image in enumerate(images):
+        if index % BATCH_FRAMES == 0:
+            batch = np.stack(images[index : index + BATCH_FRAMES])
+            tracker.encode_ahead(range(index, index + len(batch)), batch)
         tracker.track(index, image)
         if index == 0:
             tracker.prompt(prompts)
