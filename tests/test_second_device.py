@@ -8,7 +8,7 @@ import torch
 
 from flows.training.train import adapt_tracker_job, train_overseer_job
 from pipeline.records import FrameBatch
-from tests.conftest import first_object, mask_prompt, place_prompt, random_overseer
+from tests.conftest import annotated_clip, first_object, mask_prompt, place_prompt, random_overseer
 from tests.second_device import DEVICE, second_device
 from tests.small_training import TINY, data_job, drawn_clips, job
 from tracking.adapted_weights import load_tracker
@@ -108,3 +108,12 @@ def test_overseer_and_tracker_learn_as_on_the_processor(device, data_job, monkey
         assert "step 2 of 2, loss" in said[0]
         assert said[0] == said[1]
     assert device.waits
+
+
+def test_a_video_is_annotated_as_on_the_processor(device, scopeline, tmp_path, monkeypatch):
+    expected = annotated_clip(scopeline, tmp_path / "here")
+    monkeypatch.setattr("flows.models.choose_device", lambda _: DEVICE)
+    found = annotated_clip(scopeline, tmp_path / "there")
+    assert device.waits
+    assert list(found.frames()) == list(expected.frames())
+    assert list(found.prompts()) == list(expected.prompts())
