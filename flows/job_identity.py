@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from pipeline.mask_folder import MaskFolder, open_masks
 from pipeline.networks.model_folder import DESCRIPTION, WEIGHTS, sha256_of
 from pipeline.picture_files import list_images
 from tracking.model_folders import describe_base, find_first_mask, find_tracker
+
+# Beside a setting that is a path, this names the hash of what lies there.
+_HASH = "_sha256"
+_DESCRIPTION = "description_sha256"
 
 
 def job_identity(settings: AnnotateSettings) -> dict[str, Any]:
@@ -119,3 +124,43 @@ def describe_tracker(name: str) -> dict[str, str]:
     if first_mask is not None:
         described["first_mask_sha256"] = describe_base(str(first_mask)).sha256
     return described
+
+
+def told_by_content(
+    settings: Mapping[str, Any], models: Mapping[str, Mapping[str, str]]
+) -> set[str]:
+    """Return the settings that name what is noted by its hash as well.
+
+    The same model can be `models/mine`, `./models/mine/`, or elsewhere on another machine.
+
+    Args:
+        settings: of a job, as `job_identity` or a manifest has them.
+        models: likewise.
+    """
+    named = {name.removesuffix(_HASH) for name in settings if name.endswith(_HASH)}
+    # Without its description an overseer is what its name says of its weights, as published ones
+    # are; of which network a tracker's checkpoint is, its tensors say.
+    named |= {role for role, noted in models.items() if _DESCRIPTION in noted or role == "tracker"}
+    if settings.get("overseer_weights"):
+        named.add("overseer_weights")
+    return named
+
+
+def without_names(
+    settings: Mapping[str, Any],
+    models: Mapping[str, Mapping[str, str]],
+    by_content: Collection[str],
+) -> dict[str, Any]:
+    """Return settings and models of a job, without the names of what is told by its content.
+
+    Args:
+        settings: of the job.
+        models: of the job, by role; of those that are told by content the name is empty.
+        by_content: see `told_by_content`.
+    """
+    others = {name: value for name, value in settings.items() if name not in by_content}
+    unnamed = {
+        role: {**noted, "name": ""} if role in by_content else {**noted}
+        for role, noted in models.items()
+    }
+    return {"settings": others, "models": unnamed}

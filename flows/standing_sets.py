@@ -1,12 +1,13 @@
 """The set that stands in a job's place: kept, refused, or out of the way of the next."""
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from flows.job_identity import told_by_content, without_names
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set.copied_set import copy_set
 from pipeline.annotation_set.folders import move_aside, remove_set, require_replaceable, unwritable
@@ -15,9 +16,6 @@ from pipeline.manifest import Manifest
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230
-# Beside a setting that is a path, this names the hash of what lies there.
-_HASH = "_sha256"
-_DESCRIPTION = "description_sha256"
 
 
 class Outdated(StrEnum):
@@ -171,39 +169,18 @@ def _is_of_another_file(known: str, wanted: str) -> bool:
 
 def _is_of_the_job(known: Manifest, wanted: Manifest) -> bool:
     same_video = known.video.sha256 == wanted.video.sha256
-    by_content = _told_by_content(known, wanted)
-    same_settings = _settings(known, by_content) == _settings(wanted, by_content)
-    return same_video and same_settings and _same_models(known, wanted)
+    there, here = _compared(known, wanted)
+    same_settings = there["settings"] == here["settings"]
+    return same_video and same_settings and _same_models(there["models"], here["models"])
 
 
-def _told_by_content(known: Manifest, wanted: Manifest) -> set[str]:
-    """Return the settings for which both manifests note hashes of what they name.
-
-    The same model can be `models/mine`, `./models/mine/`, or elsewhere on another machine.
-    """
-    both = (known, wanted)
-    noted = known.settings.keys() & wanted.settings.keys()
-    named = {name.removesuffix(_HASH) for name in noted if name.endswith(_HASH)}
-    # Without its description a model is what its name says of its weights, as published ones are.
-    named |= {
-        role
-        for role in known.models.keys() & wanted.models.keys()
-        if all(_DESCRIPTION in manifest.models[role] for manifest in both)
-    }
-    if all(manifest.settings.get("overseer_weights") for manifest in both):
-        named.add("overseer_weights")
-    return named
-
-
-def _settings(manifest: Manifest, by_content: Collection[str]) -> dict[str, Any]:
-    return {name: value for name, value in manifest.settings.items() if name not in by_content}
-
-
-def _models(manifest: Manifest, by_content: Collection[str]) -> dict[str, dict[str, str]]:
-    return {
-        role: {**noted, "name": ""} if role in by_content else noted
-        for role, noted in manifest.models.items()
-    }
+def _compared(known: Manifest, wanted: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return settings and models of two manifests, without the names of what both note by hash."""
+    both = [told_by_content(each.settings, each.models) for each in (known, wanted)]
+    there, here = (
+        without_names(each.settings, each.models, both[0] & both[1]) for each in (known, wanted)
+    )
+    return there, here
 
 
 def _difference(existing: AnnotationSet, wanted: Manifest) -> str:
@@ -216,20 +193,16 @@ def _difference(existing: AnnotationSet, wanted: Manifest) -> str:
     return f"{existing.path} is {kind} set {difference}"
 
 
-def _same_models(known: Manifest, wanted: Manifest) -> bool:
-    """Return whether two manifests name the same models, by what both of them note."""
-    if known.models.keys() != wanted.models.keys():
+def _same_models(there: dict[str, dict[str, str]], here: dict[str, dict[str, str]]) -> bool:
+    """Return whether the models of two manifests are the same, by what both of them note."""
+    if there.keys() != here.keys():
         return False
-    by_content = _told_by_content(known, wanted)
-    there, here = _models(known, by_content), _models(wanted, by_content)
     return all({**there[role], **here[role]} == {**here[role], **there[role]} for role in there)
 
 
 def _first_difference(known: Manifest, wanted: Manifest) -> str:
     """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
-    by_content = _told_by_content(known, wanted)
-    there = {**_settings(known, by_content), **_models(known, by_content)}
-    here = {**_settings(wanted, by_content), **_models(wanted, by_content)}
+    there, here = ({**each["settings"], **each["models"]} for each in _compared(known, wanted))
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):
             pair = [values.get(name) for values in (there, here)]

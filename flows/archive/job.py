@@ -6,10 +6,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from flows.job_identity import job_identity
+from flows.archive.source import absolute
+from flows.job_identity import job_identity, told_by_content, without_names
 from flows.runners import RunnerName
 from flows.settings import AnnotateSettings
+from overseer.model_folders import SHIPPED
+from overseer.published import PUBLISHED
 from pipeline.annotation_set import SUFFIX
+from tracking.official_checkpoints import CHECKPOINTS
+
+# Settings that may be paths, and what is known by its name instead.
+_PATHS = ("overseer", "overseer_weights", "tracker", "prompts", "labels")
+_KNOWN = {SHIPPED, *PUBLISHED, *CHECKPOINTS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +58,22 @@ def set_path(out: Path, name: str) -> Path:
 
 
 def job_key(settings: AnnotateSettings) -> str:
-    """Return the hash of all that determines a set but the video."""
-    return _hash_of(job_identity(settings))
+    """Return the hash of all that determines a set but the video, however models are named."""
+    identity = job_identity(settings)
+    return _hash_of(without_names(**identity, by_content=told_by_content(**identity)))
 
 
 def settings_key(settings: AnnotateSettings) -> str:
-    """Return the hash of the settings alone, whatever the models of these names hold."""
-    return _hash_of(settings.identity())
+    """Return the hash of the settings alone, whatever the models of these names hold.
+
+    A path is the same from wherever it is named. Links are not followed: a model may be replaced
+    by another one while a schedule runs.
+    """
+    described = settings.identity()
+    for name in _PATHS:
+        if described[name] is not None and described[name] not in _KNOWN:
+            described[name] = absolute(described[name])
+    return _hash_of(described)
 
 
 def _hash_of(described: dict[str, Any]) -> str:

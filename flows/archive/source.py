@@ -49,7 +49,12 @@ class FoundVideo:
 
 def source_place(source: str) -> str:
     """Return what a source is called from wherever a command is started."""
-    return source if "://" in source else str(Path(source).absolute())
+    return source if "://" in source else absolute(source)
+
+
+def absolute(path: str) -> str:
+    """Return a path as it is from wherever it is named; links are not followed."""
+    return os.path.normpath(Path(path).absolute())
 
 
 def find_videos(source: str) -> list[FoundVideo]:

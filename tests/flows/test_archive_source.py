@@ -4,7 +4,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
-from flows.archive.source import find_videos, folders_of_pictures
+from flows.archive.source import find_videos, folders_of_pictures, source_place
 from pipeline.errors import InputError
 from tests.small_data import close_to_this_user
 
@@ -37,6 +37,12 @@ def test_linked_subfolders_are_searched_once(tmp_path):
     (other / "2025" / "around").symlink_to(other)
     (other / "back").symlink_to(archive)
     assert names(archive) == ["2026/op1", "old/2025/op2"]
+
+
+def test_a_source_is_called_the_same_from_wherever_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {source_place(name) for name in ("in", "./in/", "out/../in")} == {str(tmp_path / "in")}
+    assert source_place("s3://theatre/../2026") == "s3://theatre/../2026"
 
 
 def test_a_pattern_keeps_the_folders_below_its_fixed_part(tmp_path):

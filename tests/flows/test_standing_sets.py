@@ -123,6 +123,19 @@ def test_a_published_overseer_is_told_by_its_name(tmp_path, manifest):
         set_to_keep(path, of("sasvi/cataract1k", "cadis.pth"), resume=True)
 
 
+def test_the_checkpoint_of_a_tracker_is_told_by_its_content(tmp_path, manifest):
+    def of(name, content="1"):
+        made = manifest(tracker=name)
+        models = {"tracker": {"name": name, "sha256": content}}
+        return made.model_copy(update={"models": models})
+
+    path = tmp_path / "clip.annset"
+    write(path, of("tuned.pt"))
+    assert set_to_keep(path, of("/data/tuned.pt"), resume=True).path == path
+    with pytest.raises(SetOfAnotherJobError, match="another tracker"):
+        set_to_keep(path, of("tuned.pt", content="2"), resume=True)
+
+
 def test_what_is_no_outdated_set_is_refused_with_what_an_archive_can_do(tmp_path, manifest):
     path = tmp_path / "clip.annset"
     (tmp_path / "elsewhere.mp4").write_bytes(b"")
