@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipeline.errors import OutputError
+from pipeline.remedies import remedy
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the file exists already or cannot be written.
     """
-    refuse_existing(path)
+    refuse_existing_file(path)
     with replaced_file(path) as draft:
         yield draft
 
@@ -71,10 +72,31 @@ def refuse_existing(path: Path) -> None:
     """Refuse to write where something is.
 
     Raises:
-        OutputError: the file or folder exists already.
+        OutputError: the file or folder exists already, or cannot be.
     """
-    if path.exists():
+    if _is_there(path):
         raise OutputError(f"{path} exists already; remove it or choose another --out")
+
+
+def refuse_existing_file(path: Path) -> None:
+    """Refuse to write a file where something is; nobody is told to remove a folder for it.
+
+    Raises:
+        OutputError: the file exists already or cannot be, or a folder is there.
+    """
+    if _is_there(path) and path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a file, which may be in it")
+    refuse_existing(path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    # It is too long, or in a folder where this user must not look.
+    except OSError as error:
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror}); {remedy(error.errno)}"
+        ) from error
 
 
 @contextmanager
@@ -87,8 +109,8 @@ def _draft_of(path: Path, option: str) -> Iterator[Path]:
         yield draft
     except OSError as error:
         raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); free space or choose another "
-            f"{option}"
+            f"{path} cannot be written ({error.strerror or error}); "
+            f"{remedy(error.errno, f'choose another {option}')}"
         ) from error
     finally:
         if draft.is_dir():

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
-from pipeline.output import refuse_existing
+from pipeline.output import refuse_existing_file
+from pipeline.remedies import remedy
 
 
 class VideoWriter:
@@ -38,7 +39,7 @@ class VideoWriter:
         quality: int = 21,
         tick: Fraction | None = None,
     ) -> None:
-        refuse_existing(path)
+        refuse_existing_file(path)
         self._path = path
         self._draft = path.with_name(f".{path.stem}-{os.getpid()}.tmp.mp4")
         try:
@@ -116,5 +117,6 @@ class VideoWriter:
     def _unwritable(self, error: OSError | av.error.FFmpegError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(
-            f"{self._path} cannot be written ({reason}); free space or choose another folder"
+            f"{self._path} cannot be written ({reason}); "
+            f"{remedy(error.errno, 'choose another folder')}"
         )

@@ -9,6 +9,7 @@ import httpx
 
 from pipeline.errors import ModelError, OutputError
 from pipeline.networks.model_folder import sha256_of
+from pipeline.remedies import remedy
 
 _OFFICIAL_FOLDER = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
 
@@ -148,7 +149,8 @@ def pull_checkpoint(
         ) from error
     except OSError as error:
         raise OutputError(
-            f"{part} cannot be written ({error.strerror}); free space or set SCOPELINE_WEIGHTS"
+            f"{part} cannot be written ({error.strerror}); "
+            f"{remedy(error.errno, 'set SCOPELINE_WEIGHTS to another folder')}"
         ) from error
     try:
         verify_checkpoint(checkpoint, part)

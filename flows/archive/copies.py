@@ -13,6 +13,7 @@ from flows.archive.entry import Entry, EntryState
 from flows.archive.ledger import FOLDER, Ledger
 from flows.archive.source import unreachable
 from pipeline.errors import InputError, OutputError, UnreachableError
+from pipeline.remedies import remedy
 
 _FETCHED = "fetched"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -50,7 +51,7 @@ def _fetch(address: str, path: Path) -> None:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise OutputError(
-                f"{path} cannot be written ({error.strerror}); free space or choose another --out"
+                f"{path} cannot be written ({error.strerror}); {remedy(error.errno)}"
             ) from error
         raise UnreachableError(str(unreachable(address, error))) from error
 

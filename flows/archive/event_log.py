@@ -10,6 +10,7 @@ from typing import Any
 from flows.archive.entry import this_process
 from flows.archive.ledger import FOLDER
 from pipeline.errors import OutputError
+from pipeline.remedies import remedy
 
 LOG = "log.jsonl"
 
@@ -49,8 +50,7 @@ class EventLog:
             self._append((json.dumps(line) + "\n").encode())
         except OSError as error:
             raise OutputError(
-                f"{self.path} cannot be written ({error.strerror}); free space or choose another "
-                "--out"
+                f"{self.path} cannot be written ({error.strerror}); {remedy(error.errno)}"
             ) from error
 
     def _append(self, line: bytes) -> None:

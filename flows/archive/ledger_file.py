@@ -9,9 +9,12 @@ from pathlib import Path
 
 from flows.archive.entry import LEASE_S
 from pipeline.errors import OutputError
+from pipeline.remedies import remedy
 
 _BUSY_TIMEOUT_S = 60.0
 _RENEWALS = 5
+_CLOSED = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 
 class LedgerFile:
@@ -29,12 +32,10 @@ class LedgerFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise self._unwritable(error.strerror, remedy(error.errno)) from error
 
-    def _unwritable(self, error: Exception) -> OutputError:
-        return OutputError(
-            f"{self._path} cannot be written ({error}); free space or choose another --out"
-        )
+    def _unwritable(self, reason: object, what_to_do: str) -> OutputError:
+        return OutputError(f"{self._path} cannot be written ({reason}); {what_to_do}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -51,7 +52,7 @@ class LedgerFile:
                 raise OutputError(
                     f"{self._path} is damaged ({error}); remove it: the sets say what is done"
                 ) from error
-            raise self._unwritable(error) from error
+            raise self._unwritable(error, _remedy_of(error)) from error
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -89,3 +90,16 @@ class LedgerFile:
         finally:
             ended.set()
             renewing.join()
+
+
+def _remedy_of(error: sqlite3.Error) -> str:
+    """Return what to do about a file that SQLite cannot write."""
+    # The upper bits say more than is needed here; what Python itself raises has none at all.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _CLOSED:
+        return "let this user write there or choose another --out"
+    if code in _LOCKED:
+        return "wait for the process that holds it, or choose an --out on a disk with working locks"
+    if code == sqlite3.SQLITE_FULL:
+        return "free space or choose another --out"
+    return "check the disk or choose another --out"

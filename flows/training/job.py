@@ -14,6 +14,7 @@ from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.networks.model_folder import TRAINING, WEIGHTS, sha256_of
 from pipeline.output import remove_left_drafts, replaced_file
+from pipeline.remedies import remedy
 from pipeline.training.loop import CHECKPOINT, TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
@@ -236,7 +237,7 @@ def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"{job.out} cannot be written ({error.strerror}); choose another --out"
+                f"{job.out} cannot be written ({error.strerror}); {remedy(error.errno)}"
             ) from error
         remove_left_drafts(path)
         with replaced_file(path) as draft:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set.rows import SCHEMAS
 from pipeline.errors import InputError, OutputError, SetTakenError
+from pipeline.remedies import remedy
 
 RESUME, MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
 
@@ -148,4 +149,4 @@ def make_room(path: Path) -> None:
 def unwritable(path: Path, error: OSError) -> OutputError:
     """Return what is said of a set that cannot be written."""
     reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}); free space or choose another --out")
+    return OutputError(f"{path} cannot be written ({reason}); {remedy(error.errno)}")

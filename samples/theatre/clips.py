@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.errors import OutputError
 from pipeline.labelled_clip import LabelledClip
+from pipeline.remedies import remedy
 from samples.theatre.looks import PLAIN_SCENERY, Scenery
 from samples.theatre.scene import Theatre
 
@@ -97,8 +98,8 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
     # NumPy says how much it wrote, and no reason.
     reason = error.strerror or str(error)
     return OutputError(
-        f"{path} cannot be written ({reason}); free space there, or set XDG_CACHE_HOME to another "
-        "folder"
+        f"{path} cannot be written ({reason}); "
+        f"{remedy(error.errno, 'set XDG_CACHE_HOME to another folder')}"
     )
 
 

@@ -1,6 +1,7 @@
 """The ledger of an archive: who annotates what, and what becomes of it."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -260,6 +261,28 @@ def test_a_ledger_that_cannot_be_written_is_one_sentence(ledger):
         file.write_bytes(b"no database" * 100)
     with pytest.raises(OutputError, match=r"ledger\.sqlite is damaged .*remove it"):
         ledger.look([video()], "job")
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (sqlite3.SQLITE_FULL, "free space"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "let this user write there"),
+        (sqlite3.SQLITE_BUSY, "wait for the process"),
+        (sqlite3.SQLITE_IOERR_FSYNC, "check the disk"),
+    ],
+)
+def test_what_helps_a_ledger_that_cannot_be_written_is_told(ledger, code, remedy):
+    error = sqlite3.OperationalError("refused")
+    error.sqlite_errorcode = code
+    with (
+        pytest.raises(OutputError, match=rf"cannot be written \(refused\); {remedy}"),
+        ledger._file.transaction(),
+    ):
+        raise error
+    (ledger.dest / "file").touch()
+    with pytest.raises(OutputError, match=r"written \(Not a directory\); move the file away"):
+        Ledger(ledger.dest / "file")
 
 
 def test_another_job_leaves_alone_what_a_process_annotates(ledger):
