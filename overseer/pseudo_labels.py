@@ -85,7 +85,7 @@ def read_pseudo_labels(
     clips: list[LabelledClip] = []
     weights: list[float] = []
     left_out: list[Path] = []
-    for path in _sets(paths):
+    for path in find_pseudo_labels(paths):
         annotated = AnnotationSet(path)
         if _is_withheld(annotated, withheld_videos):
             left_out.append(path)
@@ -125,7 +125,12 @@ def _is_withheld(annotated: AnnotationSet, withheld_videos: Collection[str]) -> 
     return any(PurePosixPath(name).name in parts for name in withheld_videos)
 
 
-def _sets(paths: Sequence[Path]) -> list[Path]:
+def find_pseudo_labels(paths: Sequence[Path]) -> list[Path]:
+    """Return annotation sets, and those in folders at any depth; none is opened.
+
+    Raises:
+        InputError: a path does not exist, or holds no set.
+    """
     found: list[Path] = []
     for path in paths:
         if not path.exists():

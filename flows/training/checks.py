@@ -7,6 +7,7 @@ from flows.models import choose_device
 from flows.training.job import THEATRE, TrainingJob
 from overseer.config import OverseerConfig
 from overseer.model_folders import find_overseer
+from overseer.pseudo_labels import find_pseudo_labels
 from pipeline.errors import UsageError
 
 
@@ -15,6 +16,7 @@ def check_overseer_job(job: TrainingJob, config: OverseerConfig, batch_size: int
 
     Raises:
         UsageError: choices do not go together, or a device is not there.
+        InputError: there are no pseudo-labels where they are said to be.
     """
     check_job(job)
     check_kept_share(job, find_overseer)
@@ -23,6 +25,7 @@ def check_overseer_job(job: TrainingJob, config: OverseerConfig, batch_size: int
             "--pseudo-labels fill every second place of a batch, and --batch-size 1 has one; give "
             "2 or more"
         )
+    find_pseudo_labels(job.pseudo_labels)
     if job.learning == "everything":
         return
     if job.start_from is None:

@@ -15,7 +15,7 @@ from flows.training.train import adapt_tracker_job, train_overseer_job, train_tr
 from overseer.model_folders import find_overseer
 from overseer.pseudo_labels import PseudoLabels
 from pipeline.annotation_set.folders import take_for_writing
-from pipeline.errors import ModelError, OutputError, SetTakenError, UsageError
+from pipeline.errors import InputError, ModelError, OutputError, SetTakenError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from tests.pipeline.test_training import fit_a_line
 from tests.small_training import TINY, data_job, drawn_clips, job
@@ -60,7 +60,13 @@ def test_one_process_trains_in_a_folder(tmp_path):
 def test_a_batch_of_one_has_no_place_for_pseudo_labels(job, tmp_path):
     with pytest.raises(UsageError, match="--batch-size 1 has one; give 2 or more"):
         check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 1)
+    (tmp_path / "op1.annset").mkdir()
     check_overseer_job(replace(job, pseudo_labels=(tmp_path,)), TINY, 2)
+
+
+def test_pseudo_labels_that_are_not_there_are_missed_before_anything_is_read(job, tmp_path):
+    with pytest.raises(InputError, match="nowhere does not exist"):
+        check_overseer_job(replace(job, pseudo_labels=(tmp_path / "nowhere",)), TINY, 2)
 
 
 def test_a_training_does_not_go_on_with_other_pseudo_labels(data_job, tmp_path, monkeypatch):
@@ -75,7 +81,8 @@ def test_a_training_does_not_go_on_with_other_pseudo_labels(data_job, tmp_path, 
         return PseudoLabels(clips=clips, weights=np.ones(len(clips)), left_out=[])
 
     monkeypatch.setattr("flows.training.train.read_pseudo_labels", read)
-    job = replace(data_job, pseudo_labels=(tmp_path,))
+    (tmp_path / "sets" / "op1.annset").mkdir(parents=True)
+    job = replace(data_job, pseudo_labels=(tmp_path / "sets",))
     train_overseer_job(job, config=TINY, batch_size=2)
     weights = (job.out / "weights.safetensors").read_bytes()
     train_overseer_job(job, config=TINY, batch_size=2)
