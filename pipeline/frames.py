@@ -188,6 +188,9 @@ class VideoFile:
         self._count = DecodedCount()
         self._size = height, width
 
+    def __repr__(self) -> str:
+        return f"VideoFile({_described(self.info)})"
+
     def shrunk_to(self, size: tuple[int, int]) -> "VideoFile":
         """Return the same video, whose pictures are brought to a height and width when decoded."""
         shrunk = copy(self)
@@ -319,6 +322,9 @@ class FrameFolder:
         self._size = height, width
         self._count = DecodedCount()
 
+    def __repr__(self) -> str:
+        return f"FrameFolder({_described(self.info)})"
+
     def shrunk_to(self, size: tuple[int, int]) -> "FrameFolder":
         """Return the same video, whose pictures are brought to a height and width when decoded."""
         shrunk = copy(self)
@@ -357,6 +363,12 @@ class FrameFolder:
         if image.shape[:2] != self._size:
             image = np.asarray(cv2.resize(image, self._size[::-1], interpolation=cv2.INTER_AREA))
         return image
+
+
+def _described(info: VideoInfo) -> str:
+    """Return what of a video is worth to be seen at a prompt."""
+    size = f"{info.width}x{info.height}"
+    return f"{str(info.path)!r}, {info.frame_count} frames, {size}, {info.rate:.5g} frames/s"
 
 
 def _limit(frame_count: int, max_frames: int | None) -> int:

@@ -235,3 +235,13 @@ def test_a_pipe_among_frames_is_none_of_them(tmp_path):
     cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 8, 3), np.uint8))
     os.mkfifo(tmp_path / "1.png")
     assert open_video(tmp_path).info.frame_count == 1
+
+
+def test_a_video_says_at_a_prompt_what_it_is(tmp_path, small_video):
+    assert repr(open_video(small_video)) == (
+        f"VideoFile({str(small_video)!r}, 12 frames, 96x64, 25 frames/s)"
+    )
+    cv2.imwrite(str(tmp_path / "0.png"), np.zeros((8, 10, 3), np.uint8))
+    assert repr(open_video(tmp_path)) == (
+        f"FrameFolder({str(tmp_path)!r}, 1 frames, 10x8, 25 frames/s)"
+    )
