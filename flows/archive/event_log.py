@@ -46,8 +46,10 @@ class EventLog:
             "process": this_process(),
             **facts,
         }
+        # Who looks for `Müller` finds it; what is no character stays an escape of JSON's own.
+        text = json.dumps(line, ensure_ascii=False) + "\n"
         try:
-            self._append((json.dumps(line) + "\n").encode())
+            self._append(text.encode(errors="backslashreplace"))
         except OSError as error:
             raise OutputError(
                 f"{self.path} cannot be written ({error.strerror}); {remedy(error.errno)}"

@@ -46,6 +46,15 @@ def test_lines_of_processes_do_not_mix(tmp_path):
     assert sorted(frames) == sorted([*range(200)] * 3)
 
 
+def test_a_name_is_found_in_the_log_as_it_is_written(tmp_path):
+    Ledger(tmp_path)
+    names = ["Ward 3/Müller", "no\ncharacter \udcfc"]
+    for name in names:
+        EventLog(tmp_path).add("began", name)
+    assert "Ward 3/Müller" in EventLog(tmp_path).path.read_text(encoding="utf-8")
+    assert [line["video"] for line in lines(tmp_path)] == names
+
+
 def test_a_line_for_which_there_is_no_room_is_no_part_of_the_log(tmp_path):
     Ledger(tmp_path)
     log = EventLog(tmp_path)
