@@ -1,5 +1,6 @@
-"""Progress bars that count frames, with frames/s and time left."""
+"""How far work on frames is, with frames/s: bars on a terminal, a line now and then elsewhere."""
 
+import time
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import Any
@@ -15,6 +16,9 @@ from rich.progress import (
 )
 
 from flows.consoles import screen
+
+# In a log, which nobody watches as it grows.
+_SAID_EVERY_S = 60.0
 
 
 class _FrameRate(ProgressColumn):
@@ -34,12 +38,46 @@ def counting_progress(*more: ProgressColumn) -> Progress:
     return Progress(*columns, console=screen, disable=not screen.is_terminal)
 
 
+def spoken_progress(
+    title: str, clock: Callable[[], float] = time.monotonic
+) -> Callable[[int, int], None]:
+    """Return what says once a minute how far work is, where no bar can be drawn.
+
+    Args:
+        title: what is worked on.
+        clock: tells the time in seconds.
+
+    Returns:
+        A function of (frames done, frames in all).
+    """
+    said_s = clock()
+    first: tuple[int, float] | None = None
+
+    def note(done: int, total: int) -> None:
+        nonlocal said_s, first
+        now_s = clock()
+        if first is None:
+            # Where an earlier run has stopped, which says nothing of how fast this one is.
+            first = done, now_s
+        if now_s - said_s < _SAID_EVERY_S:
+            return
+        said_s = now_s
+        frames, seconds = done - first[0], now_s - first[1]
+        rate = f", {frames / seconds:.1f} frames/s" if frames and seconds else ""
+        screen.print(f"{title}: {done} of {total} frames{rate}", soft_wrap=True)
+
+    return note
+
+
 @contextmanager
 def frame_bars() -> Any:
-    """Show progress bars on stderr; yields a function that adds one.
+    """Show on stderr how far several things are; yields a function that adds one.
 
     It takes the title, and returns a function of (frames done, frames in all).
     """
+    if not screen.is_terminal:
+        yield spoken_progress
+        return
     with counting_progress(_FrameRate()) as progress:
 
         def add(title: str) -> Callable[[int, int], None]:
@@ -51,6 +89,6 @@ def frame_bars() -> Any:
 
 @contextmanager
 def frame_progress(title: str) -> Any:
-    """Show a progress bar on stderr; yields a function of (frames done, frames in all)."""
+    """Show on stderr how far one thing is; yields a function of (frames done, frames in all)."""
     with frame_bars() as add:
         yield add(title)
