@@ -1,8 +1,9 @@
 """Several policies on one video, with the same models, against the truth."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from pipeline.temporal import temporal_consistency
 from pipeline.truth import Truth, look_over
 
 COMPARABLE = tuple(policy for policy in POLICIES if policy != "given")
+_Image = NDArray[np.uint8]
 _TRUTH = "truth"
+_MEASURING = "measuring steadiness"
 _ADAPTIVE = "constellation-adaptive"
 _EVERY, _WITHOUT = "constellation-every-", "constellation-without-"
 # What `constellation-without-` may stand before, and what it means.
@@ -89,8 +92,18 @@ class ComparedPolicies:
         return asdict(self)
 
 
-def compare(comparison: Comparison) -> ComparedPolicies:
+def _nothing(_title: str, _done: int, _total: int) -> None:
+    pass
+
+
+def compare(
+    comparison: Comparison, on_frame: Callable[[str, int, int], None] = _nothing
+) -> ComparedPolicies:
     """Annotate a video by each policy in turn and measure the results.
+
+    Args:
+        comparison: what to compare.
+        on_frame: is called with (policy, or what is measured, frames done, frames in all).
 
     Raises:
         ScopelineError: the video, a model or the truth is not usable.
@@ -106,14 +119,18 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     measured, annotated = {}, {}
     for policy in comparison.policies:
         started = time.monotonic()
-        annotated[policy] = _annotate(comparison, policy)
+        annotated[policy] = _annotate(comparison, policy, partial(on_frame, policy))
         seconds = time.monotonic() - started
         measured[policy] = {
             **_compare_with_truth(annotated[policy], right),
             "prompts": annotated[policy].manifest.counts.prompts,
             "seconds": round(seconds, 3),
         }
-    images = (image for _, image in numbered_frames(video, comparison.settings.max_frames))
+    length = max(found.manifest.counts.frames for found in annotated.values())
+    images = _counted(
+        (image for _, image in numbered_frames(video, comparison.settings.max_frames)),
+        lambda done: on_frame(_MEASURING, done, length),
+    )
     steadiness = _measure_steadiness(images, annotated, right, seen)
     return ComparedPolicies(
         policies={policy: measured[policy] | steadiness[policy] for policy in measured},
@@ -121,10 +138,20 @@ def compare(comparison: Comparison) -> ComparedPolicies:
     )
 
 
-def _annotate(comparison: Comparison, policy: str) -> AnnotationSet:
+def _counted(images: Iterable[_Image], on_image: Callable[[int], None]) -> Iterator[_Image]:
+    """Yield images, and tell how many have been."""
+    for done, image in enumerate(images, 1):
+        yield image
+        on_image(done)
+
+
+def _annotate(
+    comparison: Comparison, policy: str, on_frame: Callable[[int, int], None]
+) -> AnnotationSet:
     settings = AnnotateSettings(**(comparison.settings.model_dump() | _settings_of(policy)))
     out = comparison.out / policy
-    return annotate_job(VideoJob(video=comparison.video, out=out, settings=settings, resume=False))
+    job = VideoJob(video=comparison.video, out=out, settings=settings, resume=False)
+    return annotate_job(job, on_frame)
 
 
 def _compare_with_truth(
@@ -146,7 +173,7 @@ def _compare_with_truth(
 
 
 def _measure_steadiness(
-    images: Iterable[NDArray[np.uint8]],
+    images: Iterable[_Image],
     annotated: dict[str, AnnotationSet],
     truth: AnnotationSet | MaskFolder,
     seen: Truth,

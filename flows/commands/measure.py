@@ -1,6 +1,7 @@
 """The command line's part about measuring: `scopeline evaluate` and `scopeline compare`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from rich.table import Table
 from flows.commands.options import JsonOption
 from flows.complaints import complain_of_classes
 from flows.consoles import output, screen
+from flows.frame_progress import frame_bars
 
 TruthOption = Annotated[
     Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
@@ -125,7 +127,15 @@ def compare(
             settings=settings,
             out=out or Path(scratch),
         )
-        compared = run(comparison)
+        with frame_bars() as add:
+            bars: dict[str, Callable[[int, int], None]] = {}
+
+            def advance(title: str, done: int, total: int) -> None:
+                if title not in bars:
+                    bars[title] = add(title)
+                bars[title](done, total)
+
+            compared = run(comparison, advance)
     if as_json:
         typer.echo(json.dumps(compared.to_json(), indent=2))
     else:

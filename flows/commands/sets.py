@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.consoles import screen
+from flows.frame_progress import frame_bars
 from pipeline.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -90,22 +91,23 @@ def export_set(
     places: Sequence[Path | None] = videos or [None] * len(annotation_sets)
     if len(places) != len(annotation_sets):
         raise UsageError("--video is given once for each set, in the order of the sets")
-    selections = [
-        Selection(
-            annotation_set=annotated,
-            every=every,
-            only=chosen_frames(annotated, frames),
-            classes=chosen_classes(annotated, classes),
-            min_area=min_area,
-            images=images.value,
-            out_of_body="blank" if redact_out_of_body else "keep",
-            video=video,
-        )
-        for annotated, video in zip(map(AnnotationSet, annotation_sets), places, strict=True)
-    ]
-    export_several(
-        selections, format_name.value, out, None if splits is None else Splits.parse(splits)
-    )
+    division = None if splits is None else Splits.parse(splits)
+    with frame_bars() as add:
+        selections = [
+            Selection(
+                annotation_set=annotated,
+                every=every,
+                only=chosen_frames(annotated, frames),
+                classes=chosen_classes(annotated, classes),
+                min_area=min_area,
+                images=images.value,
+                out_of_body="blank" if redact_out_of_body else "keep",
+                video=video,
+                on_frame=add(annotated.path.name),
+            )
+            for annotated, video in zip(map(AnnotationSet, annotation_sets), places, strict=True)
+        ]
+        export_several(selections, format_name.value, out, division)
     for annotation_set in (selection.annotation_set for selection in selections):
         if not annotation_set.is_complete:
             manifest = annotation_set.manifest

@@ -1,6 +1,6 @@
 """What of a set is exported, and the frames' pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from itertools import tee
@@ -22,6 +22,10 @@ ImageKind = Literal["jpeg", "png", "none"]
 OutOfBody = Literal["keep", "blank"]
 
 
+def _nothing(_done: int, _total: int) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """The part of a set that is exported.
@@ -38,6 +42,7 @@ class Selection:
         out_of_body: what becomes of pictures outside the body, which may show people in the
             operating room: they are kept, or blanked.
         video: where the annotated video is now; where it was annotated if it is None.
+        on_frame: is called with (frames of the set that are passed, frames in all).
 
     Raises:
         UsageError: a class is not in the set's label set.
@@ -51,6 +56,7 @@ class Selection:
     images: ImageKind = "jpeg"
     out_of_body: OutOfBody = "keep"
     video: Path | None = None
+    on_frame: Callable[[int, int], None] = _nothing
 
     def __post_init__(self) -> None:
         """Check the names of the classes."""
@@ -92,9 +98,12 @@ class Selection:
     def frames(self) -> Iterator[FrameAnnotation]:
         """Yield the frames with the tracks that are exported."""
         class_ids = {label.id for label in self.labels}
+        total = self.annotation_set.manifest.counts.frames
         for frame in self.annotation_set.frames(self._takes):
             tracks = tuple(track for track in frame.tracks if self._has(track, class_ids))
             yield replace(frame, tracks=tracks)
+            self.on_frame(frame.index + 1, total)
+        self.on_frame(total, total)
 
     def _takes(self, index: int) -> bool:
         return index % self.every == 0 and (self.only is None or index in self.only)

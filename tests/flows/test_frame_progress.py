@@ -1,5 +1,8 @@
 """Where there is no terminal to draw bars on, lines say now and then how far work is."""
 
+import pytest
+
+from flows import frame_progress
 from flows.frame_progress import spoken_progress
 
 
@@ -13,3 +16,26 @@ def test_a_line_each_minute_says_how_far_and_how_fast(capsys):
         "op.mp4: 221 of 9000 frames, 2.0 frames/s",
         "op.mp4: 341 of 9000 frames, 2.0 frames/s",
     ]
+
+
+@pytest.fixture
+def talkative(monkeypatch):
+    monkeypatch.setattr(frame_progress, "_SAID_EVERY_S", 0.0)
+
+
+def test_comparing_says_how_far_each_policy_is(scopeline, scene, talkative):
+    code, _, err = scopeline(
+        "compare", scene / "video.mp4", "--truth", scene / "truth.annset",
+        "--policies", "first-frame,framewise", "--max-frames", 4,
+    )  # fmt: skip
+    assert code == 0, err
+    for title in ("first-frame", "framewise", "measuring steadiness"):
+        assert f"{title}: 4 of 4 frames" in err
+
+
+@pytest.mark.parametrize("options", [("davis",), ("csv", "--every", 3), ("mp4", "--every", 3)])
+def test_an_export_says_how_far_it_is(scopeline, scene, tmp_path, talkative, options):
+    source = scene / "truth.annset"
+    code, _, err = scopeline("export", source, "--out", tmp_path / "out", "--format", *options)
+    assert code == 0, err
+    assert "truth.annset: 16 of 16 frames" in err
