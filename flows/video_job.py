@@ -63,6 +63,11 @@ class VideoJob:
     outdated: Outdated = Outdated.REFUSED
     elsewhere: tuple[Path, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Take paths that are given as text, as in a notebook, for paths."""
+        for name in ("video", "out"):
+            object.__setattr__(self, name, Path(getattr(self, name)))
+
     @property
     def set_path(self) -> Path:
         """Where the annotation set is written."""

@@ -97,7 +97,7 @@ class VideoSource(Protocol):
         """Return the same video, whose pictures are brought to a height and width when decoded."""
 
 
-def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
+def open_video(path: Path | str, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     """Open a video file, or a folder of numbered JPEG or PNG frames.
 
     Args:
@@ -107,6 +107,7 @@ def open_video(path: Path, on_bad_frame: OnBadFrame = "stop") -> VideoSource:
     Raises:
         InputError: it is missing, empty, not a video, damaged, or still being written.
     """
+    path = Path(path)
     require_printable(path)
     try:
         status = path.stat()

@@ -89,7 +89,8 @@ class LabelSet:
         for label in self.classes:
             if label.id == class_id:
                 return label
-        raise KeyError(f"label set {self.name} has no class {class_id}")
+        ids = ", ".join(str(label.id) for label in self.classes)
+        raise KeyError(f"label set {self.name} has no class {class_id!r}; its ids are {ids}")
 
     def __contains__(self, class_id: int) -> bool:
         """Return whether a class id is known."""

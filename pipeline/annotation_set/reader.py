@@ -47,18 +47,23 @@ def _any_frame(_: int) -> bool:
 
 
 class AnnotationSet:
-    """A set on disk, to read.
+    """A set on disk, to read: `frames()`, `prompts()` and `track_spans()` say what is in it.
 
     Args:
         path: the folder `NAME.annset`.
+
+    Attributes:
+        path: the folder.
+        manifest: what `manifest.json` says of video, models, settings and counts.
+        label_set: the classes; `label_set[class_id].name` names one.
 
     Raises:
         InputError: it is missing, is no annotation set, is of another format version, or must not
             be looked at.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = path = Path(path)
         manifest_path = path / "manifest.json"
         try:
             there, has_manifest = path.exists(), manifest_path.is_file()

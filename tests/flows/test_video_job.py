@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,6 +43,11 @@ def seen_sizes(monkeypatch):
 
     monkeypatch.setattr(PromptedTracking, "step", noted)
     return sizes
+
+
+def test_paths_may_be_text():
+    job = VideoJob(video="videos/op.mp4", out="sets", settings=AnnotateSettings())
+    assert job.set_path == Path("sets/op.annset")
 
 
 def annotated(video, out, **settings):

@@ -59,6 +59,13 @@ def test_what_is_written_is_read(tmp_path, clip_info, labels):
     assert found.manifest.parts == 3
 
 
+def test_a_path_may_be_text(tmp_path, clip_info, labels):
+    path = write(tmp_path / "clip.annset", clip_info, labels, 3).path
+    assert AnnotationSet(str(path)).path == path
+    with pytest.raises(InputError, match="does not exist"):
+        AnnotationSet(str(tmp_path / "nothing.annset"))
+
+
 def test_a_track_spans_the_frames_in_which_it_shows(tmp_path, clip_info, labels):
     found = write(tmp_path / "clip.annset", clip_info, labels)
     with AnnotationSetWriter(tmp_path / "gaps.annset", new_manifest(clip_info, labels)) as writer:

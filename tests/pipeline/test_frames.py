@@ -14,7 +14,7 @@ from tests.small_data import copy_packets
 
 
 def test_a_video_gives_every_frame_once_in_order(small_video):
-    video = open_video(small_video)
+    video = open_video(str(small_video))
     batches = list(video.batches(5))
     assert [len(batch) for batch in batches] == [5, 5, 2]
     indices = np.concatenate([batch.indices for batch in batches])

@@ -93,6 +93,8 @@ def test_an_unknown_class_is_a_key_error(labels):
     assert 7 not in labels
     with pytest.raises(KeyError, match="no class 7"):
         labels[7]
+    with pytest.raises(KeyError, match="its ids are"):
+        labels["Grasper"]
 
 
 def test_without_labels_each_value_is_a_class():
