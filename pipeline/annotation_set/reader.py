@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,7 @@ class AnnotationSet:
             raise InputError(f"{path} does not exist; give the path of an annotation set")
         if not has_manifest:
             raise InputError(
-                f"{path} is not an annotation set: it has no manifest.json; give a folder that "
-                "`scopeline annotate` wrote"
+                f"{path} is not an annotation set: it has no manifest.json; give {_meant_by(path)}"
             )
         self.manifest = _read_manifest(manifest_path)
         self.label_set = LabelSet.from_json(self.manifest.labels, str(manifest_path))
@@ -249,6 +249,15 @@ class AnnotationSet:
         for file in [self.path / "manifest.json", *parts]:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
+
+
+def _meant_by(path: Path) -> str:
+    """Return what is to be given in place of what is no set."""
+    # Often it is the --out of `annotate`, in which the sets lie.
+    with suppress(OSError):
+        for place in sorted(path.glob(f"*{SUFFIX}")):
+            return f"a set that lies in it, such as {place}"
+    return "a folder that `scopeline annotate` wrote"
 
 
 def _read_manifest(path: Path) -> Manifest:

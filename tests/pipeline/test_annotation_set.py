@@ -66,6 +66,14 @@ def test_a_path_may_be_text(tmp_path, clip_info, labels):
         AnnotationSet(str(tmp_path / "nothing.annset"))
 
 
+def test_the_folder_around_sets_is_told_from_one(tmp_path, clip_info, labels):
+    path = write(tmp_path / "clip.annset", clip_info, labels, 3).path
+    with pytest.raises(InputError, match=f"give a set that lies in it, such as {path}"):
+        AnnotationSet(tmp_path)
+    with pytest.raises(InputError, match="give a folder that `scopeline annotate` wrote"):
+        AnnotationSet(path / "masks")
+
+
 def test_a_track_spans_the_frames_in_which_it_shows(tmp_path, clip_info, labels):
     found = write(tmp_path / "clip.annset", clip_info, labels)
     with AnnotationSetWriter(tmp_path / "gaps.annset", new_manifest(clip_info, labels)) as writer:
