@@ -30,7 +30,9 @@ def info(
         raise InputError(
             f"{source} does not exist; give a video, a folder of frames or an annotation set"
         )
-    if source.suffix == SUFFIX or (source / "manifest.json").is_file():
+    # One in which sets lie is no video: it is said so, and which they are.
+    around = source.is_dir() and any(source.glob(f"*{SUFFIX}"))
+    if source.suffix == SUFFIX or (source / "manifest.json").is_file() or around:
         annotated = AnnotationSet(source)
         document = _set_document(annotated)
         show = _print_set

@@ -33,6 +33,15 @@ def test_facts_and_tracks(tmp_path, clip_info, labels):
     ]  # fmt: skip
 
 
+def test_sets_are_named_where_the_folder_around_them_was_given(tmp_path, clip_info, labels):
+    path = tmp_path / "clip.annset"
+    with AnnotationSetWriter(path, new_manifest(clip_info, labels)) as writer:
+        writer.add(annotated_frame(0, t7_c1=rectangle(2, 2, 9, 9)))
+    result = CliRunner().invoke(app, ["info", str(tmp_path)])
+    assert isinstance(result.exception, InputError)
+    assert f"such as {path}" in str(result.exception)
+
+
 def test_why_a_set_failed(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
     with (
