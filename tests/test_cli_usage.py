@@ -111,6 +111,22 @@ def test_every_command_has_help_with_an_example(scopeline):
         assert "Example" in out, command
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (("export",), ["label-studio", "youtube-vis", "dicom-seg"]),
+        (("import",), ["label-studio"]),
+        (("train", "overseer"), ["detectron2_resnet101", "laparoscopic", "first-mask"]),
+        (("train", "tracker"), ["laparoscopic", "first-mask"]),
+        (("render",), ["laparoscopic", "photographs"]),
+    ],
+)
+def test_names_to_choose_from_are_whole_in_eighty_columns(scopeline, monkeypatch, command, names):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = scopeline(*command, "--help")
+    assert set(names) <= set(re.findall(r"[\w-]+", out))
+
+
 def test_help_tells_the_defaults_of_the_settings():
     settings = {
         name.replace("overseer_weights", "weights"): field.default

@@ -49,8 +49,8 @@ def annotate(
         list[Path],
         typer.Argument(
             # One that cannot be read is one that fails, and does not stop the others.
-            metavar="VIDEO...",
-            help="Video files or folders of frames.",
+            metavar="VIDEO",
+            help="Video files or folders of frames, one or more.",
             readable=False,
         ),
     ],

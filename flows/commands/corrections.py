@@ -30,7 +30,10 @@ def import_corrections(
     source: Annotated[
         Path, typer.Argument(metavar="FILE_OR_DIR", help="An export that a human corrected.")
     ],
-    format_name: Annotated[ImportFormat, typer.Option("--format", help="What it is.")],
+    format_name: Annotated[
+        ImportFormat,
+        typer.Option("--format", metavar="NAME", help=f"{', '.join(ImportFormat)}."),
+    ],
     annotation_set: Annotated[
         Path, typer.Option("--set", metavar="SET", help="The set that was exported.")
     ],

@@ -51,7 +51,9 @@ def data() -> None:
 def check(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The data set.")],
     layout: LayoutOption = "masks",
-    labels: Annotated[Path | None, typer.Option(help="JSON file: what the labels mean.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
+    ] = None,
     sheet: Annotated[
         Path, typer.Option(help="Picture to write, of frames with their labels.")
     ] = Path("contact-sheet.png"),

@@ -50,13 +50,19 @@ class ImageChoice(StrEnum):
 def export_set(
     annotation_sets: Annotated[
         list[Path],
-        typer.Argument(metavar="SET...", help="One set; coco, nnunet and yolo take several."),
+        typer.Argument(metavar="SET", help="One set; coco, nnunet and yolo take several."),
     ],
-    format_name: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    format_name: Annotated[
+        ExportFormat,
+        typer.Option("--format", metavar="NAME", help=f"{', '.join(ExportFormat)}."),
+    ],
     out: Annotated[Path, typer.Option(help="File or folder to write.")],
     every: Annotated[int, typer.Option(min=1, help="Export each Nth frame.")] = 1,
     frames: Annotated[
-        FrameChoice, typer.Option(help="All, or the 20 in which the models disagree most.")
+        FrameChoice,
+        typer.Option(
+            help="All, or up to 20, a second apart, of whose masks the tracker is least sure."
+        ),
     ] = FrameChoice.all,
     classes: Annotated[
         str | None, typer.Option(help="Classes to export, with commas between them.")
@@ -72,7 +78,9 @@ def export_set(
     videos: Annotated[
         list[Path] | None,
         typer.Option(
-            "--video", help="Where a set's video is now; once for each set, in their order."
+            "--video",
+            metavar="PATH",
+            help="Where a set's video is now; once for each set, in their order.",
         ),
     ] = None,
     splits: Annotated[

@@ -8,6 +8,9 @@ import typer
 
 from flows.commands.options import takes_groups
 from flows.commands.training_options import (
+    LEARNING,
+    MEASURED,
+    STARTED,
     AdaptChoice,
     AugmentationChoice,
     Backbone,
@@ -15,8 +18,10 @@ from flows.commands.training_options import (
     FamilyChoice,
     LearnChoice,
     LookChoice,
+    OneLookOption,
     RateOption,
     StepsOption,
+    TrackerClipsOption,
     TrainingOptions,
     TrunkChoice,
 )
@@ -34,22 +39,20 @@ train_app = typer.Typer(
 )
 
 
+_BUDGET = "How few labels are enough"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _OverseerOptions(TrainingOptions):
     clips: ClipsOption = 1200
-    looks: Annotated[
-        list[LookChoice] | None,
-        typer.Option(
-            "--look", help="Kind of operation; each has its classes.  [default: laparoscopic]"
-        ),
-    ] = None
+    looks: OneLookOption = None
     steps: StepsOption = 6000
     learning_rate: RateOption = 3e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TrackerOptions(TrainingOptions):
-    clips: ClipsOption = 600
+    clips: TrackerClipsOption = 600
     steps: StepsOption = 5000
     learning_rate: RateOption = 4e-4
 
@@ -62,7 +65,10 @@ class _TrackerOptions(TrainingOptions):
 @takes_groups
 def train_overseer(
     given: _OverseerOptions,
-    backbone: Annotated[Backbone, typer.Option()] = Backbone.efficientnet_lite0,
+    backbone: Annotated[
+        Backbone,
+        typer.Option(metavar="NAME", help=f"{', '.join(Backbone)}.", rich_help_panel=STARTED),
+    ] = Backbone.efficientnet_lite0,
     image_size: Annotated[
         int | None,
         typer.Option(
@@ -71,10 +77,14 @@ def train_overseer(
             help="Longer side in pixels of what the network sees. Twice as much shows things half "
             "as large, and costs four times as much.  [default: that of --start-from, or 384; a "
             "ResNet's 320]",
+            rich_help_panel=STARTED,
         ),
     ] = None,
     measure_every: Annotated[
-        int, typer.Option(min=1, help="Steps between two measurements on other frames.")
+        int,
+        typer.Option(
+            min=1, help="Steps between two measurements on other frames.", rich_help_panel=MEASURED
+        ),
     ] = 500,
     patience: Annotated[
         int,
@@ -82,22 +92,27 @@ def train_overseer(
             min=0,
             help="Stop when this many measurements in a row are no better, and keep the best "
             "weights; 0: all steps, and the last weights.",
+            rich_help_panel=MEASURED,
         ),
     ] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Frames in each step.")] = 4,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Frames in each step.", rich_help_panel=LEARNING)
+    ] = 4,
     augmentation: Annotated[
         AugmentationChoice,
         typer.Option(
             help="How frames are varied. usual: place, light, smoke, blur; wide: more of it, and "
             "other colours and textures, for data of another kind than your videos; wider: any "
-            "colours, for what is known by its shape alone."
+            "colours, for what is known by its shape alone.",
+            rich_help_panel=LEARNING,
         ),
     ] = AugmentationChoice.usual,
     learn: Annotated[
         LearnChoice,
         typer.Option(
             help="What learns. details: what tells look-alike things apart by small parts, alone; "
-            "what finds boxes and draws masks stays that of --start-from."
+            "what finds boxes and draws masks stays that of --start-from.",
+            rich_help_panel=LEARNING,
         ),
     ] = LearnChoice.everything,
     pseudo_labels: Annotated[
@@ -106,6 +121,7 @@ def train_overseer(
             metavar="SET",
             help="Annotation set, or folder of them, to learn from besides: its frames count by "
             "the tracker's quality and the agreement of its overseer. May be repeated.",
+            rich_help_panel=LEARNING,
         ),
     ] = None,
     label_budget: Annotated[
@@ -114,16 +130,23 @@ def train_overseer(
             metavar="10,20,40",
             help="Train on so many frames each, annotate, and write the curve of what labels are "
             "worth.",
+            rich_help_panel=_BUDGET,
         ),
     ] = None,
     tracker: Annotated[
-        str, typer.Option(help="What --label-budget annotates with: name or model folder.")
+        str,
+        typer.Option(
+            help="What --label-budget annotates with: name or model folder.",
+            rich_help_panel=_BUDGET,
+        ),
     ] = "scopeline",
     adapt: Annotated[
         AdaptChoice | None,
         typer.Option(
-            help="Fine-tune that tracker on the same frames, for 300 steps whatever --steps says; "
-            "see `train tracker`."
+            metavar="NAME",
+            help="Fine-tune that tracker on the same frames, for 300 steps whatever --steps says: "
+            f"{', '.join(AdaptChoice)}, see `train tracker`.",
+            rich_help_panel=_BUDGET,
         ),
     ] = None,
 ) -> None:
@@ -176,10 +199,12 @@ def train_tracker(
     adapt: Annotated[
         AdaptChoice | None,
         typer.Option(
+            metavar="NAME",
             help="Fine-tune --start-from on the data, and write only what was trained. decoder: "
             "mask decoder and memory; lora, adapter: small parts in encoder, memory and decoder; "
             "full: every weight; first-mask: what answers boxes and points, beside the rest.  "
-            "[default: lora; on the theatre, the small tracker is trained as a whole]"
+            "[default: lora; on the theatre, the small tracker is trained as a whole]",
+            rich_help_panel=STARTED,
         ),
     ] = None,
     rank: Annotated[
@@ -187,6 +212,7 @@ def train_tracker(
         typer.Option(
             min=1,
             help="Rank of lora's changes, or channels of an adapter.  [default: 4 and 24]",
+            rich_help_panel=STARTED,
         ),
     ] = None,
     trunk: Annotated[
@@ -194,7 +220,8 @@ def train_tracker(
         typer.Option(
             help="frozen: learn to track through clips. varied: the same from masks alone, in "
             "other light each time, for weights that track already. learning: learn boxes and "
-            "points on single frames, the image trunk with them; then go on from it, frozen."
+            "points on single frames, the image trunk with them; then go on from it, frozen.",
+            rich_help_panel=LEARNING,
         ),
     ] = TrunkChoice.frozen,
 ) -> None:

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.options import DeviceOption
+from flows.commands.options import MODELS, DeviceOption
+
+# The panels that options of `train` are shown in.
+MEASURED = "Frames to measure on"
+STARTED = "Network and weights to start from"
+LEARNING = "How it learns"
+_SCENES = "Scenes of the theatre"
 
 _LAYOUT_HELP = (
     "How DIR is laid out: masks (folders images and masks, equal names), annset, coco, labelme, "
@@ -85,21 +91,29 @@ class FamilyChoice(StrEnum):
     heldout = "heldout"
 
 
-LookOption = Annotated[LookChoice, typer.Option(help="Kind of operation.")]
+_LOOK_HELP = f"Kind of operation: {', '.join(LookChoice)}"
+LookOption = Annotated[LookChoice, typer.Option(metavar="NAME", help=f"{_LOOK_HELP}.")]
 _FAMILY_HELP = (
     "plain: few things happen; training, heldout: smoke, blood, cuts and more, with "
     "textures and instruments that the other does not have."
 )
-FamilyOption = Annotated[FamilyChoice, typer.Option(help=_FAMILY_HELP)]
-PhotographsOption = Annotated[
-    Path | None, typer.Option(help="Folder of pictures for --look photographs.")
-]
+FamilyOption = Annotated[FamilyChoice, typer.Option(metavar="NAME", help=_FAMILY_HELP)]
+_PHOTOGRAPHS_HELP = "Folder of pictures for --look photographs."
+PhotographsOption = Annotated[Path | None, typer.Option(help=_PHOTOGRAPHS_HELP)]
 LayoutOption = Annotated[str, typer.Option(help=_LAYOUT_HELP)]
 _SPLIT_HELP = "Share of the frames to measure on, by video: none is on both sides."
-_SplitOption = Annotated[float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP)]
+_SplitOption = Annotated[
+    float | None, typer.Option(min=0.01, max=0.9, help=_SPLIT_HELP, rich_help_panel=MEASURED)
+]
 CheckedSplitOption = Annotated[
     float | None,
-    typer.Option("--validation-split", min=0.01, max=0.9, help=f"{_SPLIT_HELP}  [default: 0.2]"),
+    typer.Option(
+        "--validation-split",
+        min=0.01,
+        max=0.9,
+        help=f"{_SPLIT_HELP}  [default: 0.2]",
+        rich_help_panel=MEASURED,
+    ),
 ]
 ValidationVideosOption = Annotated[
     str | None,
@@ -107,6 +121,7 @@ ValidationVideosOption = Annotated[
         metavar="NAMES",
         help="Videos of the data set to measure on, with commas between them; `data check` names "
         "all.",
+        rich_help_panel=MEASURED,
     ),
 ]
 LeftOutVideosOption = Annotated[
@@ -116,12 +131,43 @@ LeftOutVideosOption = Annotated[
         metavar="NAMES",
         help="Videos of the data set neither to learn from nor to measure on, such as those of a "
         "later test.",
+        rich_help_panel=MEASURED,
     ),
 ]
 
-ClipsOption = Annotated[int, typer.Option(min=1, help="Theatre scenes to draw clips from.")]
-StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.")]
-RateOption = Annotated[float, typer.Option(min=0.0, help="Peak learning rate.")]
+ClipsOption = Annotated[
+    int, typer.Option(min=1, help="Scenes to draw clips from.", rich_help_panel=_SCENES)
+]
+TrackerClipsOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Scenes to draw clips from; of labelled frames, how many clips are made.",
+        rich_help_panel=_SCENES,
+    ),
+]
+LooksOption = Annotated[
+    list[LookChoice] | None,
+    typer.Option(
+        "--look",
+        metavar="NAME",
+        help=f"{_LOOK_HELP}. May be repeated.  [default: laparoscopic]",
+        rich_help_panel=_SCENES,
+    ),
+]
+OneLookOption = Annotated[
+    list[LookChoice] | None,
+    typer.Option(
+        "--look",
+        metavar="NAME",
+        help=f"{_LOOK_HELP}; each has its classes.  [default: laparoscopic]",
+        rich_help_panel=_SCENES,
+    ),
+]
+StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.", rich_help_panel=LEARNING)]
+RateOption = Annotated[
+    float, typer.Option(min=0.0, help="Peak learning rate.", rich_help_panel=LEARNING)
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,32 +189,15 @@ class TrainingOptions:
     labels: Annotated[
         Path | None, typer.Option(help="JSON file: what the values in mask PNGs mean.")
     ] = None
-    validation_data: Annotated[
-        Path | None, typer.Option(help="Data set of other videos to measure on, laid out alike.")
-    ] = None
-    validation_split: _SplitOption = None
-    validation_videos: ValidationVideosOption = None
-    left_out_videos: LeftOutVideosOption = None
-    clips: ClipsOption
-    validation_clips: Annotated[
-        int, typer.Option("--validation-clips", min=1, help="Other scenes, to measure on.")
-    ] = 8
-    looks: Annotated[
-        list[LookChoice] | None,
-        typer.Option("--look", help="Kind of operation; may be repeated.  [default: laparoscopic]"),
-    ] = None
-    families: Annotated[
-        list[FamilyChoice] | None,
-        typer.Option("--family", help=f"{_FAMILY_HELP} May be repeated.  [default: plain]"),
-    ] = None
-    photographs: PhotographsOption = None
     start_from: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|MODEL_DIR|FILE",
             help="Start from the weights of a trained model; scopeline: the one that ships; FILE: "
             "a checkpoint, for an overseer of torchvision's or detectron2's, for --adapt of "
-            "SAM-2's.",
+            "SAM-2's.  [default: scopeline with --adapt; else random weights, with ImageNet's in "
+            "efficientnet_lite0]",
+            rich_help_panel=STARTED,
         ),
     ] = None
     kept_share: Annotated[
@@ -178,12 +207,50 @@ class TrainingOptions:
             min=0,
             max=1,
             help="Share of --start-from's weights in what is saved: forgets less.",
+            rich_help_panel=STARTED,
         ),
     ] = 0.0
     steps: StepsOption
     learning_rate: RateOption
-    seed: Annotated[int, typer.Option(min=0, help="Of sampling and initial weights.")] = 1
-    precision: Annotated[
-        TrainingPrecisionChoice, typer.Option(help="bfloat16 is faster on processors with AMX.")
-    ] = TrainingPrecisionChoice.float32
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="Of sampling and initial weights.", rich_help_panel=LEARNING),
+    ] = 1
+    validation_split: _SplitOption = None
+    validation_videos: ValidationVideosOption = None
+    left_out_videos: LeftOutVideosOption = None
+    validation_data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data set of other videos to measure on, laid out alike.",
+            rich_help_panel=MEASURED,
+        ),
+    ] = None
+    clips: ClipsOption
+    validation_clips: Annotated[
+        int,
+        typer.Option(
+            "--validation-clips",
+            min=1,
+            help="Other scenes, to measure on.",
+            rich_help_panel=_SCENES,
+        ),
+    ] = 8
+    looks: LooksOption = None
+    families: Annotated[
+        list[FamilyChoice] | None,
+        typer.Option(
+            "--family",
+            metavar="NAME",
+            help=f"{_FAMILY_HELP} May be repeated.  [default: plain]",
+            rich_help_panel=_SCENES,
+        ),
+    ] = None
+    photographs: Annotated[
+        Path | None, typer.Option(help=_PHOTOGRAPHS_HELP, rich_help_panel=_SCENES)
+    ] = None
     device: DeviceOption = None
+    precision: Annotated[
+        TrainingPrecisionChoice,
+        typer.Option(help="bfloat16 is faster on processors with AMX.", rich_help_panel=MODELS),
+    ] = TrainingPrecisionChoice.float32
