@@ -148,11 +148,8 @@ def _ignored_share(clip: "LabelledClip") -> float:
 
 
 def _print(document: dict[str, Any]) -> None:
-    table = Table(
-        title="{frames} frames of {videos} videos, {instances} instances".format(**document)
-    )
-    for column in ("class", "frames", "instances"):
-        table.add_column(column)
+    output.print("frames: {frames}, videos: {videos}, instances: {instances}".format(**document))
+    table = Table("class", "frames", "instances")
     for name, counts in document["classes"].items():
         table.add_row(name, str(counts["frames"]), str(counts["instances"]))
     output.print(table)

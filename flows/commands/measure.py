@@ -1,10 +1,10 @@
 """The command line's part about measuring: `scopeline evaluate` and `scopeline compare`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,7 +12,10 @@ from rich.table import Table
 from flows.commands.options import JsonOption
 from flows.complaints import complain_of_classes
 from flows.consoles import output, screen
-from flows.frame_progress import frame_bars
+from flows.frame_progress import frame_bars, frame_progress
+
+if TYPE_CHECKING:
+    from pipeline.records import FrameAnnotation
 
 TruthOption = Annotated[
     Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
@@ -66,17 +69,27 @@ def evaluate(
     seen = look_over(right.frames(), truth, (video.height, video.width), annotation_set)
     complain_of_classes(seen.classes_without_match(right.label_set, judged.label_set), truth)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
-    result = compare_with(found, true, classes).to_json()
+    with frame_progress(annotation_set.name) as advance:
+        passed = _counted(found, judged.manifest.counts.frames, advance)
+        result = compare_with(passed, true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return
-    table = Table(title=f"{result['frames']} frames, {result['objects']} objects")
-    for column in ("class", "IoU", "Dice", "frames"):
-        table.add_column(column)
+    output.print(f"frames: {result['frames']}, objects: {result['objects']}")
+    table = Table("class", "IoU", "Dice", "frames")
     for name, score in result["per_class"].items():
         table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
     output.print(table)
     output.print("  ".join(f"{key} {result[key]:.3f}" for key in _SCORES))
+
+
+def _counted(
+    frames: Iterable["FrameAnnotation"], total: int, advance: Callable[[int, int], None]
+) -> Iterator["FrameAnnotation"]:
+    """Yield the frames of a set, and tell how many are passed."""
+    for frame in frames:
+        yield frame
+        advance(frame.index + 1, total)
 
 
 def compare(

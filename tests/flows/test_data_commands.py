@@ -41,7 +41,7 @@ def test_damaged_frames_are_named_and_the_rest_is_shown(scopeline, data_set):
     (data_set / "masks/c.png").write_bytes(b"no picture")
     code, out, err = check(scopeline, data_set)
     assert code == 1
-    assert "4 frames of 1 videos" in out
+    assert "frames: 4, videos: 1, instances: " in out
     assert "left out: " in err
     assert "c.png is not a readable mask" in err
 

@@ -39,3 +39,10 @@ def test_an_export_says_how_far_it_is(scopeline, scene, tmp_path, talkative, opt
     code, _, err = scopeline("export", source, "--out", tmp_path / "out", "--format", *options)
     assert code == 0, err
     assert "truth.annset: 16 of 16 frames" in err
+
+
+def test_judging_says_how_far_it_is(scopeline, scene, talkative):
+    source = scene / "truth.annset"
+    code, _, err = scopeline("evaluate", source, "--truth", source)
+    assert code == 0, err
+    assert "truth.annset: 16 of 16 frames" in err
