@@ -34,13 +34,20 @@ from pipeline.errors import OutputError, UnreachableError
 
 SERVER_PROCESS = "prefect-server"
 _API_URL = "PREFECT_API_URL"
-_START_TIMEOUT_S = 120.0
+# The first one of a user writes its database, which a busy machine with a slow disk took longer
+# than two minutes for.
+_START_TIMEOUT_S = 600.0
+_SAID_AFTER_S = 10.0
 _DELIVERY_TIMEOUT_S = 30.0
 _PATIENCE_S = 60.0
 _PAUSE_S = 1.0
 _NO_START = (
     "Prefect's server does not start on this machine; set PREFECT_API_URL to one that runs, or run "
     "again with --debug to see why"
+)
+_LATE = (
+    "Prefect's server has not started within ten minutes; this machine may be too busy: run the "
+    "command again later, or set PREFECT_API_URL to a server that runs"
 )
 # Nothing about a hospital's videos leaves its machines, and offline a try is an error's line.
 _ALWAYS: dict[Setting, Any] = {
@@ -116,7 +123,7 @@ def _alone_with_the_database() -> Iterator[None]:
         home.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
-        raise OutputError(_NO_START) from error
+        raise OutputError(_LATE) from error
     except OSError as error:
         # Users that services run as often have no home.
         raise OutputError(
@@ -192,8 +199,14 @@ def _problem_of_configured() -> str | None:
 
 
 def _wait_for(url: str, server: SpawnProcess) -> None:
-    end = time.monotonic() + _START_TIMEOUT_S
-    while time.monotonic() < end and server.is_alive():
+    began_s, is_said = time.monotonic(), False
+    while server.is_alive():
+        waited_s = time.monotonic() - began_s
+        if waited_s > _START_TIMEOUT_S:
+            raise OutputError(_LATE)
+        if waited_s > _SAID_AFTER_S and not is_said:
+            complain("waiting for Prefect's server to start; the first time takes longest")
+            is_said = True
         try:
             if httpx.get(f"{url}/health", timeout=5).is_success:
                 return

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import httpx
 import pytest
 from prefect.server.services.perpetual_services import get_enabled_perpetual_services
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -169,3 +171,40 @@ def test_a_flow_that_starts_its_own_server_waits_until_it_is_up(chosen):
         env=environment | ({} if chosen is None else {name: chosen}),
     )
     assert told.stdout.split() == [chosen or "120"]
+
+
+class StartingServer:
+    """A server's process that answers, or dies, after so many seconds of a clock of its own."""
+
+    def __init__(self, monkeypatch, answers_after_s=float("inf"), dies_after_s=float("inf")):
+        self.now_s = 0.0
+        self.answers_after_s, self.dies_after_s = answers_after_s, dies_after_s
+        clock = SimpleNamespace(monotonic=lambda: self.now_s, sleep=lambda _: None)
+        monkeypatch.setattr(prefect_server, "time", clock)
+        monkeypatch.setattr(prefect_server.httpx, "get", self.get)
+
+    def is_alive(self):
+        return self.now_s < self.dies_after_s
+
+    def get(self, *_, **__):
+        self.now_s += 5
+        if self.now_s < self.answers_after_s:
+            raise httpx.ConnectError("nobody listens")
+        return httpx.Response(200)
+
+
+@pytest.mark.parametrize(("seconds", "lines"), [(5, 0), (300, 1)])
+def test_a_server_that_starts_slowly_is_waited_for_which_is_said(
+    monkeypatch, capsys, seconds, lines
+):
+    server = StartingServer(monkeypatch, answers_after_s=seconds)
+    prefect_server._wait_for("http://127.0.0.1:1/api", server)
+    assert capsys.readouterr().err.count("waiting for Prefect's server to start") == lines
+
+
+def test_a_server_that_is_late_is_told_from_one_that_has_died(monkeypatch):
+    with pytest.raises(OutputError, match="has not started within ten minutes"):
+        prefect_server._wait_for("http://127.0.0.1:1/api", StartingServer(monkeypatch))
+    dead = StartingServer(monkeypatch, dies_after_s=20)
+    with pytest.raises(OutputError, match="does not start on this machine"):
+        prefect_server._wait_for("http://127.0.0.1:1/api", dead)
