@@ -151,6 +151,8 @@ def test_weights_list_is_json(scopeline, tmp_path, monkeypatch):
     assert code == 0
     names = [row["name"] for row in json.loads(out)["checkpoints"]]
     assert names == [f"sam2.1_hiera_{size}" for size in ("tiny", "small", "base_plus", "large")]
+    _, out, _ = scopeline("weights", "list")
+    assert out.count("not pulled") == len(names)
 
 
 @pytest.mark.parametrize(

@@ -179,9 +179,9 @@ def _say_what_is_not_taken(source: str) -> None:
         )
     folders = folders_of_pictures(source)
     if folders:
-        others = f" and {len(folders) - 1} other folders" if len(folders) > 1 else ""
+        hold = f"and {len(folders) - 1} more hold" if len(folders) > 1 else "holds"
         screen.print(
-            f"{folders[0]}{others} hold pictures alone; those that are frames of a video must be "
+            f"{folders[0]} {hold} pictures alone; folders that are frames of a video must be "
             "listed in a CSV file with a column video",
             soft_wrap=True,
         )

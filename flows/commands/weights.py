@@ -35,7 +35,7 @@ def weights_list(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps({"checkpoints": rows}, indent=2))
         return
     for row in rows:
-        mark = "pulled" if row["pulled"] else "      "
+        mark = "pulled" if row["pulled"] else "not pulled"
         typer.echo(f"{row['name']:24} {row['size_bytes'] / 1e6:7.1f} MB  {mark}")
 
 
@@ -71,7 +71,7 @@ def weights_pull(name: NameArgument) -> None:
 )
 def weights_verify(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Without it, all that are pulled.")
+        str | None, typer.Argument(metavar="NAME", help="Without it, all that are pulled.")
     ] = None,
 ) -> None:
     """Check size and hash of pulled checkpoints; one that differs does not stop the others."""
