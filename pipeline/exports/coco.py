@@ -85,8 +85,8 @@ def write_list(entries: Iterable[Any], file: TextIO) -> None:
     """Write a JSON list entry by entry, so that it never stands in memory."""
     separator = "["
     for entry in entries:
-        file.write(separator)
-        json.dump(entry, file)
+        # json.dump writes the same piece by piece in Python, which takes four times as long.
+        file.write(separator + json.dumps(entry))
         separator = ", "
     file.write("]" if separator != "[" else "[]")
 
