@@ -51,29 +51,38 @@ def pack_runs(mask: NDArray[np.bool_]) -> list[int]:
     """Encode a mask bool[H, W] as Label Studio's brush: the bytes of its packed runs."""
     head = [(mask.size * _CHANNELS, 32), (_WORD_BITS - 1, 5)]
     head += [(bits - 1, 4) for bits in _LENGTH_BITS]
-    packed = "".join(_binary(value, bits) for value, bits in (*head, *_runs(mask)))
-    bits = np.frombuffer(packed.encode("ascii"), np.uint8) - ord("0")
-    packed_bytes: list[int] = np.packbits(bits).tolist()
-    return packed_bytes
+    runs, widths = _runs(mask)
+    numbers = np.concatenate([[number for number, _ in head], runs])
+    return _packed_bits(numbers, np.concatenate([[bits for _, bits in head], widths]))
 
 
-def _runs(mask: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Yield (value, bits) of each run: that it is one, how long it is, and what it repeats."""
+def _runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a number for each run, and how many bits it has.
+
+    They say that it is a run, which of the four numbers of bits its length takes, its length, and
+    what it repeats.
+    """
     longest = 2 ** _LENGTH_BITS[-1]
-    for number, pixels in enumerate(row_runs(mask)):
-        left = pixels * _CHANNELS
-        while left:
-            length = min(left, longest)
-            left -= length
-            kind = next(k for k, bits in enumerate(_LENGTH_BITS) if length <= 2**bits)
-            yield 1, 1
-            yield kind, 2
-            yield length - 1, _LENGTH_BITS[kind]
-            yield 255 * (number % 2), _WORD_BITS
+    lengths = np.array(row_runs(mask)) * _CHANNELS
+    pieces = -(-lengths // longest)
+    places = np.repeat(np.arange(len(lengths)), pieces)
+    pieces_before = np.arange(len(places)) - (np.cumsum(pieces) - pieces)[places]
+    lengths = np.minimum(lengths[places] - pieces_before * longest, longest)
+    kinds = np.searchsorted(2 ** np.array(_LENGTH_BITS), lengths)
+    length_bits = np.array(_LENGTH_BITS)[kinds]
+    values = 255 * (places % 2)
+    runs = ((1 << 2 | kinds) << length_bits | lengths - 1) << _WORD_BITS | values
+    return runs, 1 + 2 + length_bits + _WORD_BITS
 
 
-def _binary(value: int, bits: int) -> str:
-    return format(value, f"0{bits}b")
+def _packed_bits(numbers: NDArray[np.int64], widths: NDArray[np.int64]) -> list[int]:
+    """Lay numbers of so many bits each one after the other; returns the bytes."""
+    starts = np.cumsum(widths) - widths
+    # How many bits of its own number are still to come after each bit.
+    following = np.repeat(starts + widths - 1, widths) - np.arange(widths.sum())
+    bits = np.repeat(numbers, widths) >> following & 1
+    packed: list[int] = np.packbits(bits.astype(np.uint8)).tolist()
+    return packed
 
 
 def _tasks(
