@@ -76,7 +76,8 @@ class _Losses:
     def add(self, mask: NDArray[np.bool_], again: NDArray[np.bool_], outlines: int) -> None:
         self.objects += 1
         self.with_holes_or_parts += outlines > 1
-        iou = float((mask & again).sum() / (mask | again).sum())
+        common = np.count_nonzero(mask & again)
+        iou = common / (np.count_nonzero(mask) + np.count_nonzero(again) - common)
         self.iou_sum += iou
         self.least_iou = min(self.least_iou, iou)
 
@@ -109,8 +110,9 @@ def _polygon(mask: NDArray[np.bool_], losses: _Losses) -> str:
     polygon = one_polygon(rings)
     height, width = mask.shape
     losses.add(mask, filled(polygon, (height, width)), outlines=len(rings))
-    shares = (polygon + 0.5) / (width, height)
-    return " ".join(f"{value:.6f}" for value in shares.ravel())
+    shares = ((polygon + 0.5) / (width, height)).ravel().tolist()
+    # One format for all takes half the time of one for each number.
+    return " ".join(["%.6f"] * len(shares)) % tuple(shares)
 
 
 def _write_description(
