@@ -16,6 +16,8 @@ from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation
 
+_PALETTE = [channel for number in range(256) for channel in voc_color(number)]
+
 
 def export_davis(selection: Selection, path: Path) -> None:
     """Write `00000.png`, `00001.png`, ... with a palette; value 0 is background.
@@ -55,8 +57,7 @@ def _picture(
     for track in frame.tracks:
         values[decode_mask(track.rle)] = numbers[track.track_id, track.class_id]
     picture = Image.fromarray(values, mode="P")
-    palette = [channel for number in range(256) for channel in voc_color(number)]
-    picture.putpalette(palette)
+    picture.putpalette(_PALETTE)
     return picture
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from pipeline.exports.pictures import encoded_picture
 from pipeline.exports.selection import Selection
 from pipeline.masks import decode_mask
 from pipeline.output import whole_folder
@@ -28,12 +28,20 @@ def export_sasvi(selection: Selection, path: Path) -> None:
         folder.mkdir()
         for frame in selection.frames():
             masks = _class_masks(frame, selection)
-            picture = np.zeros((*selection.size, 3), np.uint8)
-            for mask, color in zip(masks, colors, strict=True):
-                picture[mask] = color
             number = selection.number(frame.index)
-            Image.fromarray(picture).save(folder / f"{number}_rgb_mask.png")
+            (folder / f"{number}_rgb_mask.png").write_bytes(
+                encoded_picture(_picture(masks, colors), ".png")
+            )
             np.savez_compressed(folder / f"{number}_binary_mask.npz", arr=masks)
+
+
+def _picture(masks: NDArray[np.bool_], colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Paint the masks of classes one over the other; what none covers is black."""
+    # One number a pixel is painted in a fraction of the time of three.
+    rows = np.zeros(masks.shape[1:], np.uint16)
+    for row, mask in enumerate(masks, start=1):
+        np.putmask(rows, mask, row)
+    return np.concatenate([np.zeros((1, 3), np.uint8), colors]).take(rows, axis=0)
 
 
 def _class_masks(frame: FrameAnnotation, selection: Selection) -> NDArray[np.bool_]:
