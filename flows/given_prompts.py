@@ -68,7 +68,7 @@ def given_policy(
     if not plain or kind != "mask" or frames == "first":
         return Given(prompts, whole_frames, prompts.classes())
     parts = prompts.divided(lambda prompt: _parts(prompt, labels))
-    return GivenParts(parts, whole_frames)
+    return GivenParts(parts, whole_frames, labels.stuff)
 
 
 class GivenPrompts(Mapping[int, tuple[Prompt, ...]]):

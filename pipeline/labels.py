@@ -101,6 +101,11 @@ class LabelSet:
         """The classes that are annotated: all but the background."""
         return tuple(label for label in self.classes if label.kind != "background")
 
+    @property
+    def stuff(self) -> frozenset[int]:
+        """The ids of the classes that have one region rather than instances."""
+        return frozenset(label.id for label in self.classes if label.kind == "stuff")
+
     def is_stuff(self, class_id: int) -> bool:
         """Return whether a class has one region rather than instances."""
         return self[class_id].kind == "stuff"

@@ -111,20 +111,23 @@ class GivenParts(Given):
     """Prompt with given masks that do not say whose they are, as parts of plain masks.
 
     A part goes to the track of its class that it overlaps most, or starts a new one; a track
-    of parts that has none on a given frame ends.
+    of parts that has none on a given frame ends. A class of stuff has one track, which comes back.
 
     Args:
         parts_by_frame: prompts with masks for each given frame, which may be none; their track
             ids do not count.
         whole_frames: as of `Given`.
+        stuff: ids of the classes of stuff.
     """
 
     def __init__(
         self,
         parts_by_frame: Mapping[int, tuple[Prompt, ...]],
         whole_frames: Collection[int] = (),
+        stuff: Collection[int] = (),
     ) -> None:
         super().__init__(parts_by_frame, whole_frames, classes={})
+        self._stuff = frozenset(stuff)
         self._highest_id = 0
 
     def decide(
@@ -145,13 +148,16 @@ class GivenParts(Given):
             if number in rows:
                 track_id = int(tracked.track_ids[rows[number]])
             else:
-                track_id = self._highest_id = self._highest_id + 1
+                track_id = self._track_elsewhere(part.class_id)
             self._classes[track_id] = part.class_id
             prompts.append(replace(part, track_id=track_id))
         kept = {prompt.track_id for prompt in prompts}
         # Tracks that another policy started are not ours to end.
         own = [track_id for track_id in tracked.track_ids.tolist() if track_id in self._classes]
         ended = tuple(track_id for track_id in own if track_id not in kept)
+        for track_id in ended:
+            # If it comes back, its last mask says nothing of the frames until then.
+            self._last_given.pop(track_id, None)
         return Decision(
             prompts=tuple(prompts),
             ended=ended,
@@ -166,6 +172,15 @@ class GivenParts(Given):
         """Go on from a state."""
         super().restore(values)
         self._highest_id = values["highest id"]
+
+    def _track_elsewhere(self, class_id: int) -> int:
+        """Return the id of a part that overlaps no track: of stuff the one that it had before."""
+        if class_id in self._stuff:
+            for track_id, known in self._classes.items():
+                if known == class_id:
+                    return track_id
+        self._highest_id += 1
+        return self._highest_id
 
     def _match(self, parts: Sequence[Prompt], tracked: TrackedMasks) -> dict[int, int]:
         """Return the row in `tracked` of each part that overlaps a track, the best pair first."""

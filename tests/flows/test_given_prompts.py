@@ -111,6 +111,9 @@ def test_the_parts_of_a_thing_in_a_plain_mask_are_prompted_one_by_one(plain_mask
     first = policy.decide(0, None, TrackedMasks.empty(32, 48))
     assert [(p.track_id, p.class_id) for p in first.prompts] == [(1, 1), (2, 1), (3, 2)]
     assert [int(p.mask.sum()) for p in first.prompts] == [100, 100, 12 * 48]
+    # The liver is one track, though the tracker has lost it.
+    (liver,) = policy.decide(1, None, TrackedMasks.empty(32, 48)).prompts
+    assert liver.track_id == 3
 
 
 def test_without_a_label_set_a_value_is_one_object(plain_masks, clip_info):

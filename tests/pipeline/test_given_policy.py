@@ -13,7 +13,7 @@ from pipeline.policies.given import Given, GivenParts, WithGivenPrompts
 from pipeline.records import Prompt, PromptReason
 from pipeline.scene_changes import FrameSigns
 from tests.conftest import rectangle
-from tests.hand_made import GRASPER, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
+from tests.hand_made import FAR, GRASPER, LEFT, LIVER, MIDDLE, NOTHING, RIGHT, followed, seen
 
 
 def test_given_prompts_on_its_frames_only():
@@ -94,6 +94,24 @@ def test_parts_never_go_to_a_track_of_another_class():
     decision = policy.decide(30, None, followed((1, LEFT, 1.0)))
     assert [prompt.track_id for prompt in decision.prompts] == [2]
     assert decision.ended == (1,)
+
+
+def test_a_region_of_stuff_that_comes_back_elsewhere_is_the_track_that_it_was():
+    away = {0: (part(LEFT, LIVER),), 10: (), 40: (part(RIGHT, LIVER), part(FAR))}
+    policy = GivenParts(away, whole_frames=tuple(away), stuff=(LIVER,))
+    policy.decide(0, None, followed())
+    policy.decide(10, None, followed((1, LEFT, 1.0)))
+    decision = policy.decide(40, None, followed())
+    assert [(p.track_id, p.class_id) for p in decision.prompts] == [(1, LIVER), (2, GRASPER)]
+    # Both were not there on the given frame before.
+    assert decision.revised_since == {1: 11, 2: 11}
+
+
+def test_a_region_of_stuff_that_the_tracker_has_lost_keeps_its_track():
+    policy = GivenParts({0: (part(LEFT, LIVER),), 30: (part(RIGHT, LIVER),)}, stuff=(LIVER,))
+    policy.decide(0, None, followed())
+    decision = policy.decide(30, None, followed((1, LEFT, 1.0)))
+    assert ([prompt.track_id for prompt in decision.prompts], decision.ended) == ([1], ())
 
 
 def test_a_given_frame_without_parts_ends_all_tracks():
