@@ -129,8 +129,11 @@ def _reduced(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _fine_detail(image: NDArray[np.uint8]) -> float:
     """Return how much of a frame's contrast is in its finest detail, across or along.
 
-    The less of both counts: what is smeared in one direction is sharp in the other.
+    The less of both counts: what is smeared in one direction is sharp in the other. A frame of less
+    than three rows or columns has none.
     """
+    if min(image.shape[:2]) < 3:
+        return 0.0
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     bends = (float(np.square(np.diff(grey, 2, axis=axis)).mean()) for axis in (0, 1))
     return min(bends) / max(float(grey.var()), 1.0)

@@ -26,6 +26,15 @@ def cuts(images):
     return [index for index, image in enumerate(images) if watch.look(image).cut]
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 64), (64, 2)])
+def test_a_picture_that_is_too_small_for_detail_has_none(size):
+    watch = SceneWatch()
+    signs = [watch.look(np.full((*size, 3), 128, np.uint8)) for _ in range(20)]
+    assert not any(sign.unusable for sign in signs)
+    # Without NaN, which JSON has not.
+    json.dumps(watch.state(), allow_nan=False)
+
+
 def test_another_picture_is_a_cut():
     assert cuts([picture(0)] * 5 + [picture(1)] * 5) == [5]
 
