@@ -24,8 +24,11 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     from flows.archive.entry import Entry
     from flows.archive.job import ArchiveJob
+    from flows.archive.ledger import Ledger
 
 _LOOK_EVERY_S = 0.5
+# In a log, which nobody watches as it grows.
+_SAID_EVERY_S = 60.0
 
 
 class RunnerChoice(StrEnum):
@@ -275,32 +278,23 @@ def quiet_prefect() -> None:
 
 @contextmanager
 def _progress(out: Path) -> Iterator[None]:
-    """Show on a terminal how far the archive is, for the time of the block."""
-    from flows.archive.entry import EntryState
+    """Show how far the archive is, for the time of the block: by a bar, or a line each minute."""
     from flows.archive.ledger import Ledger
 
-    if not screen.is_terminal:
-        yield
-        return
     ledger, ended = Ledger(out), threading.Event()
+    every_s = _LOOK_EVERY_S if screen.is_terminal else _SAID_EVERY_S
     with counting_progress() as progress:
         bar = progress.add_task("videos")
 
         def show() -> None:
-            while not ended.wait(_LOOK_EVERY_S):
-                counts = ledger.counts()
-                total = sum(counts.values())
-                left = counts.get(EntryState.WAITING, 0) + counts.get(EntryState.RUNNING, 0)
-                # Of all videos it would take a good part of a core, for as long as it goes on.
-                running = ledger.entries(EntryState.RUNNING)
-                text = ", ".join(
-                    f"{entry.name} {entry.frames_done}/{entry.frames_total or '?'}"
-                    for entry in running
-                    if entry.is_held and entry.gone_since is None
-                )
-                progress.update(
-                    bar, completed=total - left, total=total, description=f"videos  {text}"
-                )
+            while not ended.wait(every_s):
+                done, total, running = _how_far(ledger)
+                if screen.is_terminal:
+                    title = f"videos  {running}"
+                    progress.update(bar, completed=done, total=total, description=title)
+                else:
+                    now = f"; {running}" if running else ""
+                    screen.print(f"{done} of {total} videos{now}", soft_wrap=True)
 
         watcher = threading.Thread(target=show, daemon=True)
         watcher.start()
@@ -309,3 +303,19 @@ def _progress(out: Path) -> Iterator[None]:
         finally:
             ended.set()
             watcher.join()
+
+
+def _how_far(ledger: "Ledger") -> tuple[int, int, str]:
+    """Return how many videos have ended, how many there are, and where those are that run."""
+    from flows.archive.entry import EntryState
+
+    counts = ledger.counts()
+    total = sum(counts.values())
+    left = counts.get(EntryState.WAITING, 0) + counts.get(EntryState.RUNNING, 0)
+    # Of all videos it would take a good part of a core, for as long as it goes on.
+    running = (
+        f"{entry.name} {entry.frames_done}/{entry.frames_total or '?'}"
+        for entry in ledger.entries(EntryState.RUNNING)
+        if entry.is_held and entry.gone_since is None
+    )
+    return total - left, total, ", ".join(running)

@@ -104,6 +104,25 @@ def test_a_terminal_is_not_told_of_all_videos_again_and_again(ledger, monkeypatc
     assert "0/20" in text.getvalue()
 
 
+def test_a_log_is_told_how_far_an_archive_is(ledger, monkeypatch):
+    ledger.look([video(f"op{number}") for number in range(20)], "job")
+    ledger.claim(claim("op3", this_process()))
+    ledger.progress(claim("op3", this_process()), 5, 50)
+    text, said = StringIO(), threading.Event()
+
+    class Log(Console):
+        def print(self, *objects, **options):
+            super().print(*objects, **options)
+            said.set()
+
+    monkeypatch.setattr(archive_commands, "_SAID_EVERY_S", 0.01)
+    for module in (archive_commands, frame_progress):
+        monkeypatch.setattr(module, "screen", Log(file=text, width=100))
+    with archive_commands._progress(ledger.dest):
+        assert said.wait(60)
+    assert text.getvalue().splitlines()[0] == "0 of 20 videos; op3 5/50"
+
+
 def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(ledger):
     ledger.look([video()], "job")
     code = (
