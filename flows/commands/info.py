@@ -140,8 +140,8 @@ def _pictures(video: dict[str, Any], frames: int) -> str:
 
 
 def _joined(values: dict[str, Any]) -> str:
-    """Say what is set, such as `policy constellation, steady 0.8`."""
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    """Say what is set as options have it, such as `policy constellation, on-bad-frame stop`."""
+    return ", ".join(f"{name.replace('_', '-')} {value}" for name, value in values.items())
 
 
 def _track_table(document: dict[str, Any]) -> Table:

@@ -17,7 +17,9 @@ def told_of(path):
 
 def test_facts_and_tracks(tmp_path, clip_info, labels):
     path = tmp_path / "clip.annset"
-    settings = {"policy": "constellation", "prompts": None, "prompt_kind": "mask"}
+    settings = {
+        "policy": "constellation", "on_bad_frame": "stop", "prompts": None, "prompt_kind": "mask",
+    }  # fmt: skip
     with AnnotationSetWriter(path, new_manifest(clip_info, labels, settings=settings)) as writer:
         for index in range(3):
             writer.add(annotated_frame(index, t7_c1=rectangle(2, 2, 9, 9)))
@@ -26,7 +28,7 @@ def test_facts_and_tracks(tmp_path, clip_info, labels):
     assert facts["state"].endswith("complete")
     assert f"{clip_info.width}x{clip_info.height}" in facts["pictures"]
     assert facts["annotated"].endswith("3 frames, 3 masks")
-    assert facts["settings"].endswith("  policy constellation")
+    assert facts["settings"].endswith("  policy constellation, on-bad-frame stop")
     (row,) = [line for line in out.splitlines() if line.startswith("│")]
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "7", labels[1].name, "3", "0", "2", "0",

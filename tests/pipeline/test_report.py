@@ -170,7 +170,7 @@ def test_settings_that_say_nothing_are_left_out(small_video, labels, tmp_path):
     assert "<td>without</td>" not in page
     assert "<td>labels</td>" not in page
     # Without prompts, how they are taken says nothing.
-    assert "<td>prompt frames</td>" not in page
+    assert "<td>prompt-frames</td>" not in page
 
 
 def test_how_given_prompts_are_taken_is_told(small_video, labels, tmp_path):
@@ -178,7 +178,7 @@ def test_how_given_prompts_are_taken_is_told(small_video, labels, tmp_path):
     path = small_video.parent / "small.annset"
     annotated = AnnotationSet(write_set(path, small_video, labels, [], settings=settings))
     write_report(annotated, tmp_path / "report.html")
-    assert "<td>prompt frames</td><td>[0]</td>" in (tmp_path / "report.html").read_text()
+    assert "<td>prompt-frames</td><td>[0]</td>" in (tmp_path / "report.html").read_text()
 
 
 def test_without_the_video_there_is_a_report_without_pictures(annotated, small_video, tmp_path):
