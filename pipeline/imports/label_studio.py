@@ -1,7 +1,7 @@
 """Read corrections from Label Studio's JSON export: brushes and polygons, one task a frame."""
 
-import json
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from pipeline.imports.drawing import (
     frame_of_name,
     not_of_video,
 )
+from pipeline.imports.json_entries import json_entries
 from pipeline.masks import RLE, encode_mask, polygon_rle
 
+_WINDOW = struct.Struct(">Q")
 # Red, green, blue and opacity.
 _CHANNELS = 4
 _READABLE = ("brushlabels", "polygonlabels")
@@ -49,14 +51,9 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
             frame was annotated in two tasks.
     """
     classes = Classes(selection, path)
-    video = selection.video_name
-    objects = {}
+    objects: dict[int, list[DrawnObject]] = {}
     try:
-        tasks = json.loads(path.read_bytes())
-        of_video = [task for task in tasks if task["data"].get("video", video) == video]
-        if not of_video:
-            raise not_of_video(path, selection)
-        for task in of_video:
+        for task in _of_video(path, selection):
             regions = _last_annotation(task)
             if regions is not None:
                 frame_index = _frame_index(task["data"], path)
@@ -71,6 +68,18 @@ def read_label_studio(path: Path, selection: Selection) -> Drawing:
             f"{path} is not Label Studio's JSON export ({error}); export it as JSON again"
         ) from error
     return Drawing(path=path, objects=objects, shown=frozenset(objects), class_ids=classes.ids)
+
+
+def _of_video(path: Path, selection: Selection) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of the selection's video; there must be one."""
+    video = selection.video_name
+    is_there = False
+    for task in json_entries(path):
+        if task["data"].get("video", video) == video:
+            is_there = True
+            yield task
+    if not is_there:
+        raise not_of_video(path, selection)
 
 
 def unpack_runs(packed: list[int], length: int) -> NDArray[np.uint8]:
@@ -94,11 +103,12 @@ def unpack_runs(packed: list[int], length: int) -> NDArray[np.uint8]:
     values = np.zeros(length, np.uint8)
     done = 0
     while done < length:
-        is_run = bits.number(1)
-        end = done + 1 + bits.number(sizes[bits.number(2)])
+        count, value = bits.run(sizes, word)
+        end = done + count
         if end > length:
             raise ValueError("its brush is damaged")
-        values[done:end] = bits.number(word) if is_run else bits.numbers(end - done, word)
+        if value != 0:
+            values[done:end] = bits.numbers(count, word) if value is None else value
         done = end
     return values
 
@@ -107,25 +117,47 @@ class _Bits:
     """Reads numbers of any width from bytes, the highest bit first."""
 
     def __init__(self, packed: list[int]) -> None:
-        self._bits = np.unpackbits(np.array(packed, np.uint8))
-        self._text = (self._bits + ord("0")).tobytes().decode("ascii")
+        self._bytes = np.array(packed, np.uint8)
+        self._length = 8 * len(self._bytes)
+        # Eight bytes are read at once, also at the end.
+        self._padded = self._bytes.tobytes() + bytes(8)
         self._place = 0
 
     def number(self, width: int) -> int:
-        start = self._pass_over(width)
-        return int(self._text[start : self._place], 2)
+        """Return the next number of up to 56 bits."""
+        (window,) = _WINDOW.unpack_from(self._padded, self._place >> 3)
+        number: int = window >> 64 - width - (self._place & 7) & (1 << width) - 1
+        self._pass_over(width)
+        return number
+
+    def run(self, sizes: list[int], word: int) -> tuple[int, int | None]:
+        """Return how many values come next, and what they all are; None if they follow singly.
+
+        There are very many runs, so each is taken out of one window.
+
+        Args:
+            sizes: the four numbers of bits that a length may take.
+            word: bits of a value.
+        """
+        (window,) = _WINDOW.unpack_from(self._padded, self._place >> 3)
+        left = 61 - (self._place & 7)
+        is_run, kind = window >> left + 2 & 1, window >> left & 3
+        left -= sizes[kind]
+        count = (window >> left & (1 << sizes[kind]) - 1) + 1
+        self._pass_over(3 + sizes[kind] + word * is_run)
+        return count, window >> left - word & (1 << word) - 1 if is_run else None
 
     def numbers(self, count: int, width: int) -> NDArray[np.int64]:
-        start = self._pass_over(count * width)
-        rows = self._bits[start : self._place].reshape(count, width)
+        start = self._place
+        self._pass_over(count * width)
+        bits = np.unpackbits(self._bytes[start >> 3 : (self._place + 7) >> 3])
+        rows = bits[start & 7 :][: count * width].reshape(count, width)
         return np.asarray(rows @ (1 << np.arange(width)[::-1]), np.int64)
 
-    def _pass_over(self, width: int) -> int:
-        """Go on by so many bits; returns where they begin."""
-        start, self._place = self._place, self._place + width
-        if self._place > len(self._text):
+    def _pass_over(self, width: int) -> None:
+        self._place += width
+        if self._place > self._length:
             raise ValueError("its brush ends too early")
-        return start
 
 
 def _last_annotation(task: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -15,6 +15,7 @@ from defusedxml.ElementTree import iterparse
 from pipeline.exports.notes import NOTE_FILE, NOTE_KEY, Note
 from pipeline.imports.coco import find_file
 from pipeline.imports.cvat import open_xml
+from pipeline.imports.json_entries import json_entries
 
 
 def read_note(path: Path, format_name: str, video: str) -> Note | None:
@@ -59,7 +60,7 @@ def _of_davis(path: Path) -> Any:
 
 def _of_label_studio(path: Path) -> Any:
     notes: dict[str, Any] = {}
-    for task in json.loads(path.read_bytes()):
+    for task in json_entries(path):
         notes |= task["data"].get(NOTE_KEY) or {}
     return notes
 

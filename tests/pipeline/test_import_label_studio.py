@@ -309,3 +309,11 @@ def test_a_polygon_without_end_is_one_sentence(tasks, annotated):
     region = {"id": "p", "type": "polygonlabels", "value": value}
     with pytest.raises(InputError, match="region of type polygonlabels on frame 0"):
         read(submit(tasks, lambda regions, _: [region | {}]), "label-studio", annotated)
+
+
+def test_tasks_are_read_one_after_the_other(tasks, annotated, monkeypatch):
+    submit(tasks)
+    # Those of a long video do not fit in memory together.
+    monkeypatch.setattr(json, "loads", None)
+    monkeypatch.setattr("pipeline.imports.json_entries._PIECE", 100)
+    assert read(tasks, "label-studio", annotated) == {}
