@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.exports.selection import Selection
@@ -84,13 +85,15 @@ def _meanings(folder: Path, classes: Classes) -> Mapping[int, tuple[int | None, 
 def _drawn(
     file: Path, meanings: Mapping[int, tuple[int | None, int]], size: tuple[int, int]
 ) -> list[DrawnObject]:
-    values = read_mask_values(file)
+    values: NDArray[np.integer] = read_mask_values(file)
     if values.shape != size:
         raise InputError(
             f"{file} is {values.shape[1]}x{values.shape[0]}, the video {size[1]}x{size[0]}; draw "
             "at the video's size"
         )
     drawn = []
+    # As narrow as they can be, and column by column, as masks are encoded.
+    values = np.asfortranarray(values.astype(np.min_scalar_type(values.max())))
     for value in np.unique(values[values != 0]).tolist():
         if value not in meanings:
             raise InputError(
@@ -116,8 +119,12 @@ def _painted(tracks: Tracks) -> Tracks:
     for track in reversed(tracks):
         mask = decode_mask(track.rle)
         hidden = np.zeros_like(mask) if hidden is None else hidden
-        visible = mask & ~hidden
-        hidden = hidden | mask
-        if visible.any():
-            shown.append(replace(track, rle=encode_mask(visible)))
+        # Few are hidden anywhere; encoding the others again would take most of the time.
+        if (mask & hidden).any():
+            visible = mask & ~hidden
+            if visible.any():
+                shown.append(replace(track, rle=encode_mask(visible)))
+        else:
+            shown.append(track)
+        hidden |= mask
     return tuple(reversed(shown))

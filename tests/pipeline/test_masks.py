@@ -44,6 +44,8 @@ def test_encoding_is_lossless_and_pycocotools_agrees(mask):
     assert np.array_equal(decode_mask(rle), mask)
     assert np.array_equal(coco_mask.decode({"size": list(mask.shape), "counts": rle.counts}), mask)
     assert rle_area(rle) == mask.sum()
+    for laid_out in (np.asfortranarray(mask), np.repeat(mask, 2, axis=1)[:, ::2]):
+        assert encode_mask(laid_out) == rle
 
 
 @given(masks, st.integers(1, 4))
