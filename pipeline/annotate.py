@@ -296,7 +296,9 @@ class PromptedTracking:
     def _withdraw(self, index: int, track_ids: Sequence[int]) -> None:
         """Take what was no object out of the waiting frames, and note it for those before."""
         if track_ids:
-            self._withdrawn |= dict.fromkeys(track_ids, index)
+            # If it comes back, it may be followed back into the waiting frames, and stays there.
+            first = self._waiting[0].index if self._waiting else index
+            self._withdrawn |= dict.fromkeys(track_ids, first - 1)
             for draft in self._waiting:
                 draft.withdraw(track_ids)
             self._change_earlier(self._tracker.withdraw(track_ids))

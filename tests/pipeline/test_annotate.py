@@ -248,16 +248,29 @@ def test_a_withdrawn_track_is_noted_for_the_frames_that_are_given_out(theatre, t
     loop = PromptedTracking(overseer=None, tracker=tracker, policy=Scripted(decisions))
     given_out = list(run(loop, batches(theatre)))
     false = [f.index for f in given_out if 3 in {track.track_id for track in f.tracks}]
-    assert false
-    assert max(false) < 9
-    assert loop.withdrawn() == {3: 9}
+    assert max(false) == 5
+    assert loop.withdrawn() == {3: 5}
     again = PromptedTracking(
         overseer=None,
         tracker=Sam2Tracker(trained, torch.device("cpu"), look_back=3),
         policy=Scripted(decisions),
     )
     again.restore(loop.state(), batches(theatre))
-    assert again.withdrawn() == {3: 9}
+    assert again.withdrawn() == {3: 5}
+
+
+def test_a_withdrawn_track_that_comes_back_keeps_what_it_is_followed_back_into(theatre, trained):
+    back = replace(entered(8, 1, theatre.frame(8).track_map == 1), reason=PromptReason.RETURNED)
+    decisions = {
+        0: Decision(prompts=(entered(0, 1, theatre.frame(0).track_map == 1),)),
+        6: Decision(withdrawn=(1,)),
+        8: Decision(prompts=(back,), back_filled=(1,)),
+    }
+    tracker = Sam2Tracker(trained, torch.device("cpu"), look_back=4)
+    loop = PromptedTracking(overseer=None, tracker=tracker, policy=Scripted(decisions))
+    tracks = [track for frame in run(loop, batches(theatre)) for track in frame.tracks]
+    assert [track.origin for track in tracks[2:6]] == [Origin.BACK_FILLED] * 4
+    assert loop.withdrawn() == {1: 1}
 
 
 def test_what_is_followed_back_through_a_blank_frame_is_not_shown_in_it(theatre, trained):
