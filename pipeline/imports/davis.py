@@ -124,7 +124,7 @@ def _painted(tracks: Tracks) -> Tracks:
             visible = mask & ~hidden
             if visible.any():
                 shown.append(replace(track, rle=encode_mask(visible)))
-        else:
+        elif mask.any():
             shown.append(track)
         hidden |= mask
     return tuple(reversed(shown))
