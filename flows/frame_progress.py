@@ -92,3 +92,20 @@ def frame_progress(title: str) -> Any:
     """Show on stderr how far one thing is; yields a function of (frames done, frames in all)."""
     with frame_bars() as add:
         yield add(title)
+
+
+@contextmanager
+def titled_frame_bars() -> Any:
+    """Show on stderr how far things are that come one after the other, each from its first frame.
+
+    Yields a function of (title, frames done, frames in all).
+    """
+    with frame_bars() as add:
+        bars: dict[str, Callable[[int, int], None]] = {}
+
+        def advance(title: str, done: int, total: int) -> None:
+            if title not in bars:
+                bars[title] = add(title)
+            bars[title](done, total)
+
+        yield advance

@@ -12,7 +12,7 @@ from rich.table import Table
 from flows.commands.options import JsonOption
 from flows.complaints import complain_of_classes
 from flows.consoles import output, screen
-from flows.frame_progress import frame_bars, frame_progress
+from flows.frame_progress import frame_progress, titled_frame_bars
 
 if TYPE_CHECKING:
     from pipeline.records import FrameAnnotation
@@ -140,14 +140,7 @@ def compare(
             settings=settings,
             out=out or Path(scratch),
         )
-        with frame_bars() as add:
-            bars: dict[str, Callable[[int, int], None]] = {}
-
-            def advance(title: str, done: int, total: int) -> None:
-                if title not in bars:
-                    bars[title] = add(title)
-                bars[title](done, total)
-
+        with titled_frame_bars() as advance:
             compared = run(comparison, advance)
     if as_json:
         typer.echo(json.dumps(compared.to_json(), indent=2))
