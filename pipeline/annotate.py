@@ -33,12 +33,24 @@ from pipeline.scene_changes import NO_SIGNS, FrameSigns, SceneWatch
 
 
 class Overseer(Protocol):
-    """Sees objects in single frames."""
+    """Sees objects in single frames.
+
+    Attributes:
+        label_set: the classes that it knows.
+    """
 
     label_set: LabelSet
 
     def detect(self, images: NDArray[np.uint8]) -> list[Detections]:
-        """Find objects in frames uint8[N, H, W, 3], RGB; one record for each frame."""
+        """Find objects in frames.
+
+        Args:
+            images: uint8[N, H, W, 3], RGB.
+
+        Returns:
+            One record for each frame. No mask is empty, and a class of stuff is detected once,
+            with all its parts: policies rely on both.
+        """
 
 
 class Tracker(Protocol):
