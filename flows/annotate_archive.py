@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
 from flows.archive.copies import remove_left_copies
+from flows.archive.done_before import done_before
 from flows.archive.entry import Entry, EntryState, this_process
 from flows.archive.event_log import EventLog
 from flows.archive.job import ArchiveJob, job_key, set_path, settings_key
@@ -106,40 +107,60 @@ def annotate_archive(
     return summary
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is in an archive.
+
+    Attributes:
+        names: of all videos.
+        usable: the entries of those that can be annotated.
+        otherwise: why those are not annotated that another job has done, by name.
+    """
+
+    names: set[str]
+    usable: list[Entry]
+    otherwise: dict[str, str]
+
+
 def _annotate_all(job: ArchiveJob, ledger: Ledger, key: str) -> ArchiveSummary:
-    names, usable = _look(job, ledger, key)
-    skipped = [entry.name for entry in usable if _is_done(job, entry)]
-    pending = _pending(job, ledger, usable)
+    seen = _look(job, ledger, key)
+    skipped = [entry.name for entry in seen.usable if _is_done(job, entry)]
+    pending = _pending(job, ledger, seen.usable)
     remove_left_copies(job.out, ledger)
     get_run_logger().info(
-        "%d videos: %d are done, %d to annotate", len(names), len(skipped), len(pending)
+        "%d videos: %d are done, %d to annotate, %d have sets with other settings or models",
+        *(len(seen.names), len(skipped), len(pending), len(seen.otherwise)),
     )
     with passing_signals_on():
         _annotate_in_rounds(job, ledger, pending, key)
-        if _waited_for_new(job, usable):
-            names, usable = _look(job, ledger, key)
-            _annotate_in_rounds(job, ledger, _pending(job, ledger, usable), key)
-    return _summary([entry for entry in ledger.entries() if entry.name in names], skipped, key)
+        if _waited_for_new(job, seen.usable):
+            seen = _look(job, ledger, key)
+            _annotate_in_rounds(job, ledger, _pending(job, ledger, seen.usable), key)
+    entries = [entry for entry in ledger.entries() if entry.name in seen.names]
+    return _summary(entries, skipped, key, seen.otherwise)
 
 
-def _look(job: ArchiveJob, ledger: Ledger, key: str) -> tuple[set[str], list[Entry]]:
+def _look(job: ArchiveJob, ledger: Ledger, key: str) -> _Look:
     """Take note of what the archive holds; what cannot be annotated has failed already.
 
     A schedule says so once, and not at each look.
-
-    Returns:
-        The names of all videos, and the entries of those that can be annotated.
     """
     found = find_videos(job.source)
-    entries = ledger.look(found, key)
+    before = done_before(job, ledger, found, key)
+    ledger.take_over(before.alike, key)
+    # What another job has done stays done, so that nothing is looked at again for that job.
+    entries = ledger.look([video for video in found if video.name not in before.otherwise], key)
     ledger.note_gone(source_place(job.source), {video.name for video in found})
     problems = {video.name: video.problem for video in found if video.problem}
     for name, problem in problems.items():
         if ledger.refuse(name, problem):
             EventLog(job.out).add("failed", name, reason=problem)
             get_run_logger().error("%s: %s", name, problem)
-    usable = [entry for entry in entries if entry.name not in problems]
-    return {video.name for video in found}, usable
+    return _Look(
+        names={video.name for video in found},
+        usable=[entry for entry in entries if entry.name not in problems],
+        otherwise=before.otherwise,
+    )
 
 
 def _waited_for_new(job: ArchiveJob, entries: Sequence[Entry]) -> bool:
@@ -269,15 +290,20 @@ def _is_open(entry: Entry) -> bool:
     return entry.state in _OPEN
 
 
-def _summary(entries: Sequence[Entry], skipped: Sequence[str], key: str) -> ArchiveSummary:
+def _summary(
+    entries: Sequence[Entry], skipped: Sequence[str], key: str, otherwise: Mapping[str, str]
+) -> ArchiveSummary:
     failures = (EntryState.FAILED, EntryState.ASIDE)
     before = set(skipped)
     ours = [entry for entry in entries if entry.job == key]
     failed = {entry.name: entry.reason or "" for entry in ours if entry.state in failures}
     # Of an overlapping source, which nobody had announced.
     taken = {
-        entry.name: f"{entry.address} is another command's by now, with other settings or models; "
-        "choose another --out"
+        entry.name: otherwise.get(
+            entry.name,
+            f"{entry.address} is another command's by now, with other settings or models; choose "
+            "another --out",
+        )
         for entry in entries
         if entry.job != key
     }

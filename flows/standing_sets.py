@@ -1,8 +1,9 @@
 """The set that stands in a job's place: kept, refused, or out of the way of the next."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,19 @@ from pipeline.manifest import Manifest
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """How a set was made, or is to be made, of whichever video; see `job_identity`.
+
+    Attributes:
+        settings: of the job.
+        models: of the job, by role.
+    """
+
+    settings: Mapping[str, Any]
+    models: Mapping[str, Mapping[str, str]]
 
 
 class Outdated(StrEnum):
@@ -138,6 +152,16 @@ def make_way(path: Path, manifest: Manifest) -> None:
         remove_set(path)
 
 
+def made_otherwise(existing: AnnotationSet, wanted: Making) -> str | None:
+    """Say in what a set was not made as is wanted, whatever its video; None if in nothing."""
+    known = _making(existing.manifest)
+    if _is_made_so(known, wanted):
+        return None
+    kind = "a finished" if existing.is_complete else "an unfinished"
+    difference = _first_difference(known, wanted)
+    return f"{existing.path} is {kind} set with other settings or models ({difference})"
+
+
 def _is_there(path: Path) -> bool:
     """Return whether something is in a set's place, which may be in another user's folder."""
     try:
@@ -167,15 +191,23 @@ def _is_of_another_file(known: str, wanted: str) -> bool:
     return Path(known).resolve() != Path(wanted).resolve() and Path(known).exists()
 
 
+def _making(manifest: Manifest) -> Making:
+    return Making(settings=manifest.settings, models=manifest.models)
+
+
 def _is_of_the_job(known: Manifest, wanted: Manifest) -> bool:
     same_video = known.video.sha256 == wanted.video.sha256
+    return same_video and _is_made_so(_making(known), _making(wanted))
+
+
+def _is_made_so(known: Making, wanted: Making) -> bool:
     there, here = _compared(known, wanted)
     same_settings = there["settings"] == here["settings"]
-    return same_video and same_settings and _same_models(there["models"], here["models"])
+    return same_settings and _same_models(there["models"], here["models"])
 
 
-def _compared(known: Manifest, wanted: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return settings and models of two manifests, without the names of what both note by hash."""
+def _compared(known: Making, wanted: Making) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return how two sets were made, without the names of what is known by hash of both."""
     both = [told_by_content(each.settings, each.models) for each in (known, wanted)]
     there, here = (
         without_names(each.settings, each.models, both[0] & both[1]) for each in (known, wanted)
@@ -185,12 +217,10 @@ def _compared(known: Manifest, wanted: Manifest) -> tuple[dict[str, Any], dict[s
 
 def _difference(existing: AnnotationSet, wanted: Manifest) -> str:
     """Say what is not the job's in a set that is in its place."""
-    known = existing.manifest
+    same_video = existing.manifest.video.sha256 == wanted.video.sha256
+    otherwise = made_otherwise(existing, _making(wanted)) if same_video else None
     kind = "a finished" if existing.is_complete else "an unfinished"
-    difference = "of another video"
-    if known.video.sha256 == wanted.video.sha256:
-        difference = f"with other settings or models ({_first_difference(known, wanted)})"
-    return f"{existing.path} is {kind} set {difference}"
+    return otherwise or f"{existing.path} is {kind} set of another video"
 
 
 def _same_models(there: dict[str, dict[str, str]], here: dict[str, dict[str, str]]) -> bool:
@@ -200,8 +230,8 @@ def _same_models(there: dict[str, dict[str, str]], here: dict[str, dict[str, str
     return all({**there[role], **here[role]} == {**here[role], **there[role]} for role in there)
 
 
-def _first_difference(known: Manifest, wanted: Manifest) -> str:
-    """Say what is not the same in two manifests, such as `steady is 0.5 there, 0.8 here`."""
+def _first_difference(known: Making, wanted: Making) -> str:
+    """Say what differs in how two sets were made, such as `steady is 0.5 there, 0.8 here`."""
     there, here = ({**each["settings"], **each["models"]} for each in _compared(known, wanted))
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):

@@ -357,7 +357,7 @@ def test_a_source_has_commands_of_one_job_for_as_long_as_they_live(ledger):
 def test_what_another_command_has_taken_over_is_named(ledger):
     ledger.look([video(), video("op2")], "job")
     ledger.look([video("op2")], "other job")
-    summary = _summary(ledger.entries(), [], "job")
+    summary = _summary(ledger.entries(), [], "job", {})
     assert summary.waiting == ("op1",)
     assert "/in/op2.mp4 is another command's by now" in summary.failed["op2"]
 
