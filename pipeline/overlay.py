@@ -57,7 +57,7 @@ class OverlayPainter:
     def paint(self, image: NDArray[np.uint8], frame: FrameAnnotation) -> NDArray[np.uint8]:
         """Return a painted copy of a frame uint8[H, W, 3], RGB."""
         # supervision draws BGR.
-        canvas = np.ascontiguousarray(image[..., ::-1])
+        canvas = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
         stamp = self._stamp(frame)
         stamp_size = self._stamp_size(stamp)
         tracks = [track for track in frame.tracks if track.class_id in self._class_rows]
@@ -94,7 +94,7 @@ class OverlayPainter:
                 text_color=sv.Color.WHITE,
                 background_color=sv.Color.BLACK,
             )
-        return np.ascontiguousarray(canvas[..., ::-1])
+        return np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGR2RGB), np.uint8)
 
     def _stamp_size(self, text: str) -> tuple[int, int]:
         """Return width and height of a stamp in pixels, with its margins; 0 without a text."""
