@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.exports.coco import category, coco_rle, write_list
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
-from pipeline.exports.spool import TrackSpool
+from pipeline.exports.spool import TrackKey, TrackSpool
 from pipeline.masks import rle_area, rle_box
 from pipeline.output import whole_folder
+
+_COLUMNS = ("segmentations", "bboxes", "areas")
 
 
 def export_youtube_vis(selection: Selection, path: Path) -> None:
@@ -39,7 +42,7 @@ def export_youtube_vis(selection: Selection, path: Path) -> None:
             file.write(', "categories": ')
             json.dump([category(label) for label in selection.labels], file)
             file.write(', "annotations": ')
-            write_list(_annotations(spool, len(names), selection.size), file)
+            write_annotations(spool, len(names), selection.size, file)
             file.write("}\n")
 
 
@@ -59,15 +62,17 @@ def _spool_masks(selection: Selection, pictures: Path, spool: TrackSpool) -> lis
     return names
 
 
-def _annotations(spool: TrackSpool, length: int, size: tuple[int, int]) -> Iterator[dict[str, Any]]:
+def write_annotations(spool: TrackSpool, length: int, size: tuple[int, int], file: TextIO) -> None:
+    """Write the list of tracks; not even the masks of one stand in memory.
+
+    Args:
+        spool: the lines of each track: its masks, boxes and areas, and the number of the picture.
+        length: how many pictures there are.
+        size: height and width in pixels.
+        file: receives the JSON.
+    """
     for annotation_id, key in enumerate(spool.tracks(), start=1):
-        columns: dict[str, list[Any]] = {
-            name: [None] * length for name in ("segmentations", "bboxes", "areas")
-        }
-        for line in spool.lines(key):
-            for name, values in columns.items():
-                values[line["number"]] = line[name]
-        yield {
+        entry = {
             "id": annotation_id,
             "video_id": 1,
             "category_id": key[1],
@@ -76,5 +81,21 @@ def _annotations(spool: TrackSpool, length: int, size: tuple[int, int]) -> Itera
             "height": size[0],
             "width": size[1],
             "length": length,
-            **columns,
         }
+        file.write("[" if annotation_id == 1 else ", ")
+        file.write(json.dumps(entry).removesuffix("}"))
+        for name in _COLUMNS:
+            file.write(f', "{name}": ')
+            write_list(_column(spool, key, name, length), file)
+        file.write("}")
+    file.write("]" if spool.tracks() else "[]")
+
+
+def _column(spool: TrackSpool, key: TrackKey, name: str, length: int) -> Iterator[Any]:
+    """Yield what a track has on each frame; None where it is not there."""
+    number = 0
+    for line in spool.lines(key):
+        yield from repeat(None, line["number"] - number)
+        yield line[name]
+        number = line["number"] + 1
+    yield from repeat(None, length - number)
