@@ -4,16 +4,12 @@ import json
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from dataclasses import replace
-from io import StringIO
 
 import psutil
 import pytest
-from rich.console import Console
 
-from flows import frame_progress
 from flows.annotate_archive import _summary
 from flows.archive import ledger as archive_ledger
 from flows.archive import ledger_file
@@ -22,7 +18,6 @@ from flows.archive.job import ArchiveJob
 from flows.archive.ledger import LeaseLostError, Ledger
 from flows.archive.source import FoundVideo, find_videos
 from flows.archive.video import annotate_entry
-from flows.commands import archive as archive_commands
 from flows.settings import AnnotateSettings
 from pipeline.errors import OutputError, SetTakenError, UsageError
 from tests.small_data import draw_video
@@ -74,53 +69,6 @@ def test_entries_are_told_by_their_states(ledger):
     assert ledger.entries(EntryState.FAILED) == []
     one_each = (EntryState.WAITING, EntryState.RUNNING, EntryState.DONE)
     assert ledger.counts() == dict.fromkeys(one_each, 1)
-
-
-def test_a_terminal_is_not_told_of_all_videos_again_and_again(ledger, monkeypatch):
-    """With 9,000 videos that took two fifths of a core for as long as an archive is annotated."""
-    ledger.look([video(f"op{number}") for number in range(20)], "job")
-    ledger.claim(claim("op3", this_process()))
-    ledger.progress(claim("op3", this_process()), 5, 50)
-    read, twice = [], threading.Event()
-    entries = Ledger.entries
-
-    def noted(self, *states):
-        found = entries(self, *states)
-        read.append([entry.name for entry in found])
-        if len(read) > 1:
-            twice.set()
-        return found
-
-    text = StringIO()
-    terminal = Console(file=text, force_terminal=True, width=100)
-    monkeypatch.setattr(Ledger, "entries", noted)
-    monkeypatch.setattr(archive_commands, "_LOOK_EVERY_S", 0.01)
-    for module in (archive_commands, frame_progress):
-        monkeypatch.setattr(module, "screen", terminal)
-    with archive_commands._progress(ledger.dest):
-        assert twice.wait(60)
-    assert read[:2] == [["op3"], ["op3"]]
-    assert "op3 5/50" in text.getvalue()
-    assert "0/20" in text.getvalue()
-
-
-def test_a_log_is_told_how_far_an_archive_is(ledger, monkeypatch):
-    ledger.look([video(f"op{number}") for number in range(20)], "job")
-    ledger.claim(claim("op3", this_process()))
-    ledger.progress(claim("op3", this_process()), 5, 50)
-    text, said = StringIO(), threading.Event()
-
-    class Log(Console):
-        def print(self, *objects, **options):
-            super().print(*objects, **options)
-            said.set()
-
-    monkeypatch.setattr(archive_commands, "_SAID_EVERY_S", 0.01)
-    for module in (archive_commands, frame_progress):
-        monkeypatch.setattr(module, "screen", Log(file=text, width=100))
-    with archive_commands._progress(ledger.dest):
-        assert said.wait(60)
-    assert text.getvalue().splitlines()[0] == "0 of 20 videos; op3 5/50"
 
 
 def test_the_lease_of_a_dead_process_of_this_machine_is_free_at_once(ledger):

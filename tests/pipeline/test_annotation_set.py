@@ -1,9 +1,7 @@
 """The set on disk: written, read back, and read by public tools alone."""
 
-import errno
 import json
 from contextlib import suppress
-from shutil import rmtree
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +12,10 @@ from safetensors import SafetensorError
 
 from pipeline import loop_state
 from pipeline.annotation_set import AnnotationSet
-from pipeline.annotation_set import folders as set_folders
 from pipeline.annotation_set import writer as annotation_set_writer
 from pipeline.annotation_set.folders import remove_set
 from pipeline.annotation_set.writer import AnnotationSetWriter, new_manifest, resumable_state
-from pipeline.errors import AnnotationAbandonedError, InputError, OutputError
+from pipeline.errors import InputError, OutputError
 from pipeline.loop_state import LoopState
 from pipeline.records import FrameAnnotation, PromptReason, PromptRecord
 from tests.conftest import annotated_frame, rectangle
@@ -47,6 +44,15 @@ def write(path, info, labels, count=230):
         for frame in frames(count):
             writer.add(frame)
     return AnnotationSet(path)
+
+
+def damaged_row(annotated, table, **changes):
+    """Change columns of the first row of a set's first part."""
+    path = annotated.path / table / "part-000000.parquet"
+    rows = pq.read_table(path)
+    values = rows.to_pylist()
+    values[0] |= changes
+    pq.write_table(pa.Table.from_pylist(values, rows.schema), path)
 
 
 def test_what_is_written_is_read(tmp_path, clip_info, labels):
@@ -154,60 +160,6 @@ def test_a_part_that_cannot_be_written_stops_the_set_and_loses_nothing(
     assert [frame.index for frame in found.frames()] == list(range(200))
 
 
-def test_an_unfinished_set_is_replaced_and_a_finished_one_is_not(tmp_path, clip_info, labels):
-    path = tmp_path / "clip.annset"
-    AnnotationSetWriter(path, new_manifest(clip_info, labels))
-    write(path, clip_info, labels, 3)
-    with pytest.raises(OutputError, match="already complete"):
-        AnnotationSetWriter(path, new_manifest(clip_info, labels))
-
-
-def test_a_foreign_folder_is_never_removed(tmp_path, clip_info, labels):
-    path = tmp_path / "clip.annset"
-    path.mkdir()
-    (path / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not an annotation set"):
-        AnnotationSetWriter(path, new_manifest(clip_info, labels))
-    assert (path / "thesis.txt").exists()
-
-
-@pytest.mark.parametrize("lost", ["manifest.json", "masks"])
-def test_a_damaged_set_can_be_removed_and_a_foreign_folder_cannot(
-    tmp_path, clip_info, labels, lost
-):
-    path = tmp_path / "clip.annset"
-    write(path, clip_info, labels, 3)
-    if lost == "masks":
-        rmtree(path / lost)
-    else:
-        (path / lost).unlink()
-    remove_set(path)
-    assert not list(tmp_path.glob("*"))
-    write(path, clip_info, labels, 3)
-    (path / ".DS_Store").write_text("of a file manager")
-    remove_set(path)
-    path.mkdir()
-    (path / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not an annotation set"):
-        remove_set(path)
-    assert (path / "thesis.txt").exists()
-
-
-def test_a_set_is_there_only_once_it_has_a_manifest(tmp_path, clip_info, labels, monkeypatch):
-    path = tmp_path / "clip.annset"
-
-    def killed(folder, manifest):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(annotation_set_writer, "write_manifest", killed)
-        with pytest.raises(KeyboardInterrupt):
-            AnnotationSetWriter(path, new_manifest(clip_info, labels))
-    assert not path.exists()
-    write(path, clip_info, labels, 3)
-    assert [found.name for found in tmp_path.iterdir()] == ["clip.annset"]
-
-
 def test_an_unwritable_place_is_named(tmp_path, clip_info, labels):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot be written"):
@@ -266,52 +218,6 @@ def test_a_disk_that_is_full_of_a_state_stops_the_set_and_loses_nothing(
             writer.add_batch(batch, lambda: LoopState(next_frame=0))
     found = [frame.index for frame in AnnotationSet(path).frames()]
     assert found == list(range(len(found)))
-
-
-def test_a_set_has_one_writer_at_a_time(tmp_path, clip_info, labels):
-    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
-    with AnnotationSetWriter(path, manifest) as writer:
-        with pytest.raises(OutputError, match="is being written by another process"):
-            AnnotationSetWriter(path, manifest)
-        with pytest.raises(OutputError, match="is being written by another process"):
-            remove_set(path)
-        for frame in frames(230):
-            writer.add(frame)
-    assert AnnotationSet(path).is_complete
-    remove_set(path)
-    assert not path.exists()
-
-
-def test_who_lost_a_set_to_another_process_leaves_it_alone(
-    tmp_path, clip_info, labels, monkeypatch
-):
-    def without_locks(*_):
-        raise OSError(errno.ENOLCK, "no locks available")
-
-    # As over a network, where another machine may take a set over.
-    monkeypatch.setattr(set_folders.fcntl, "flock", without_locks)
-    path, manifest = tmp_path / "clip.annset", new_manifest(clip_info, labels)
-    loser = AnnotationSetWriter(path, manifest)
-    every = list(frames(230))
-    loser.add_batch(every[:100], lambda: LoopState(next_frame=100))
-    loser.checkpoint(lambda: LoopState(next_frame=100))
-    saved = resumable_state(AnnotationSet(path), manifest)
-    with AnnotationSetWriter(path, manifest, saved) as winner:
-        winner.add_batch(every[100:], lambda: LoopState(next_frame=230))
-    with pytest.raises(AnnotationAbandonedError), loser:
-        loser.add_batch(every[100:150], lambda: LoopState(next_frame=150))
-        raise AnnotationAbandonedError("it is another's now")
-    assert AnnotationSet(path).is_complete
-    assert len(list(AnnotationSet(path).frames())) == 230
-
-
-def damaged_row(annotated, table, **changes):
-    """Change columns of the first row of a set's first part."""
-    path = annotated.path / table / "part-000000.parquet"
-    rows = pq.read_table(path)
-    values = rows.to_pylist()
-    values[0] |= changes
-    pq.write_table(pa.Table.from_pylist(values, rows.schema), path)
 
 
 @pytest.mark.parametrize(
