@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from flows.commands.options import JsonOption
 from flows.commands.training_options import (
@@ -76,7 +77,9 @@ def check(
     )
     _refuse_other_picture(sheet)
     label_set = None if labels is None else load_label_set(labels)
-    frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
+    # Thousands of frames take minutes.
+    with screen.status(Text(f"reading {folder}")):
+        frames = read_labelled_frames(folder, layout, label_set, _LONGEST_SIDE)
     split = _split(folder, frames, named, validation_split or _SHARE)
     names = [path.name for path in frames.paths]
     _write_picture(sheet, contact_sheet(frames.clips, names, frames.label_set))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from natsort import natsorted
 from rich.progress import Progress
@@ -25,8 +26,8 @@ from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
 
 _CLIP_SIZE = (384, 216)
-# Where no progress bar can be shown.
-_SAID_EVERY_STEPS = 100
+# Where no progress bar can be shown: whichever comes first.
+_SAID_EVERY_STEPS, _SAID_EVERY_S = 100, 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +148,8 @@ def _frames_of(part: LabelledFrames) -> str:
 
 
 def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
+    # Thousands of frames take minutes.
+    screen.print(f"reading {folder}", soft_wrap=True)
     frames = read_labelled_frames(folder, layout, label_set, side)
     for problem in frames.problems:
         screen.print(f"left out: {problem}", soft_wrap=True)
@@ -188,12 +191,16 @@ def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[s
     """Return what shows each step of a training in its progress bar, and notes the time."""
     bar = progress.add_task("training", total=job.plan.steps)
     clock = TrainingClock(run_folder(job))
+    said_s = monotonic()
 
     def report(step: int, losses: dict[str, float]) -> None:
+        nonlocal said_s
         clock.note()
         done, loss = step + 1, sum(losses.values())
         progress.update(bar, completed=done, description=f"training, loss {loss:.3f}")
-        if progress.disable and (done % _SAID_EVERY_STEPS == 0 or done == job.plan.steps):
+        is_due = done % _SAID_EVERY_STEPS == 0 or monotonic() - said_s >= _SAID_EVERY_S
+        if progress.disable and (is_due or done == job.plan.steps):
+            said_s = monotonic()
             screen.print(f"step {done} of {job.plan.steps}, loss {loss:.3f}")
 
     return report
