@@ -289,6 +289,17 @@ def _is_turned(path: Path) -> bool:
     return False
 
 
+def _what_else(folder: Path) -> str:
+    """Say what can be given in place of a folder without frames."""
+    if any(file.suffix.lower() in VIDEO_SUFFIXES for file in folder.iterdir()):
+        return "its videos one by one, or the folder to `scopeline archive`"
+    # As labelled frames lie: pictures in one folder, masks in another.
+    within = (folder / name for name in ("images", "frames", "img"))
+    if pictures := next((each for each in within if each.is_dir() and list_images(each)), None):
+        return str(pictures)
+    return "a folder of numbered frames or a video"
+
+
 class FrameFolder:
     """A folder of numbered JPEG or PNG frames of one size, at 25 frames/s.
 
@@ -306,10 +317,7 @@ class FrameFolder:
         self.is_seekable = on_bad_frame == "stop"
         self._files = list_images(path)
         if not self._files:
-            wanted = "a folder of numbered frames or a video"
-            if any(file.suffix.lower() in VIDEO_SUFFIXES for file in path.iterdir()):
-                wanted = "its videos one by one, or the folder to `scopeline archive`"
-            raise InputError(f"{path} holds no JPEG or PNG frames; give {wanted}")
+            raise InputError(f"{path} holds no JPEG or PNG frames; give {_what_else(path)}")
         height, width = read_image(self._files[0]).shape[:2]
         self.info = VideoInfo(
             name=path.resolve().name,

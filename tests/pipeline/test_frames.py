@@ -174,6 +174,16 @@ def test_a_folder_of_videos_is_for_the_archive(tmp_path):
         open_video(tmp_path)
 
 
+def test_pictures_beside_their_masks_are_named(tmp_path):
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(InputError, match="give a folder of numbered frames or a video$"):
+        open_video(tmp_path)
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images/0.png"), np.zeros((6, 8, 3), np.uint8))
+    with pytest.raises(InputError, match=f"give {tmp_path}/images$"):
+        open_video(tmp_path)
+
+
 def test_a_broken_link_among_frames_is_named_and_folders_are_no_frames(tmp_path):
     for index in range(2):
         cv2.imwrite(str(tmp_path / f"{index}.png"), np.zeros((64, 96, 3), np.uint8))
