@@ -1,6 +1,7 @@
 """COCO instance annotations, and Endoscapes, which has them."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,9 @@ _FOLDERS_OF_ALL = {
     "validation",
     "test",
 }
+# What Roboflow puts behind the name of each picture, and Label Studio before it.
+_ROBOFLOW_MARK = re.compile(r"_(jpe?g|png)\.rf\.\w+$", re.IGNORECASE)
+_LABEL_STUDIO_MARK = re.compile(r"([0-9a-f]{8})-")
 
 
 def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> LabelledFrames:
@@ -45,8 +49,8 @@ def read_coco(folder: Path, label_set: LabelSet | None, longest_side: int) -> La
     file's name, and in that of its part (`train2017/` or `images/train2017/` for
     `annotations/instances_train2017.json`); one that is labelled twice is taken as it is labelled
     first. An image's video is its `video_id` or `video`, else the part of its name before the last
-    `_` with its folders, else the data set. What is marked `iscrowd` is ignored, but for CVAT's
-    masks, which all are.
+    `_` with its folders and without what Roboflow and Label Studio add to names, else the data set.
+    What is marked `iscrowd` is ignored, but for CVAT's masks, which all are.
 
     Args:
         folder: the data set.
@@ -172,10 +176,11 @@ def _pictures(
         raise InputError(
             f"{file} has images or annotations without {error}; repair or remove it"
         ) from error
+    frames = _without_marks(names)
     return [
         LabelledPicture(
             path=_find(folder, file, names[int(image["id"])]),
-            video=_video(image, videos) or folder.resolve().name,
+            video=_video(image, frames[int(image["id"])], videos) or folder.resolve().name,
             read_instances=partial(_instances, file, image, annotations[int(image["id"])], classes),
         )
         for image in document["images"]
@@ -199,15 +204,29 @@ def _find(folder: Path, file: Path, name: str) -> Path:
     return file.parent / Path(name).name
 
 
-def _video(image: dict[str, Any], videos: dict[Any, str]) -> str:
+def _without_marks(names: dict[int, str]) -> dict[int, PurePosixPath]:
+    """Return the names of pictures without their suffix, and without a tool's mark in each.
+
+    With their marks, frames of one video would be taken for as many videos, and be divided.
+    """
+    paths = {number: PurePosixPath(name) for number, name in names.items()}
+    stems = {number: _ROBOFLOW_MARK.sub("", path.stem) for number, path in paths.items()}
+    marks = [found[1] for stem in stems.values() if (found := _LABEL_STUDIO_MARK.match(stem))]
+    # A date looks alike, but has no letters, or is that of many frames.
+    differ = len(set(marks)) == len(stems)
+    if differ and not all(mark.isdecimal() for mark in marks):
+        stems = {number: _LABEL_STUDIO_MARK.sub("", stem, 1) for number, stem in stems.items()}
+    return {number: path.parent / stems[number] for number, path in paths.items()}
+
+
+def _video(image: dict[str, Any], name: PurePosixPath, videos: dict[Any, str]) -> str:
     """Return what an image says of its video; nothing where that is only a number."""
     if "video_id" in image:
         return videos.get(image["video_id"], str(image["video_id"]))
     if "video" in image:
         return str(image["video"])
-    name = PurePosixPath(str(image["file_name"]))
     folders = [part for part in name.parts[:-1] if part not in _FOLDERS_OF_ALL]
-    begin = name.stem.rpartition("_")[0]
+    begin = name.name.rpartition("_")[0]
     return "/".join([*folders, begin] if begin else folders)
 
 

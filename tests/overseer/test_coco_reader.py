@@ -159,6 +159,13 @@ def test_coco_videos_have_their_names(tmp_path):
         (("training/op1_00.png", "validation/op1_07.png"), ("op1", "op1")),
         (("./test/op1_00.png", "valid/op1_07.png"), ("op1", "op1")),
         (("a/frame_00.png", "b/frame_00.png"), ("a/frame", "b/frame")),
+        # Roboflow's names of pictures, and of frames that it takes from a video itself.
+        (("op1_07_jpg.rf.0f3a.png", "op1_08_PNG.rf.9c1d.png"), ("op1", "op1")),
+        (("op_mp4-07_jpg.rf.0f3a.png", "op_mp4-08_jpg.rf.9c1d.png"), ("op", "op")),
+        # Label Studio's, and dates and a shared part that only look like them.
+        (("images/0a1b2c3d-op1_07.png", "images/11111111-op1_08.png"), ("op1", "op1")),
+        (("20240131-op_07.png", "20240201-op_07.png"), ("20240131-op", "20240201-op")),
+        (("0a1b2c3d-op_07.png", "0a1b2c3d-op_08.png"), ("0a1b2c3d-op", "0a1b2c3d-op")),
     ],
 )
 def test_frames_of_a_video_stay_together_whatever_their_pictures_are_called(
