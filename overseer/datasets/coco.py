@@ -131,7 +131,21 @@ def _read(file: Path) -> dict[str, Any] | None:
         ) from error
     if any(not isinstance(number, int) for number in numbers):
         raise InputError(f"{file} has ids that are no numbers; number them, as COCO does")
+    _refuse_shared_ids(file, "images", document["images"], "file_name")
+    _refuse_shared_ids(file, "categories", document["categories"], "name")
     return document
+
+
+def _refuse_shared_ids(file: Path, kind: str, entries: list[dict[str, Any]], name: str) -> None:
+    """Refuse a file in which an id has two meanings, as in files that were joined carelessly."""
+    known: dict[int, Any] = {}
+    for entry in entries:
+        first = known.setdefault(entry["id"], entry.get(name))
+        if first != entry.get(name):
+            raise InputError(
+                f"{file} gives the id {entry['id']} to two {kind}, {first!r} and "
+                f"{entry.get(name)!r}; number them anew"
+            )
 
 
 def _categories(documents: list[tuple[Path, dict[str, Any]]]) -> LabelSet:

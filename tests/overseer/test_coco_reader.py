@@ -225,12 +225,24 @@ def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path):
             {"categories": [{"id": 3, "name": "tool"}, {"id": 5, "name": "tool"}]},
             "two classes with name tool; give --labels",
         ),
+        (
+            {"images": [{"id": 1, "file_name": f"op{number}_00.png"} for number in (1, 2)]},
+            "the id 1 to two images, 'op1_00.png' and 'op2_00.png'; number them anew",
+        ),
     ],
 )
 def test_a_coco_file_of_another_make_is_refused_in_a_sentence(tmp_path, more, said):
     coco(tmp_path, [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}], **more)
     with pytest.raises(InputError, match=said):
         read_labelled_frames(tmp_path, "coco", None, 400)
+
+
+def test_an_id_of_two_categories_is_refused_with_labels_too(tmp_path, labels):
+    categories = [{"id": 3, "name": "Grasper"}, {"id": 3, "name": "Liver"}]
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    coco(tmp_path, annotations, categories=categories)
+    with pytest.raises(InputError, match="the id 3 to two categories, 'Grasper' and 'Liver'"):
+        read_labelled_frames(tmp_path, "coco", labels, 400)
 
 
 def test_masks_that_cvat_marks_as_crowds_are_objects(tmp_path):
