@@ -185,7 +185,11 @@ def _pictures(
     try:
         for annotation in document["annotations"]:
             annotations.setdefault(int(annotation["image_id"]), []).append(annotation)
-        names = {int(image["id"]): str(image["file_name"]) for image in document["images"]}
+        # Windows' way of naming folders is taken for this one.
+        names = {
+            int(image["id"]): str(image["file_name"]).replace("\\", "/")
+            for image in document["images"]
+        }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{file} has images or annotations without {error}; repair or remove it"
@@ -235,9 +239,9 @@ def _without_marks(names: dict[int, str]) -> dict[int, PurePosixPath]:
 
 def _video(image: dict[str, Any], name: PurePosixPath, videos: dict[Any, str]) -> str:
     """Return what an image says of its video; nothing where that is only a number."""
-    if "video_id" in image:
+    if image.get("video_id") is not None:
         return videos.get(image["video_id"], str(image["video_id"]))
-    if "video" in image:
+    if image.get("video") is not None:
         return str(image["video"])
     folders = [part for part in name.parts[:-1] if part not in _FOLDERS_OF_ALL]
     begin = name.name.rpartition("_")[0]

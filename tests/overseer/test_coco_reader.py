@@ -149,6 +149,22 @@ def test_coco_videos_have_their_names(tmp_path):
     assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("hernia",)
 
 
+def test_a_video_that_is_null_is_none(tmp_path):
+    """Some tools write all of COCO's fields, whether they know them or not."""
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    image = {"id": 1, "file_name": "op1_00.png", "video_id": None, "video": None}
+    coco(tmp_path, annotations, images=[image])
+    assert read_labelled_frames(tmp_path, "coco", None, 400).videos == ("op1",)
+
+
+def test_names_of_windows_are_read(tmp_path):
+    annotations = [{"id": 1, "image_id": 1, "category_id": 3, "segmentation": RUNS}]
+    coco(tmp_path, annotations, images=[{"id": 1, "file_name": "images\\op1_00.png"}])
+    frames = read_labelled_frames(tmp_path, "coco", None, 400)
+    assert frames.paths == (tmp_path / "images" / "op1_00.png",)
+    assert frames.videos == ("op1",)
+
+
 @pytest.mark.parametrize(
     ("names", "videos"),
     [
