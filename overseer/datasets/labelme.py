@@ -28,7 +28,9 @@ from pipeline.labels import LabelSet, numbered_class
 from pipeline.masks import placed_mask
 
 _SIZE = ("imageHeight", "imageWidth")
-_MARKS = ("line", "linestrip", "point", "points")
+# Files of its first versions do not say what a shape is: they have polygons alone. Rectangles that
+# are turned have all four corners.
+_FILLED = {None, "", "polygon", "rectangle", "oriented_rectangle", "rotation", "circle", "mask"}
 # A polygon of so many points lacks less than a two-thousandth of a circle.
 _CIRCLE_POINTS = 128
 _INSTRUMENTS = ("grasper", "hook", "irrigator", "clipper", "bipolar", "scissors", "snare")
@@ -173,7 +175,7 @@ def _masks(
 ) -> Iterator[tuple[tuple[str, Any], NDArray[np.bool_]]]:
     """Yield ((label, group), mask); a shape without a group is an instance of its own."""
     for number, shape in enumerate(document["shapes"]):
-        if (kind := shape.get("shape_type")) in _MARKS:
+        if (kind := shape.get("shape_type")) not in _FILLED:
             raise InputError(
                 f"{file} has a shape of type {kind}, which is no outline; draw it anew as a "
                 "polygon, or remove it"

@@ -110,7 +110,17 @@ def test_rectangles_and_circles_are_filled(tmp_path, labels):
     assert circle.sum() == pytest.approx(np.pi * 10**2, rel=0.05)
 
 
-@pytest.mark.parametrize("kind", ["line", "linestrip", "point", "points"])
+@pytest.mark.parametrize("kind", ["", "rotation", "oriented_rectangle"])
+def test_four_corners_are_filled_by_whatever_name(tmp_path, labels, kind):
+    save(tmp_path / "a.png", picture())
+    labelme(tmp_path / "a.json", shapes=[shape_of(kind, polygon(2, 25, 20, 30))])
+    (clip,) = read_labelled_frames(tmp_path, "labelme", labels, 400).clips
+    ((_, mask),) = clip.masks(0)
+    assert mask.sum() == mask[25:30, 2:20].sum() == 18 * 5
+
+
+# The last two are other tools': an ellipse by three points, a box in space by its corners.
+@pytest.mark.parametrize("kind", ["line", "linestrip", "point", "points", "ellipse", "cuboid"])
 def test_what_is_no_outline_is_not_filled(tmp_path, labels, kind):
     """Nor left out in silence, since it would be learned as background."""
     good = polygon(0, 0, 10, 10)
