@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.labelled_clip import IGNORED, LabelledClip
+from pipeline.labelled_clip import IGNORED, LabelledClip, masks_of_map
 from pipeline.labels import LabelSet
 from pipeline.mask_folder import class_regions, in_colours
 from pipeline.masks import connected_parts, decode_mask, polygon_rle
@@ -208,6 +208,9 @@ def clip_of_instances(
 ) -> LabelledClip:
     """Make a clip of one frame; a later instance or ignored region lies over an earlier one.
 
+    Of an instance that is too thin for any pixel of the smaller picture, what it touches is ignored
+    where nothing else is: as background it would teach that it is not there.
+
     Args:
         image: uint8[H, W, 3], RGB.
         instances: in the picture's size; from the 255th on they are ignored regions.
@@ -219,8 +222,10 @@ def clip_of_instances(
     track_map = np.zeros((size[1], size[0]), np.uint8)
     class_of_track: dict[int, int] = {}
     for class_id, mask in instances:
-        small = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
+        covered = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        small = covered >= 0.5
         if not small.any():
+            track_map[(covered > 0) & (track_map == 0)] = IGNORED
             continue
         if class_id is None or len(class_of_track) == IGNORED - 1:
             track_map[small] = IGNORED
@@ -229,9 +234,12 @@ def clip_of_instances(
             class_of_track[track_id] = class_id
             track_map[small] = track_id
     shrunk = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return LabelledClip(
-        images=shrunk[None], track_maps=track_map[None], class_of_track=class_of_track
-    )
+    # What later ones hide wholly, such as an outline that is there twice, is none in the picture.
+    seen = {
+        track_id: class_of_track[track_id]
+        for track_id, _ in masks_of_map(track_map, class_of_track, 1)
+    }
+    return LabelledClip(images=shrunk[None], track_maps=track_map[None], class_of_track=seen)
 
 
 def _read_frame(picture: LabelledPicture, longest_side: int) -> LabelledClip:

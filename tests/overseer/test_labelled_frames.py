@@ -52,6 +52,21 @@ def test_what_comes_later_lies_over_what_came_before():
     assert (found[10:, :15] == 1).all()
 
 
+def test_what_is_wholly_hidden_is_no_instance():
+    """Such as an outline that a file has twice."""
+    twice = clip((1, rectangle(0, 0, 40, 40, SIZE)), (1, rectangle(0, 0, 40, 40, SIZE)))
+    assert list(twice.class_of_track.values()) == [1]
+    assert len(list(twice.masks(0))) == 1
+
+
+def test_what_is_too_thin_for_the_smaller_picture_is_ignored_and_no_background():
+    thread = rectangle(0, 41, 120, 42, SIZE)
+    (found,) = clip((2, rectangle(0, 0, 60, 80, SIZE)), (1, thread)).track_maps
+    assert (found[:, :15] == 1).all()
+    assert (found[10, 15:] == IGNORED).all()
+    assert np.count_nonzero(found[:, 15:]) == 15
+
+
 def reading(name, result):
     def read():
         if isinstance(result, Exception):
