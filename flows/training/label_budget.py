@@ -138,7 +138,7 @@ def measure_label_budgets(
     if job.data == THEATRE:
         raise UsageError("--label-budget needs labelled frames; give --data a data set")
     check_overseer_job(job, config, batch_size)
-    material = labelled_material(job, side_to_vary(config))
+    material = _with_withheld_videos(labelled_material(job, side_to_vary(config)))
     chosen = {budget: _spread(len(material.training.clips), budget) for budget in budgets}
     videos = list(_measured_videos(material, set().union(*chosen.values()), job.out / "videos"))
     if not videos:
@@ -169,6 +169,16 @@ def measure_label_budgets(
         _write_table(points, job.out / TABLE)
     _draw(points, job.out / CURVE)
     return points
+
+
+def _with_withheld_videos(material: Material) -> Material:
+    """Return material that pseudo-labels give no frame that the budgets are measured on.
+
+    Without frames to measure on of their own these are others of the same videos.
+    """
+    measured = material.validation if material.validation.clips else material.training
+    withheld = material.withheld_videos | set(measured.videos)
+    return replace(material, withheld_videos=withheld)
 
 
 def _spread(count: int, budget: int) -> frozenset[int]:

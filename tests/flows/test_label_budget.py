@@ -179,6 +179,18 @@ def test_a_budget_does_not_go_on_with_other_frames(data_job, monkeypatch):
         measure(data_job, [2])
 
 
+def test_pseudo_labels_give_no_frame_that_budgets_are_measured_on(data_job, monkeypatch):
+    """Which are others of the same video, where no videos to measure on are given."""
+    withheld = []
+    monkeypatch.setattr(
+        "flows.training.label_budget.learn_overseer",
+        lambda job, material, *_: withheld.append(material.withheld_videos),
+    )
+    monkeypatch.setattr("flows.training.label_budget._score", lambda *_: 0.5)
+    measure_label_budgets(data_job, [1, 2], config=TINY, batch_size=1, settings=AnnotateSettings())
+    assert withheld == [{"data"}, {"data"}]
+
+
 def test_half_written_files_of_killed_processes_go_with_the_next_run(data_job, monkeypatch):
     monkeypatch.setattr("flows.training.label_budget.learn_overseer", lambda *_: None)
     monkeypatch.setattr("flows.training.label_budget._score", lambda *_: 0.5)
