@@ -1,7 +1,7 @@
 """What the readers of all layouts give, and how a picture with its instances becomes a frame."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def gather_readings(
     problems: list[str] = []
     for reading in readings:
         try:
-            sound.append((reading, reading.read()))
+            sound.append((reading, _without_background(reading.read(), label_set)))
         except InputError as error:
             problems.append(str(error))
         # Whatever is in a file that others wrote, it costs its own frame alone.
@@ -141,6 +141,20 @@ def gather_readings(
         paths=tuple(reading.path for reading, _ in sound),
         videos=tuple(reading.video for reading, _ in sound),
         problems=tuple(problems),
+    )
+
+
+def _without_background(clip: LabelledClip, label_set: LabelSet) -> LabelledClip:
+    """Return a clip in which what is outlined as background is no instance."""
+    background = {label.id for label in label_set.classes if label.kind == "background"}
+    tracks = clip.class_of_track
+    outlined = [track_id for track_id, class_id in tracks.items() if class_id in background]
+    if not outlined:
+        return clip
+    return replace(
+        clip,
+        track_maps=np.where(np.isin(clip.track_maps, outlined), np.uint8(0), clip.track_maps),
+        class_of_track={track_id: tracks[track_id] for track_id in tracks.keys() - set(outlined)},
     )
 
 

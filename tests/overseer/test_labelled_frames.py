@@ -10,6 +10,7 @@ from overseer.datasets import read_labelled_frames
 from overseer.datasets.labelled_frames import FrameReading, clip_of_instances, gather_readings
 from pipeline.errors import InputError
 from pipeline.labelled_clip import IGNORED
+from pipeline.labels import LabelClass, LabelSet, numbered_class
 from tests.conftest import assert_left_out, rectangle
 from tests.small_data import picture, save
 
@@ -74,6 +75,21 @@ def reading(name, result):
         return result
 
     return FrameReading(path=Path(name), video="op", read=read)
+
+
+def test_what_is_outlined_as_background_is_no_instance():
+    """As tools for outlines have it, that want every pixel to be of something."""
+    background = LabelClass(id=0, name="none", kind="background", color=(0, 0, 0), value=0)
+    label_set = LabelSet(name="tools", classes=(background, numbered_class(1, "tool")))
+    tool, hole = rectangle(0, 0, 60, 80, SIZE), rectangle(20, 20, 40, 40, SIZE)
+    instances = ((0, WHOLE), (1, tool), (0, hole))
+    readings = [reading("a.png", clip(*instances)), reading("b.png", clip(*instances[:1]))]
+    some, none = gather_readings(Path("data"), readings, label_set, wanted="picture").clips
+    assert list(some.class_of_track.values()) == [1]
+    ((_, mask),) = some.masks(0)
+    assert mask.sum() == 15 * 20 - 5 * 5
+    assert none.class_of_track == {}
+    assert not none.track_maps.any()
 
 
 @pytest.mark.parametrize("error", [IndexError("out of\n range"), ZeroDivisionError(), OSError("?")])
