@@ -18,6 +18,7 @@ from overseer.mask_rcnn import MaskRCNNOverseer
 from overseer.validation import agreement
 from pipeline.annotation_set import AnnotationSet
 from pipeline.errors import InputError
+from pipeline.frames import VIDEO_SUFFIXES
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.masks import decode_mask
@@ -27,6 +28,7 @@ from pipeline.records import FrameAnnotation
 # it is not.
 _DOUBTFUL_QUALITY = 0.5
 _LEAST_WEIGHT = 0.3
+_NAMES_OF_ANY_FRAME = {"frame", "frames", "image", "images", "img", "picture"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +123,17 @@ def _is_withheld(annotated: AnnotationSet, withheld_videos: Collection[str]) -> 
     """
     video = annotated.manifest.video
     place = PurePosixPath(video.path)
-    parts = (*place.parent.parts, place.stem, place.name, video.name)
-    return any(PurePosixPath(name).name in parts for name in withheld_videos)
+    parts = {*place.parent.parts, place.stem, place.name, video.name}
+    return any(_likely_names(PurePosixPath(name)) & parts for name in withheld_videos)
+
+
+def _likely_names(video: PurePosixPath) -> set[str]:
+    """Return what the file or folder may be called that a video of a data set was."""
+    # COCO's videos are called as their pictures begin, such as `op1/frame`.
+    named = video.parent if video.name.lower() in _NAMES_OF_ANY_FRAME else video
+    # It may have been recoded since.
+    is_file = named.suffix.lower() in VIDEO_SUFFIXES
+    return {video.name, named.name, named.stem if is_file else named.name} - {""}
 
 
 def find_pseudo_labels(paths: Sequence[Path]) -> list[Path]:

@@ -104,7 +104,10 @@ def test_videos_that_are_measured_on_are_not_learned_from(tmp_path, small_video,
     assert len(found.clips) == 1
     assert found.left_out == [other]
     # Layouts name videos by folders, too.
-    assert read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {"site/other"}).left_out == [other]
+    for name in ("site/other", "other/frame", "site/other/IMG", "other.avi", "other.avi/frame"):
+        assert read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {name}).left_out == [other]
+    for name in ("frame", "another/frame", "other/site", "other.1"):
+        assert not read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {name}).left_out
     with pytest.raises(InputError, match="all these sets are measured on"):
         read([tmp_path], labels, Eyes((1, LEFT, 0.9)), {tmp_path.name})
     with pytest.raises(InputError, match="all these sets are measured on"):
