@@ -148,8 +148,9 @@ def _frames_of(part: LabelledFrames) -> str:
 
 
 def _read_data(folder: Path, layout: str, label_set: LabelSet | None, side: int) -> LabelledFrames:
-    # Thousands of frames take minutes.
-    screen.print(f"reading {folder}", soft_wrap=True)
+    if folder.exists():
+        # Thousands of frames take minutes.
+        screen.print(f"reading {folder}", soft_wrap=True)
     frames = read_labelled_frames(folder, layout, label_set, side)
     for problem in frames.problems:
         screen.print(f"left out: {problem}", soft_wrap=True)
