@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from pipeline.annotation_set.folders import taken_for_writing, unwritable
+from pipeline.annotation_set.folders import taken_for_writing
 from pipeline.errors import SetTakenError
 from pipeline.manifest import Manifest
+from pipeline.remedies import unwritable
 
 
 def segments_folder(set_path: Path, manifest: Manifest) -> Path:

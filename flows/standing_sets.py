@@ -11,9 +11,10 @@ from typing import Any
 from flows.job_identity import told_by_content, without_names
 from pipeline.annotation_set import SUFFIX, AnnotationSet
 from pipeline.annotation_set.copied_set import copy_set
-from pipeline.annotation_set.folders import move_aside, remove_set, require_replaceable, unwritable
+from pipeline.annotation_set.folders import move_aside, remove_set, require_replaceable
 from pipeline.errors import InputError, SetOfAnotherJobError
 from pipeline.manifest import Manifest
+from pipeline.remedies import unwritable
 
 # File systems take names of 255 bytes; beside a set, files and folders are called after it.
 _LONGEST_NAME_BYTES = 230

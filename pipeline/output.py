@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from pipeline.errors import OutputError
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 
 
 @contextmanager
@@ -94,9 +94,7 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     # It is too long, or in a folder where this user must not look.
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror}); {remedy(error.errno)}"
-        ) from error
+        raise unwritable(path, error) from error
 
 
 @contextmanager
@@ -108,10 +106,7 @@ def _draft_of(path: Path, option: str) -> Iterator[Path]:
     try:
         yield draft
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); "
-            f"{remedy(error.errno, f'choose another {option}')}"
-        ) from error
+        raise unwritable(path, error, f"choose another {option}") from error
     finally:
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)

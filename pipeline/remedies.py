@@ -1,6 +1,9 @@
 """What a user can do about a file that cannot be written, by what the system says of it."""
 
 import errno
+from pathlib import Path
+
+from pipeline.errors import OutputError
 
 _REMEDIES = {
     errno.EACCES: "let this user write there",
@@ -24,3 +27,15 @@ def remedy(error_number: int | None, otherwise: str = "choose another --out") ->
         otherwise: what helps in any case.
     """
     return f"{_REMEDIES.get(error_number or 0, 'free space')} or {otherwise}"
+
+
+def unwritable(path: Path, error: OSError, otherwise: str = "choose another --out") -> OutputError:
+    """Return what is said of a file or folder that cannot be written.
+
+    Args:
+        path: the file or folder.
+        error: why.
+        otherwise: what helps in any case.
+    """
+    reason = error.strerror or error
+    return OutputError(f"{path} cannot be written ({reason}); {remedy(error.errno, otherwise)}")

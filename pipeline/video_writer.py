@@ -4,6 +4,7 @@ import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import OutputError
 from pipeline.output import refuse_existing_file
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 
 
 class VideoWriter:
@@ -114,9 +115,6 @@ class VideoWriter:
             packet.duration = max(end - decoded, 1)
             self._container.mux(packet)
 
-    def _unwritable(self, error: OSError | av.error.FFmpegError) -> OutputError:
-        reason = error.strerror or str(error)
-        return OutputError(
-            f"{self._path} cannot be written ({reason}); "
-            f"{remedy(error.errno, 'choose another folder')}"
-        )
+    def _unwritable(self, error: Any) -> OutputError:
+        # PyAV's errors say the same as the system's, but not all are such.
+        return unwritable(self._path, error, "choose another folder")

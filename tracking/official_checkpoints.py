@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from pipeline.errors import ModelError, OutputError
+from pipeline.errors import ModelError
 from pipeline.networks.model_folder import sha256_of
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 
 _OFFICIAL_FOLDER = "https://dl.fbaipublicfiles.com/segment_anything_2/092824"
 
@@ -148,10 +148,7 @@ def pull_checkpoint(
             "command again, it goes on where it stopped"
         ) from error
     except OSError as error:
-        raise OutputError(
-            f"{part} cannot be written ({error.strerror}); "
-            f"{remedy(error.errno, 'set SCOPELINE_WEIGHTS to another folder')}"
-        ) from error
+        raise unwritable(part, error, "set SCOPELINE_WEIGHTS to another folder") from error
     try:
         verify_checkpoint(checkpoint, part)
     except ModelError as error:

@@ -12,8 +12,8 @@ import fsspec
 from flows.archive.entry import Entry, EntryState
 from flows.archive.ledger import FOLDER, Ledger
 from flows.archive.source import unreachable
-from pipeline.errors import InputError, OutputError, UnreachableError
-from pipeline.remedies import remedy
+from pipeline.errors import InputError, UnreachableError
+from pipeline.remedies import unwritable
 
 _FETCHED = "fetched"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
@@ -50,9 +50,7 @@ def _fetch(address: str, path: Path) -> None:
     # Each kind of store raises errors of its own kind; what cannot be reached now may be later.
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise OutputError(
-                f"{path} cannot be written ({error.strerror}); {remedy(error.errno)}"
-            ) from error
+            raise unwritable(path, error) from error
         raise UnreachableError(str(unreachable(address, error))) from error
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from flows.archive.entry import this_process
 from flows.archive.ledger import FOLDER
-from pipeline.errors import OutputError
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 
 LOG = "log.jsonl"
 
@@ -51,9 +50,7 @@ class EventLog:
         try:
             self._append(text.encode(errors="backslashreplace"))
         except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be written ({error.strerror}); {remedy(error.errno)}"
-            ) from error
+            raise unwritable(self.path, error) from error
 
     def _append(self, line: bytes) -> None:
         # One write of one line, however long: lines of processes that write at once do not mix.

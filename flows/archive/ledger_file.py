@@ -1,5 +1,6 @@
 """The file of a ledger, which any number of processes write at once: transactions, and leases."""
 
+import errno
 import sqlite3
 import threading
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from flows.archive.entry import LEASE_S
 from pipeline.errors import OutputError
-from pipeline.remedies import remedy
+from pipeline.remedies import remedy, unwritable
 
 _BUSY_TIMEOUT_S = 60.0
 _RENEWALS = 5
@@ -32,10 +33,7 @@ class LedgerFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise self._unwritable(error.strerror, remedy(error.errno)) from error
-
-    def _unwritable(self, reason: object, what_to_do: str) -> OutputError:
-        return OutputError(f"{self._path} cannot be written ({reason}); {what_to_do}")
+            raise unwritable(self._path, error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -52,7 +50,9 @@ class LedgerFile:
                 raise OutputError(
                     f"{self._path} is damaged ({error}); remove it: the sets say what is done"
                 ) from error
-            raise self._unwritable(error, _remedy_of(error)) from error
+            raise OutputError(
+                f"{self._path} cannot be written ({error}); {_remedy_of(error)}"
+            ) from error
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -97,9 +97,7 @@ def _remedy_of(error: sqlite3.Error) -> str:
     # The upper bits say more than is needed here; what Python itself raises has none at all.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _CLOSED:
-        return "let this user write there or choose another --out"
+        return remedy(errno.EACCES)
     if code in _LOCKED:
         return "wait for the process that holds it, or choose an --out on a disk with working locks"
-    if code == sqlite3.SQLITE_FULL:
-        return "free space or choose another --out"
-    return "check the disk or choose another --out"
+    return remedy(errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EIO)

@@ -9,12 +9,12 @@ from typing import Any
 
 from overseer.augmentation import Augmentation
 from overseer.config import Learning
-from pipeline.errors import InputError, ModelError, OutputError, UsageError
+from pipeline.errors import InputError, ModelError, UsageError
 from pipeline.labelled_clip import LabelledClip
 from pipeline.labels import LabelSet
 from pipeline.networks.model_folder import TRAINING, WEIGHTS, sha256_of
 from pipeline.output import remove_left_drafts, replaced_file
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 from pipeline.training.loop import CHECKPOINT, TrainingPlan
 from samples.theatre.clips import EDITION
 from samples.theatre.looks import Scenery
@@ -236,9 +236,7 @@ def _claim(job: TrainingJob, name: str, identity: dict[str, Any]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise OutputError(
-                f"{job.out} cannot be written ({error.strerror}); {remedy(error.errno)}"
-            ) from error
+            raise unwritable(job.out, error) from error
         remove_left_drafts(path)
         with replaced_file(path) as draft:
             draft.write_text(json.dumps(identity, indent=2) + "\n")

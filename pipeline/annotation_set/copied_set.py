@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 from pipeline.annotation_set.files import write_manifest
-from pipeline.annotation_set.folders import unwritable
 from pipeline.annotation_set.reader import AnnotationSet
 from pipeline.annotation_set.rows import SCHEMAS, part_name
 from pipeline.manifest import VideoEntry
+from pipeline.remedies import unwritable
 
 
 def copy_set(finished: AnnotationSet, path: Path, video: VideoEntry) -> AnnotationSet:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.annotation_set import AnnotationSet
 from pipeline.annotation_set.rows import SCHEMAS
 from pipeline.errors import InputError, OutputError, SetTakenError
-from pipeline.remedies import remedy
+from pipeline.remedies import unwritable
 
 RESUME, MANIFEST_DRAFT = "resume", ".manifest.json.tmp"
 
@@ -144,9 +144,3 @@ def make_room(path: Path) -> None:
             f"{path} is already complete; remove it or choose another --out to annotate again"
         )
     remove_set(path)
-
-
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """Return what is said of a set that cannot be written."""
-    reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}); {remedy(error.errno)}")

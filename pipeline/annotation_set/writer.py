@@ -17,7 +17,6 @@ from pipeline.annotation_set.folders import (
     RESUME,
     make_room,
     take_for_writing,
-    unwritable,
 )
 from pipeline.annotation_set.rows import SCHEMAS, part_name, rows_of_frames
 from pipeline.errors import AnnotationAbandonedError, OutputError, SetTakenError
@@ -33,6 +32,7 @@ from pipeline.loop_state import (
 )
 from pipeline.manifest import Counts, Manifest, VideoEntry
 from pipeline.records import FrameAnnotation
+from pipeline.remedies import unwritable
 
 _PART_FRAMES = 100
 # Of each track, the first and the last part that hold it under each class.
