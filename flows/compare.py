@@ -1,7 +1,7 @@
 """Several policies on one video, with the same models, against the truth."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flows.annotation_loops import open_models
 from flows.complaints import complain_of_classes
+from flows.frame_progress import counted
 from flows.job_identity import labels_of
 from flows.settings import ADAPTIVE, POLICIES, AnnotateSettings
 from flows.video_job import VideoJob, annotate_job
@@ -127,7 +128,7 @@ def compare(
             "seconds": round(seconds, 3),
         }
     length = max(found.manifest.counts.frames for found in annotated.values())
-    images = _counted(
+    images = counted(
         (image for _, image in numbered_frames(video, comparison.settings.max_frames)),
         lambda done: on_frame(_MEASURING, done, length),
     )
@@ -136,13 +137,6 @@ def compare(
         policies={policy: measured[policy] | steadiness[policy] for policy in measured},
         truth=steadiness.get(_TRUTH, {}),
     )
-
-
-def _counted(images: Iterable[_Image], on_image: Callable[[int], None]) -> Iterator[_Image]:
-    """Yield images, and tell how many have been."""
-    for done, image in enumerate(images, 1):
-        yield image
-        on_image(done)
 
 
 def _annotate(

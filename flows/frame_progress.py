@@ -1,9 +1,9 @@
 """How far work on frames is, with frames/s: bars on a terminal, a line now and then elsewhere."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.progress import (
     BarColumn,
@@ -18,7 +18,9 @@ from rich.progress import (
 from flows.consoles import screen
 
 # In a log, which nobody watches as it grows.
-_SAID_EVERY_S = 60.0
+SAID_EVERY_S = 60.0
+
+_Frame = TypeVar("_Frame")
 
 
 class _FrameRate(ProgressColumn):
@@ -59,7 +61,7 @@ def spoken_progress(
         if first is None:
             # Where an earlier run has stopped, which says nothing of how fast this one is.
             first = done, now_s
-        if now_s - said_s < _SAID_EVERY_S:
+        if now_s - said_s < SAID_EVERY_S:
             return
         said_s = now_s
         frames, seconds = done - first[0], now_s - first[1]
@@ -92,6 +94,13 @@ def frame_progress(title: str) -> Any:
     """Show on stderr how far one thing is; yields a function of (frames done, frames in all)."""
     with frame_bars() as add:
         yield add(title)
+
+
+def counted(frames: Iterable[_Frame], advance: Callable[[int], None]) -> Iterator[_Frame]:
+    """Yield frames, or their pictures, and tell how many have been worked on."""
+    for done, frame in enumerate(frames, 1):
+        yield frame
+        advance(done)
 
 
 @contextmanager

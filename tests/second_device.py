@@ -53,7 +53,6 @@ def second_device():
     """Let there be a second device; gives it."""
     device = SecondDevice()
     swaps = torch.__future__.get_swap_module_params_on_conversion()
-    torch.__future__.set_swap_module_params_on_conversion(True)
     with (
         # torch makes these two where no dispatch sees it.
         patch.object(torch, "tensor", _moved_after(torch.tensor)),
@@ -62,8 +61,11 @@ def second_device():
         patch.object(torch, "autocast", lambda *_, **__: nullcontext()),
         device,
     ):
-        yield device
-    torch.__future__.set_swap_module_params_on_conversion(swaps)
+        torch.__future__.set_swap_module_params_on_conversion(True)
+        try:
+            yield device
+        finally:
+            torch.__future__.set_swap_module_params_on_conversion(swaps)
 
 
 class SecondDevice(TorchDispatchMode):

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flows.archive.entry import EntryState
 from flows.archive.job import ArchiveJob, set_path
-from flows.archive.ledger import Ledger
+from flows.archive.ledger import Ledger, is_unchanged
 from flows.archive.source import FoundVideo
 from flows.job_identity import job_identity
 from flows.standing_sets import Making, made_otherwise
@@ -41,11 +40,11 @@ def done_before(
         videos: that the archive holds.
         key: of the job.
     """
-    found = {(video.name, video.address, video.size, video.modified) for video in videos}
+    found = {video.name: video for video in videos}
     entries = [
         entry
-        for entry in ledger.entries(EntryState.DONE)
-        if entry.job != key and (entry.name, entry.address, entry.size, entry.modified) in found
+        for entry in ledger.done_by_others(key)
+        if entry.name in found and is_unchanged(found[entry.name], entry)
     ]
     if not entries:
         return DoneBefore(alike=(), otherwise={})

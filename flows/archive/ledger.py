@@ -335,6 +335,14 @@ class Ledger:
                 {**values, **asdict(claim)},
             )
 
+    def done_by_others(self, job: str) -> list[Entry]:
+        """Return the entries of videos that another job has done."""
+        with self._file.transaction() as database:
+            rows = database.execute(
+                "SELECT * FROM videos WHERE state = ? AND job != ?", (EntryState.DONE.value, job)
+            ).fetchall()
+        return [_entry(row) for row in rows]
+
     def take_over(self, names: Sequence[str], job: str) -> None:
         """Let videos that another job has done count as done by this one."""
         with self._file.transaction() as database:
@@ -368,7 +376,10 @@ def _entry(row: sqlite3.Row) -> Entry:
 
 
 def _is_known(video: FoundVideo, job: str, entry: Entry | None) -> bool:
-    if entry is None:
-        return False
-    known = (entry.address, entry.size, entry.modified, entry.job)
-    return known == (video.address, video.size, video.modified, job)
+    return entry is not None and entry.job == job and is_unchanged(video, entry)
+
+
+def is_unchanged(video: FoundVideo, entry: Entry) -> bool:
+    """Return whether a video is where it was, and as it was, when its entry was made."""
+    known = entry.address, entry.size, entry.modified
+    return known == (video.address, video.size, video.modified)

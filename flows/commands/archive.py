@@ -18,7 +18,7 @@ from rich.table import Table
 from flows.commands.options import AT_ONCE, PROMPTING, JsonOption, takes_groups
 from flows.commands.setting_options import SettingOptions
 from flows.consoles import output, screen
-from flows.frame_progress import counting_progress
+from flows.frame_progress import SAID_EVERY_S, counting_progress
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from flows.archive.ledger import Ledger
 
 _LOOK_EVERY_S = 0.5
-# In a log, which nobody watches as it grows.
-_SAID_EVERY_S = 60.0
 
 
 class RunnerChoice(StrEnum):
@@ -282,7 +280,7 @@ def _progress(out: Path) -> Iterator[None]:
     from flows.archive.ledger import Ledger
 
     ledger, ended = Ledger(out), threading.Event()
-    every_s = _LOOK_EVERY_S if screen.is_terminal else _SAID_EVERY_S
+    every_s = _LOOK_EVERY_S if screen.is_terminal else SAID_EVERY_S
     with counting_progress() as progress:
         bar = progress.add_task("videos")
 

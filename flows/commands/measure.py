@@ -1,10 +1,9 @@
 """The command line's part about measuring: `scopeline evaluate` and `scopeline compare`."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -12,10 +11,7 @@ from rich.table import Table
 from flows.commands.options import JsonOption
 from flows.complaints import complain_of_classes
 from flows.consoles import output, screen
-from flows.frame_progress import frame_progress, titled_frame_bars
-
-if TYPE_CHECKING:
-    from pipeline.records import FrameAnnotation
+from flows.frame_progress import counted, frame_progress, titled_frame_bars
 
 TruthOption = Annotated[
     Path, typer.Option(metavar="SET_OR_DIR", help="Annotation set or folder of mask PNGs.")
@@ -65,13 +61,13 @@ def evaluate(
     masks = open_masks(truth, load_label_set(labels) if labels else judged.label_set)
     video = judged.manifest.video
     right = masks_of_video(masks, video.frame_count, Path(video.path))
-    found = comparable_frames(judged.frames(), right)
     seen = look_over(right.frames(), truth, (video.height, video.width), annotation_set)
     complain_of_classes(seen.classes_without_match(right.label_set, judged.label_set), truth)
     true, classes = true_frames(right.frames(), right.label_set, judged.label_set)
     with frame_progress(annotation_set.name) as advance:
-        passed = _counted(found, judged.manifest.counts.frames, advance)
-        result = compare_with(passed, true, classes).to_json()
+        total = judged.manifest.counts.frames
+        frames = counted(judged.frames(), lambda done: advance(done, total))
+        result = compare_with(comparable_frames(frames, right), true, classes).to_json()
     if as_json:
         typer.echo(json.dumps(result, indent=2))
         return
@@ -81,15 +77,6 @@ def evaluate(
         table.add_row(name, f"{score['iou']:.3f}", f"{score['dice']:.3f}", str(score["frames"]))
     output.print(table)
     output.print("  ".join(f"{key} {result[key]:.3f}" for key in _SCORES))
-
-
-def _counted(
-    frames: Iterable["FrameAnnotation"], total: int, advance: Callable[[int, int], None]
-) -> Iterator["FrameAnnotation"]:
-    """Yield the frames of a set, and tell how many are passed."""
-    for frame in frames:
-        yield frame
-        advance(frame.index + 1, total)
 
 
 def compare(

@@ -10,6 +10,7 @@ from natsort import natsorted
 from rich.progress import Progress
 
 from flows.consoles import screen
+from flows.frame_progress import SAID_EVERY_S
 from flows.training.clock import TrainingClock
 from flows.training.job import (
     FIRST_VALIDATION_SEED,
@@ -26,8 +27,8 @@ from pipeline.labels import LabelSet, load_label_set
 from samples.theatre.clips import FIRST_TRAINING_SEED, clip_pool
 
 _CLIP_SIZE = (384, 216)
-# Where no progress bar can be shown: whichever comes first.
-_SAID_EVERY_STEPS, _SAID_EVERY_S = 100, 60.0
+# Where no progress bar can be shown, and each minute.
+_SAID_EVERY_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +200,7 @@ def step_reporter(job: TrainingJob, progress: Progress) -> Callable[[int, dict[s
         clock.note()
         done, loss = step + 1, sum(losses.values())
         progress.update(bar, completed=done, description=f"training, loss {loss:.3f}")
-        is_due = done % _SAID_EVERY_STEPS == 0 or monotonic() - said_s >= _SAID_EVERY_S
+        is_due = done % _SAID_EVERY_STEPS == 0 or monotonic() - said_s >= SAID_EVERY_S
         if progress.disable and (is_due or done == job.plan.steps):
             said_s = monotonic()
             screen.print(f"step {done} of {job.plan.steps}, loss {loss:.3f}")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from pipeline.exports.notes import NOTE_KEY, notes_of
 from pipeline.exports.pictures import frames_with_written_pictures
@@ -13,6 +13,8 @@ from pipeline.labels import LabelClass
 from pipeline.masks import RLE, rle_area, rle_box
 from pipeline.output import whole_folder
 from pipeline.records import FrameAnnotation, TrackAnnotation
+
+_Entry = TypeVar("_Entry")
 
 
 def export_coco(selection: Selection, path: Path) -> None:
@@ -83,10 +85,17 @@ def coco_rle(rle: RLE) -> dict[str, Any]:
 
 def write_list(entries: Iterable[Any], file: TextIO) -> None:
     """Write a JSON list entry by entry, so that it never stands in memory."""
+    for entry in within_list(entries, file):
+        # json.dump writes the same piece by piece in Python, which takes four times as long.
+        file.write(json.dumps(entry))
+
+
+def within_list(entries: Iterable[_Entry], file: TextIO) -> Iterator[_Entry]:
+    """Write what is around the entries of a JSON list; whoever takes one writes it."""
     separator = "["
     for entry in entries:
-        # json.dump writes the same piece by piece in Python, which takes four times as long.
-        file.write(separator + json.dumps(entry))
+        file.write(separator)
+        yield entry
         separator = ", "
     file.write("]" if separator != "[" else "[]")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TextIO
 
-from pipeline.exports.coco import category, coco_rle, write_list
+from pipeline.exports.coco import category, coco_rle, within_list, write_list
 from pipeline.exports.pictures import frames_with_written_pictures
 from pipeline.exports.selection import Selection
 from pipeline.exports.spool import TrackKey, TrackSpool
@@ -71,7 +71,7 @@ def write_annotations(spool: TrackSpool, length: int, size: tuple[int, int], fil
         size: height and width in pixels.
         file: receives the JSON.
     """
-    for annotation_id, key in enumerate(spool.tracks(), start=1):
+    for annotation_id, key in enumerate(within_list(spool.tracks(), file), start=1):
         entry = {
             "id": annotation_id,
             "video_id": 1,
@@ -82,13 +82,11 @@ def write_annotations(spool: TrackSpool, length: int, size: tuple[int, int], fil
             "width": size[1],
             "length": length,
         }
-        file.write("[" if annotation_id == 1 else ", ")
         file.write(json.dumps(entry).removesuffix("}"))
         for name in _COLUMNS:
             file.write(f', "{name}": ')
             write_list(_column(spool, key, name, length), file)
         file.write("}")
-    file.write("]" if spool.tracks() else "[]")
 
 
 def _column(spool: TrackSpool, key: TrackKey, name: str, length: int) -> Iterator[Any]:

@@ -53,7 +53,7 @@ def test_a_log_is_told_how_far_an_archive_is(ledger, monkeypatch):
             super().print(*objects, **options)
             said.set()
 
-    monkeypatch.setattr(archive_commands, "_SAID_EVERY_S", 0.01)
+    monkeypatch.setattr(archive_commands, "SAID_EVERY_S", 0.01)
     for module in (archive_commands, frame_progress):
         monkeypatch.setattr(module, "screen", Log(file=text, width=100))
     with archive_commands._progress(ledger.dest):

@@ -20,7 +20,7 @@ def test_a_line_each_minute_says_how_far_and_how_fast(capsys):
 
 @pytest.fixture
 def talkative(monkeypatch):
-    monkeypatch.setattr(frame_progress, "_SAID_EVERY_S", 0.0)
+    monkeypatch.setattr(frame_progress, "SAID_EVERY_S", 0.0)
 
 
 def test_comparing_says_how_far_each_policy_is(scopeline, scene, talkative):
