@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -135,35 +135,21 @@ LeftOutVideosOption = Annotated[
     ),
 ]
 
-ClipsOption = Annotated[
-    int, typer.Option(min=1, help="Scenes to draw clips from.", rich_help_panel=_SCENES)
-]
-TrackerClipsOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Scenes to draw clips from; of labelled frames, how many clips are made.",
-        rich_help_panel=_SCENES,
-    ),
-]
-LooksOption = Annotated[
-    list[LookChoice] | None,
-    typer.Option(
-        "--look",
-        metavar="NAME",
-        help=f"{_LOOK_HELP}. May be repeated.  [default: laparoscopic]",
-        rich_help_panel=_SCENES,
-    ),
-]
-OneLookOption = Annotated[
-    list[LookChoice] | None,
-    typer.Option(
-        "--look",
-        metavar="NAME",
-        help=f"{_LOOK_HELP}; each has its classes.  [default: laparoscopic]",
-        rich_help_panel=_SCENES,
-    ),
-]
+
+def _clips_option(more: str) -> Any:
+    text = f"Scenes to draw clips from{more}."
+    return typer.Option(min=1, help=text, rich_help_panel=_SCENES)
+
+
+def _look_option(more: str) -> Any:
+    text = f"{_LOOK_HELP}{more}  [default: laparoscopic]"
+    return typer.Option("--look", metavar="NAME", help=text, rich_help_panel=_SCENES)
+
+
+ClipsOption = Annotated[int, _clips_option("")]
+TrackerClipsOption = Annotated[int, _clips_option("; of labelled frames, how many clips are made")]
+LooksOption = Annotated[list[LookChoice] | None, _look_option(". May be repeated.")]
+OneLookOption = Annotated[list[LookChoice] | None, _look_option("; each has its classes.")]
 StepsOption = Annotated[int, typer.Option(min=1, help="Optimiser steps.", rich_help_panel=LEARNING)]
 RateOption = Annotated[
     float, typer.Option(min=0.0, help="Peak learning rate.", rich_help_panel=LEARNING)
